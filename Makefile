@@ -1,6 +1,6 @@
 # Two commands matter: `make up` and `make test`. The rest is for those who change quantdesk.
 .DEFAULT_GOAL := help
-.PHONY: help up test test-all check format bench docs lock data clean
+.PHONY: help up references test test-all check format bench docs lock data clean
 
 # The first Python of this machine that is 3.11 to 3.13 and really starts; PYTHON= overrides.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 /usr/bin/python3; do \
