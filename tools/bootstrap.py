@@ -117,8 +117,9 @@ def run(step: str, remedy: str, *command: str | Path, env: dict[str, str] | None
 
     def read() -> None:
         assert child.stdout is not None
-        for line in child.stdout:
-            messages.put(line.rstrip())
+        with child.stdout as lines:
+            for line in lines:
+                messages.put(line.rstrip())
         messages.put(None)
 
     threading.Thread(target=read, daemon=True).start()
@@ -184,12 +185,20 @@ def make_venv(base: Path) -> Path:
     return python
 
 
+def read_stamp() -> dict[str, str]:
+    """What the last finished install wrote; nothing when there was none, or when it is damaged."""
+    try:
+        return dict(json.loads(STAMP.read_text()))
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
 def install(python: Path, dev: bool) -> None:
     """Install a lock file and quantdesk itself, unless the stamp says that both are there.
 
     Once the larger environment of `make test` is there, `make up` keeps it: it holds all that the smaller one does.
     """
-    done = json.loads(STAMP.read_text()) if STAMP.exists() else {}
+    done = read_stamp()
     lock = ROOT / (
         "requirements-dev.lock" if dev or done.get("lock") == "requirements-dev.lock" else "requirements.lock"
     )

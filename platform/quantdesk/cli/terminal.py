@@ -10,12 +10,12 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -29,10 +29,8 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-class Report(Protocol):
-    """What a long call tells while it works: what, how much is done, of how much (0: unknown)."""
-
-    def __call__(self, what: str, done: int, total: int) -> None: ...
+#: What a long call tells while it works: what, how much is done, of how much (0: unknown).
+Report = Callable[[str, int, int], None]
 
 
 def plain(value: Any) -> Any:
@@ -83,7 +81,7 @@ def progress(*, quiet: bool = False) -> Iterator[Report]:
     elif not err.is_terminal:
         seen: set[str] = set()
 
-        def line(what: str, done: int, total: int) -> None:
+        def line(what: str, _done: int, _total: int) -> None:
             if what not in seen:
                 seen.add(what)
                 err.print(f"    {what}", markup=False)

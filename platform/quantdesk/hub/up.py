@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from quantdesk.errors import EnvironmentProblem, QuantdeskError
 from quantdesk.records import atomic_write, exclusive
@@ -30,14 +29,10 @@ DEMO_REPORTS = (
     "04_risk_analysis",
     "05_performance_attribution",
 )
+#: What a step tells while it works: what, how much is done, of how much (0: unknown).
+Progress = Callable[[str, int, int], None]
 #: Bytes that data, features, reports and the proxy need together, with room to spare.
 NEEDED_SPACE = 1_000_000_000
-
-
-class Progress(Protocol):
-    """What a step tells while it works: what, how much is done, of how much (0: unknown)."""
-
-    def __call__(self, what: str, done: int, total: int) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def atomic_directory(target: Path) -> Iterator[Path]:
             yield temporary
             if target.exists():
                 raise FileExistsError(errno.EEXIST, "finished work is never replaced", str(target))
-            os.chmod(temporary, 0o755)
+            os.chmod(temporary, 0o755)  # noqa: S103 (a published directory is for every account to read)
             for written in temporary.rglob("*"):
                 if written.is_file():
                     with written.open("rb") as stream:
