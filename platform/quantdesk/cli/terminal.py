@@ -15,15 +15,19 @@ from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from quantdesk.errors import QuantdeskError
 
-__all__ = ["Report", "emit", "fail", "out", "progress", "table"]
+__all__ = ["Json", "Report", "emit", "fail", "out", "progress", "table"]
+
+#: The option that every command has which a program would read.
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on the standard output, and nothing else.")]
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import importlib.metadata
 import os
 import re
 import shutil
-import socket
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantdesk.errors import QuantdeskError
+from quantdesk.errors import EnvironmentProblem, QuantdeskError
 from quantdesk.home import checkout, state_dir
+from quantdesk.hub import launch, proxy, reach
+from quantdesk.hub.config import HubFiles
 
 __all__ = ["Finding", "examine"]
 
@@ -58,7 +58,7 @@ def examine(port: int) -> list[Finding]:
     checks: Sequence[tuple[str, Callable[[], Iterator[Finding]]]] = (
         ("python", _python),
         ("packages", _packages),
-        ("interpreter", lambda: _reach(state)),
+        ("interpreter", lambda: _interpreter(HubFiles(state))),
         ("disk", lambda: _disk(state)),
         ("permissions", lambda: _permissions(state)),
         ("proxy", lambda: _proxy(state)),
@@ -141,23 +141,51 @@ def _permissions(state: Path) -> Iterator[Finding]:
             "permissions", "fail", f"{secret} is open to other accounts (mode {mode:o}).", f"chmod 700 {secret}"
         )
         return
-    yield Finding("permissions", "ok", f"{there} can be written" + (", the hub's files are private" if secret.exists() else ""))
+    yield Finding(
+        "permissions", "ok", f"{there} can be written" + (", the hub's files are private" if secret.exists() else "")
+    )
+
+
+def _interpreter(files: HubFiles) -> Iterator[Finding]:
+    if os.geteuid() != 0:
+        yield Finding("interpreter", "ok", "one person's hub: nobody else needs to reach it")
+        return
+    reach.check(files)
+    yield Finding("interpreter", "ok", f"every account can execute {sys.executable}")
+
+
+def _proxy(state: Path) -> Iterator[Finding]:
+    if proxy.installed(state):
+        yield Finding("proxy", "ok", f"configurable-http-proxy on {proxy.node()}")
+    else:
+        yield Finding("proxy", "fail", f"There is no proxy in {state / 'proxy'}.", "Run make up.")
+
+
+def _data() -> Iterator[Finding]:
+    from quantdesk.market import MarketStore
+
+    store = MarketStore()
+    damaged = store.verify()
+    if damaged:
+        remedy = "Run quantdesk data load, which writes damaged files again."
+        yield Finding("data", "fail", f"{len(damaged)} damaged: {', '.join(damaged[:3])}.", remedy)
+    else:
+        series = store.series()
+        rows = sum(one.rows for one in series)
+        yield Finding("data", "ok", f"{len(series)} series, {rows:,} rows, every file as its hash says")
+
+
+def _features() -> Iterator[Finding]:
+    from quantdesk import features
+
+    yield Finding("features", "ok", features.state_of_build())
 
 
 def _port(port: int) -> Iterator[Finding]:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OverflowError:
-            yield Finding("port", "fail", f"{port} is no port.", "Give one from 1024 to 65535.")
-            return
-        except OSError as error:
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise
-            taken = error.errno == errno.EADDRINUSE
-            found = f"Port {port} of 127.0.0.1 is " + ("in use." if taken else "reserved for root.")
-            remedy = f"If that is not quantdesk itself, choose another: make up PORT={max(port, 8000) + 1}"
-            yield Finding("port", "warn" if taken else "fail", found, remedy)
-            return
+    try:
+        launch.check_port(port)
+    except EnvironmentProblem as error:
+        # Whoever asks may well have the hub running: that is no fault of the installation.
+        yield Finding("port", "warn", error.problem, f"If that is not quantdesk itself: {error.remedy}")
+        return
     yield Finding("port", "ok", f"port {port} of 127.0.0.1 is free")

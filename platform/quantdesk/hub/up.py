@@ -6,29 +6,19 @@ and the step is skipped as long as it stays the same. A step that fails leaves n
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from quantdesk.errors import EnvironmentProblem, QuantdeskError
 from quantdesk.records import atomic_write, exclusive
 
-__all__ = ["DEMO_REPORTS", "Done", "Step", "StepFailed", "run", "standard_steps"]
+__all__ = ["Done", "Progress", "Step", "StepFailed", "run"]
 
-DEMO_REPORTS = (
-    "01_feature_exploration",
-    "02_strategy_backtest",
-    "03_model_training",
-    "04_risk_analysis",
-    "05_performance_attribution",
-)
 #: What a step tells while it works: what, how much is done, of how much (0: unknown).
 Progress = Callable[[str, int, int], None]
 #: Bytes that data, features, reports and the proxy need together, with room to spare.

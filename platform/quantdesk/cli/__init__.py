@@ -1,0 +1,74 @@
+"""The command line: ``quantdesk ...``. One command makes one call. An edge module.
+
+Exit codes
+----------
+===  =======================================================================
+0    done
+1    an error that quantdesk did not expect: please report it
+2    the command or its input is wrong: unknown name, dates, parameter
+3    a file or a store is corrupt, half-written or missing
+4    this machine: port, disk, permission, package; or `doctor` found a fault
+5    a report or another long run ended without its result
+130  interrupted with Ctrl-C
+===  =======================================================================
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from quantdesk import __version__, settings
+from quantdesk.cli import data, features, launch, report
+from quantdesk.cli.terminal import fail
+from quantdesk.errors import BadInput, QuantdeskError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="quantdesk",
+    help="The research platform of a quant desk: real history, point-in-time features, backtests, reports.",
+    epilog="Exit codes: 0 done; 2 wrong input; 3 data; 4 machine; 5 a run failed; 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+launch.register(app)
+app.add_typer(data.app, name="data")
+app.add_typer(features.app, name="features")
+app.add_typer(report.app, name="report")
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: bool = typer.Option(False, "--version", help="Print the version and end."),
+) -> None:
+    """Read the settings file before any command."""
+    if version:
+        typer.echo(f"quantdesk {__version__}")
+        raise typer.Exit
+    settings.apply()
+
+
+def main() -> None:
+    """Run one command; end with its exit code."""
+    as_json = "--json" in sys.argv
+    try:
+        code = app(standalone_mode=False)
+    except QuantdeskError as error:
+        fail(error, as_json=as_json)
+    except click.UsageError as error:
+        if not as_json:
+            error.show()
+            raise SystemExit(2) from error
+        fail(BadInput(error.format_message(), "See --help."), as_json=True)
+    except (KeyboardInterrupt, click.Abort):
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing is left to say, and nobody to say it to.
+        sys.stderr.close()
+        raise SystemExit(0) from None
+    raise SystemExit(code if isinstance(code, int) else 0)

@@ -1,0 +1,84 @@
+"""``quantdesk features``: list, build and read features."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from quantdesk.cli.terminal import Json, emit, out, progress, table
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Features: list, build, read.", no_args_is_help=True)
+Symbols = Annotated[list[str], typer.Option("--symbol", "-s", help="Once for each symbol.")]
+Names = Annotated[list[str], typer.Option("--feature", "-f", help="Once for each feature.")]
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """List every feature with its unit, look-back, inputs and formula."""
+    from quantdesk.features import FeatureStore
+
+    found = FeatureStore().features()
+    if as_json:
+        emit(found)
+        return
+    rows = [(one.name, one.unit, one.look_back, " ".join(one.inputs), one.formula) for one in found]
+    table(f"{len(rows)} features", ("feature", "unit", "look-back", "inputs", "formula"), rows, numeric=["look-back"])
+
+
+@app.command()
+def build(as_json: Json = False) -> None:
+    """Compute all features from the market store, register them with Feast, and fill the online store."""
+    from quantdesk.features import FeatureStore
+
+    store = FeatureStore()
+    with progress(quiet=as_json) as shown:
+        built = store.build(progress=shown)
+        store.apply(progress=shown)
+        store.materialize(progress=shown)
+    if as_json:
+        emit(built)
+    else:
+        out.print(str(built), markup=False)
+
+
+@app.command()
+def get(
+    symbol: Symbols,
+    feature: Names,
+    start: Annotated[str, typer.Option(help="First session, YYYY-MM-DD.")],
+    end: Annotated[str, typer.Option(help="Last session, YYYY-MM-DD.")],
+    as_of: Annotated[str | None, typer.Option(help="Only what was known at this time (with its time zone).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read features as they were known, with the evidence for that."""
+    from quantdesk.features import FeatureStore
+
+    frame = FeatureStore().get_historical_features(
+        symbols=symbol, feature_names=feature, start_date=start, end_date=end, as_of=as_of
+    )
+    rows = frame.to_pandas().reset_index()
+    if as_json:
+        emit({"is_pit_validated": frame.is_pit_validated, "evidence": frame.evidence, "rows": rows.to_dict("records")})
+        return
+    verdict = "point-in-time: checked" if frame.is_pit_validated else "point-in-time: NOT validated"
+    out.print(f"{len(rows):,} rows · {verdict}", style="bold")
+    columns = ("timestamp", "symbol", *feature)
+    cells = [(row[0], row[1], *(f"{value:,.6g}" for value in row[2:])) for row in rows.tail(20).itertuples(index=False)]
+    table(f"the last {len(cells)}", columns, cells, numeric=feature)
+
+
+@app.command()
+def online(symbol: Symbols, feature: Names, as_json: Json = False) -> None:
+    """Read the newest value of features from the online store."""
+    from quantdesk.features import FeatureStore
+
+    found = FeatureStore().get_online_features(symbols=symbol, feature_names=feature)
+    rows = found.to_pandas().reset_index()
+    if as_json:
+        emit(rows.to_dict("records"))
+        return
+    columns = [str(column) for column in rows.columns]
+    table("newest values", columns, rows.astype(str).to_numpy().tolist(), numeric=feature)

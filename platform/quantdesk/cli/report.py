@@ -1,0 +1,85 @@
+"""``quantdesk report``: run notebooks as reports, and find what earlier runs left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantdesk.cli.terminal import Json, emit, out, progress, table
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Notebooks as reports: list, run, find.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """List the reports with their parameters."""
+    from quantdesk import reports
+
+    found = reports.reports()
+    if as_json:
+        emit([one.to_dict() for one in found])
+        return
+    for one in found:
+        out.print(f"[bold]{one.name}[/]  {one.title}")
+        for parameter in one.parameters:
+            out.print(f"    {parameter.name}: {parameter.kind} = {parameter.default!r}", markup=False, style="dim")
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(help="A report's name, a unique beginning of it, or the path of a notebook.")],
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", "--parameter", help="name=value; the value as JSON, or as plain text.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Also copy the finished run to this new folder.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds that the whole run may take.")] = 1800.0,
+    as_json: Json = False,
+) -> None:
+    """Run a report: the executed notebook and a page that is complete in itself."""
+    from quantdesk import reports
+
+    found = reports.find(name)
+    values = reports.parse(found.parameters, parameter or [], report=found.name)
+    with progress(quiet=as_json) as shown:
+        done = reports.run(found.name, values, output=output, timeout=timeout, progress=shown)
+    if as_json:
+        emit(done.to_dict())
+        return
+    out.print(f"[green]✓[/] {done.report} in {done.duration_s:.1f} s")
+    out.print(f"  page      {done.page}", markup=False)
+    out.print(f"  notebook  {done.executed}", markup=False)
+
+
+@app.command()
+def runs(as_json: Json = False) -> None:
+    """List finished runs, newest first."""
+    from quantdesk import reports
+
+    found = reports.runs()
+    if as_json:
+        emit([one.to_dict() for one in found])
+        return
+    rows = [
+        (one.started.strftime("%Y-%m-%d %H:%M:%S"), one.report, one.status, f"{one.duration_s:.1f}", one.id)
+        for one in found
+    ]
+    table(f"{len(rows)} runs", ("started (UTC)", "report", "status", "seconds", "run"), rows, numeric=["seconds"])
+
+
+@app.command()
+def show(
+    run: Annotated[str, typer.Argument(help="A run's name, or a unique beginning of it.")], as_json: Json = False
+) -> None:
+    """Show what a run was given, what it used, and how it ended."""
+    from quantdesk import reports
+
+    found = reports.find_run(run)
+    record = found.to_dict()
+    if as_json:
+        emit(record)
+        return
+    table(found.id, ("", ""), [(key, value) for key, value in record.items() if value not in (None, {}, [])])
