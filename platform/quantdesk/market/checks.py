@@ -117,15 +117,16 @@ def _explained(cases: pd.DataFrame, frame: pd.DataFrame) -> list[Problem]:
     found: dict[tuple[Any, str, str], Problem] = {}
     for number in range(len(cases)):
         case: dict[str, Any] = {str(name): cases[name].iloc[number] for name in cases}
-        check, row = str(case["check"]), case["index"]
-        rule = _RULES.get(check) or (f"have the type {check[7:-2]}" if check.startswith("dtype(") else check)
+        check, row, value = str(case["check"]), case["index"], case["failure_case"]
+        rule = _RULES.get(check) or (f"be of type {check[7:-2]}" if check.startswith("dtype(") else check)
         if case["schema_context"] == "DataFrameSchema" and check in _RULES:
-            problem = Problem(None, str(case["failure_case"]), None, rule)
+            problem = Problem(None, str(value), None, rule)
         elif case["schema_context"] == "DataFrameSchema":
-            prices = {name: frame.at[row, name] for name in ("open", "high", "low", "close") if name in frame}
-            problem = Problem(row, ", ".join(prices), ", ".join(f"{value:g}" for value in prices.values()), rule)
+            names = [name for name in ("open", "high", "low", "close") if name in frame]
+            prices = frame.loc[row, names].to_numpy(dtype="float64")
+            problem = Problem(row, ", ".join(names), ", ".join(f"{price:g}" for price in prices), rule)
         else:
-            problem = Problem(row, str(case["column"]), case["failure_case"], rule)
+            problem = Problem(row, str(case["column"]), value, rule)
         found.setdefault((problem.row, problem.column, problem.rule), problem)
     place = {row: number for number, row in enumerate(frame.index)}
     return sorted(found.values(), key=lambda problem: place.get(problem.row, -1))

@@ -70,7 +70,7 @@ def _treasury_days(first: int, last: int) -> pd.DatetimeIndex:
 def _treasury_closures_before_1996(first: int) -> pd.DatetimeIndex:
     """The bond dealers' list starts in 1996; before it, federal holidays and Good Friday.
 
-    One that fell on a Saturday was not kept on the Friday before it.
+    A New Year or a Veterans Day that fell on a Saturday was not kept on the Friday before it.
     """
     import pandas as pd
     from pandas.tseries.holiday import AbstractHolidayCalendar, GoodFriday, USFederalHolidayCalendar
@@ -78,7 +78,7 @@ def _treasury_closures_before_1996(first: int) -> pd.DatetimeIndex:
     rules = AbstractHolidayCalendar(name="treasury", rules=[*USFederalHolidayCalendar.rules, GoodFriday])
     closed = pd.DatetimeIndex(rules.holidays(pd.Timestamp(first, 1, 1), pd.Timestamp(1995, 12, 31)))
     after = closed + pd.Timedelta(days=1)
-    eve = (closed.dayofweek == 4) & (after.month * 100 + after.day).isin([101, 704, 1111, 1225])
+    eve = (closed.dayofweek == 4) & (after.month * 100 + after.day).isin([101, 1111])
     return closed[~eve]
 
 

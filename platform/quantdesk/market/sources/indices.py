@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["arch", "vega"]
 
-_STALE_OPEN = "the open is often the previous close, so high, low and open do not show the opening gap"
+_STALE_OPEN = "until 2015 the open sits at the close before it, so it hides the opening gap"
 
 
 def arch(files: list[VendoredFile]) -> Iterator[RawSeries]:
@@ -103,4 +103,4 @@ def vega(files: list[VendoredFile]) -> Iterator[RawSeries]:
 
     (file,) = files
     table = pd.read_csv(file.content, parse_dates=["date"]).rename(columns={"date": "session"})
-    yield _index(file, table, "SPX", "XNYS", "")
+    yield _index(file, table, "SPX", "XNYS", _STALE_OPEN)

@@ -164,7 +164,7 @@ class MarketStore:
         pieces = {}
         for name, entry in zip(names, entries, strict=True):
             (column,) = _fields(entry.series, [field or entry.series.main_field])
-            pieces[name] = self._read(entry, wanted, [column])[column]
+            pieces[name] = self._read(entry, wanted, [column], session=False)[column]
         panel = pd.concat(pieces, axis="columns", sort=True)
         if panel.empty:
             shown = (entry.series for entry in entries[:5])
@@ -182,7 +182,7 @@ class MarketStore:
                 wrong.append(str(error))
         return wrong
 
-    def _read(self, entry: Entry, wanted: Span, columns: list[str]) -> pd.DataFrame:
+    def _read(self, entry: Entry, wanted: Span, columns: list[str], *, session: bool = True) -> pd.DataFrame:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -190,7 +190,7 @@ class MarketStore:
         _verify(path, entry)
         try:
             with pq.ParquetFile(path) as file:
-                return read(file, wanted, columns)
+                return read(file, wanted, columns, session=session)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path} cannot be read as Parquet ({error}).", _REBUILD) from error
 

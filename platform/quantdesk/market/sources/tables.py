@@ -1,0 +1,257 @@
+"""One CSV or Parquet file of a user as a frame of dates and numbers, with the place of whatever cannot be read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quantdesk.errors import DataError
+from quantdesk.market.series import FIELDS
+from quantdesk.market.sources.mapping import FolderMapping
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Table", "parse"]
+
+_KNOWN = {
+    "date": ("date", "session", "day", "timestamp", "datetime", "time"),
+    "symbol": ("symbol", "ticker"),
+    "open": ("open",),
+    "high": ("high",),
+    "low": ("low",),
+    "close": ("close",),
+    "adj_close": ("adj_close", "adj close", "adjclose", "adjusted", "adjusted close", "adjusted_close"),
+    "volume": ("volume",),
+}
+_OFFSET = r"\s*(?:Z|[+-]\d{2}:?\d{2})$"
+_ZONED = r"[T ]\d{2}:.*(?:Z|[+-]\d{2}:?\d{2})$"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file's content before its dates and numbers are understood.
+
+    Attributes
+    ----------
+    where
+        The file's path, for messages.
+    unit
+        ``"line"`` for text, ``"row"`` for Parquet.
+    frame
+        Strings for text; the types of the file for Parquet. The index is the line or row number, from 1.
+    """
+
+    where: str
+    unit: str
+    frame: pd.DataFrame
+
+    def wrong(self, row: Hashable, column: str, value: object, said: str, remedy: str) -> DataError:
+        """An error at one place."""
+        return DataError(f"{self.where}, {self.unit} {row}, column {column}: {str(value)[:60]!r} {said}.", remedy)
+
+
+def parse(where: str, content: bytes, mapping: FolderMapping, zone: str | None) -> tuple[pd.DataFrame, list[str]]:
+    """Read one file.
+
+    Parameters
+    ----------
+    where
+        Its path, for messages.
+    content
+        Its bytes; a path that ends in .parquet is Parquet, one that ends in .gz is compressed CSV, any other CSV.
+    mapping
+        Which columns are what, and how they are written.
+    zone
+        The time zone in which the calendar's dates are meant: what an instant's date is. None when the folder has
+        calendars of several zones; then only dates can be read.
+
+    Returns
+    -------
+    tuple
+        A frame with ``session``, the fields as float64, ``symbol`` when there is such a column, indexed by line or row
+        number; and the fields, in order.
+
+    Raises
+    ------
+    DataError
+        Names the file, the line or row, the column and the value.
+    """
+    import pandas as pd
+
+    table = _parquet(where, content) if where.endswith(".parquet") else _text(where, content, mapping)
+    columns = _columns(table, mapping)
+    fields = [field for field in FIELDS if field in columns]
+    frame = pd.DataFrame(index=table.frame.index)
+    frame["session"] = _dates(table, columns["date"], mapping, zone)
+    for field in fields:
+        frame[field] = _numbers(table, columns[field], mapping)
+    if "symbol" in columns:
+        frame["symbol"] = table.frame[columns["symbol"]].astype(str).str.strip()
+    return frame, fields
+
+
+def _text(where: str, content: bytes, mapping: FolderMapping) -> Table:
+    import gzip
+    import zlib
+
+    import pandas as pd
+
+    try:
+        plain = gzip.decompress(content) if where.endswith(".gz") else content
+        frame = pd.read_csv(
+            io.StringIO(plain.decode("utf-8-sig")),
+            sep=mapping.delimiter,
+            dtype=str,
+            keep_default_na=False,
+            na_filter=False,
+            skip_blank_lines=False,
+            index_col=False,
+        )
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where} is not UTF-8 text (byte {error.start}).", "Save it as UTF-8.") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{where} is no whole gzip file ({error}).", "Replace it by a whole one.") from error
+    except pd.errors.EmptyDataError as error:
+        raise DataError(f"{where} is empty.", "Remove it, or give it a header and rows.") from error
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        raise DataError(
+            f"{where} cannot be read as CSV ({error}).", f"Fields are split at {mapping.delimiter!r}."
+        ) from error
+    frame.columns = frame.columns.str.strip()
+    frame.index = pd.RangeIndex(2, len(frame) + 2)  # the header is line 1
+    blank = frame.apply(lambda column: column.fillna("").str.strip() == "").all(axis=1)
+    return Table(where, "line", frame[~blank])
+
+
+def _parquet(where: str, content: bytes) -> Table:
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        frame: pd.DataFrame = pq.read_table(pa.BufferReader(content)).to_pandas(date_as_object=False)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{where} cannot be read as Parquet ({error}).", "Replace it by a whole file.") from error
+    if frame.index.name is not None:
+        frame = frame.reset_index()  # pandas keeps a named index beside the columns
+    frame.columns = frame.columns.astype(str)
+    frame.index = pd.RangeIndex(1, len(frame) + 1)
+    return Table(where, "row", frame)
+
+
+def _columns(table: Table, mapping: FolderMapping) -> dict[str, str]:
+    """From our names to the file's."""
+    there = [str(name) for name in table.frame.columns]
+    twice = sorted({name for name in there if there.count(name) > 1})
+    if twice:
+        raise DataError(f"{table.where} has two columns called {twice[0]!r}.", "Rename one of them.")
+    if mapping.columns:
+        for ours, theirs in mapping.columns.items():
+            if theirs not in there:
+                raise DataError(
+                    f"{table.where} has no column {theirs!r}, which the mapping names for {ours}.",
+                    f"It has: {', '.join(there)[:200]}.",
+                )
+        return mapping.columns
+    lower = {name.lower(): name for name in reversed(there)}
+    found = {}
+    for ours, names in _KNOWN.items():
+        match = next((lower[name] for name in names if name in lower), None)
+        if match is not None:
+            found[ours] = match
+    if "date" not in found or not {"close", "adj_close"} & set(found):
+        lacking = "a date" if "date" not in found else "a close"
+        raise DataError(
+            f"{table.where} has no column that looks like {lacking}.",
+            f"It has: {', '.join(there)[:200]}. Name its columns in the mapping.",
+        )
+    return found
+
+
+def _numbers(table: Table, column: str, mapping: FolderMapping) -> pd.Series:
+    import pandas as pd
+
+    values = table.frame[column]
+    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values):
+        raise DataError(f"{table.where}, column {column} holds {values.dtype}, no numbers.", "Map another column.")
+    if pd.api.types.is_numeric_dtype(values):
+        return values.astype("float64")
+    text = values.astype("string").str.strip()
+    absent = text.isna() | text.isin(mapping.missing)
+    plain = text.str.replace(mapping.thousands, "", regex=False) if mapping.thousands else text
+    if mapping.decimal != ".":
+        plain = plain.str.replace(".", "?", regex=False).str.replace(mapping.decimal, ".", regex=False)
+    numbers = pd.to_numeric(plain.mask(absent), errors="coerce")
+    bad = numbers.isna() & ~absent
+    if bad.any():
+        row = bad.idxmax()
+        raise table.wrong(row, column, values[row], "is no number", _more(bad))
+    return numbers.astype("float64")
+
+
+def _dates(table: Table, column: str, mapping: FolderMapping, zone: str | None) -> pd.Series:
+    """Local dates as midnights without a zone.
+
+    When every time is midnight as the file writes it, the file holds dates. Otherwise it holds instants, and the date
+    of an instant is the one in the calendar's zone.
+    """
+    written, instants = _times(table, column, mapping)
+    bad = written.isna()
+    if bad.any():
+        row = bad.idxmax()
+        wanted = f"Dates are read as {mapping.date_format!r}." if mapping.date_format else "Dates are in ISO form."
+        raise table.wrong(row, column, table.frame[column][row], "is no date", f"{wanted} {_more(bad)}".strip())
+    timed = written != written.dt.normalize()
+    if not timed.any():
+        return written
+    if zone is None:
+        row = timed.idxmax()
+        remedy = "Write dates, or put series of different time zones into folders of their own."
+        raise table.wrong(row, column, table.frame[column][row], "has a time of day", remedy)
+    if instants is None:
+        if mapping.time_zone is None:
+            row = timed.idxmax()
+            remedy = 'Say which zone the times are in: time_zone = "America/New_York", for example.'
+            raise table.wrong(row, column, table.frame[column][row], "has a time of day but no time zone", remedy)
+        try:
+            instants = written.dt.tz_localize(mapping.time_zone)
+        except (ValueError, LookupError) as error:  # an hour that a clock change skipped or repeated
+            said = f"{table.where}, column {column}: {error}."
+            raise DataError(said, "Write such times with their offset.") from error
+    sessions: pd.Series = instants.dt.tz_convert(zone).dt.normalize().dt.tz_localize(None)
+    return sessions
+
+
+def _times(table: Table, column: str, mapping: FolderMapping) -> tuple[pd.Series, pd.Series | None]:
+    """The times as the file writes them, without their zone, and as instants when it writes a zone. NaT is no time."""
+    import pandas as pd
+
+    values = table.frame[column]
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return values.dt.tz_localize(None).dt.as_unit("ns"), values.dt.as_unit("ns")
+    if pd.api.types.is_datetime64_any_dtype(values):
+        try:
+            return values.dt.as_unit("ns"), None
+        except ValueError as error:
+            raise DataError(f"{table.where}, column {column}: {error}.", "Dates lie between 1886 and 2200.") from error
+    if pd.api.types.is_float_dtype(values) or (pd.api.types.is_numeric_dtype(values) and not mapping.date_format):
+        raise DataError(f"{table.where}, column {column} holds {values.dtype}, no dates.", "Map another column.")
+    text = values.astype("string").str.strip().fillna("")
+    if mapping.date_format:
+        return pd.to_datetime(text, format=mapping.date_format, errors="coerce").astype("datetime64[ns]"), None
+    zoned = text.str.contains(_ZONED)
+    if zoned.any() and not zoned.all():
+        row = (zoned != zoned.iloc[0]).idxmax()
+        said = "has no time zone, unlike the first" if zoned.iloc[0] else "has a time zone, unlike the first"
+        raise table.wrong(row, column, text[row], said, "Write all times alike.")
+    plain = text.str.replace(_OFFSET, "", regex=True) if zoned.any() else text
+    written = pd.to_datetime(plain, format="ISO8601", errors="coerce").astype("datetime64[ns]")
+    return written, (pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True) if zoned.any() else None)
+
+
+def _more(bad: pd.Series) -> str:
+    others = int(bad.sum()) - 1
+    return f"{others} more like it." if others else ""
