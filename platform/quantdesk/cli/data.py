@@ -19,37 +19,37 @@ End = Annotated[str | None, typer.Option(help="Last session, YYYY-MM-DD.", show_
 @app.command()
 def load(
     folder: Annotated[
-        Path | None, typer.Option(help="A folder of your own CSV or Parquet files with a quantdesk-data.toml.")
+        list[Path] | None, typer.Option(help="A folder of your own CSV or Parquet files; may be repeated.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Bring the store up to date: the bundled packages, or one folder of your own files."""
-    from quantdesk import market
+    """Bring the store up to date: the bundled packages and, where named, folders of your own files."""
+    from quantdesk.market.commands import load_data
 
-    sources = market.bundled() if folder is None else [market.FolderSource(folder)]
     with progress(quiet=as_json) as shown:
-        done = market.load(sources, progress=shown)
+        done = load_data(folder or [], only_folders=bool(folder), progress=shown)
     if as_json:
         emit(done)
         return
     out.print(f"{done.series} series, {done.rows:,} rows · store {done.version[:12]}")
     out.print(f"read: {', '.join(done.loaded) or 'nothing'} · unchanged: {', '.join(done.unchanged) or 'nothing'}")
     for repaired in done.repaired:
-        out.print(f"repaired: {repaired}")
+        out.print(f"repaired: {repaired}", markup=False)
 
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """List every series, with its source and labels. ● marks the one that the plain symbol means."""
-    from quantdesk.market import MarketStore
+    from quantdesk.market.commands import list_series
+    from quantdesk.market.provenance import label
 
-    series = MarketStore().series()
+    series = list_series()
     if as_json:
         emit([one.to_dict() for one in series])
         return
     rows = [
         (
-            ("●" if one.preferred else " "),
+            "●" if one.preferred else " ",
             one.symbol,
             one.source,
             one.kind,
@@ -57,7 +57,7 @@ def list_(as_json: Json = False) -> None:
             one.end,
             f"{one.rows:,}",
             " ".join(one.fields),
-            ", ".join(labels(one.flags)),
+            ", ".join(label([one]).words),
         )
         for one in series
     ]
@@ -68,22 +68,22 @@ def list_(as_json: Json = False) -> None:
 @app.command()
 def show(symbol: str, start: Start = None, end: End = None, as_json: Json = False) -> None:
     """Show a series: where it comes from, what must be said of it, and its last bars."""
-    from quantdesk.market import MarketStore
+    from quantdesk.market import commands
 
-    bars = MarketStore().bars(symbol, start, end)
-    series, frame = bars.series, bars.frame
+    found = commands.show(symbol, start, end)
     if as_json:
-        rows = frame.reset_index().to_dict("records")
-        emit({"series": series.to_dict(), "bars": rows})
+        emit(found)
         return
-    out.print(f"[bold]{series.id}[/] · {series.kind}, {series.unit} · {', '.join(labels(series.flags))}")
-    out.print(f"{series.package} {series.version}, {series.licence} · SHA-256 {series.sha256[:16]}…", style="dim")
-    if series.note:
-        out.print(series.note, markup=False, style="dim")
-    shown = frame.tail(10)
-    columns = ("session", *series.fields)
-    cells = [(row.session, *(f"{getattr(row, name):,.6g}" for name in series.fields)) for row in shown.itertuples()]
-    table(f"the last {len(shown)} of {len(frame):,} bars", columns, cells, numeric=series.fields)
+    series, fields = found["series"], found["series"]["fields"]
+    out.print(f"{series['symbol']}@{series['source']} · {series['kind']}, {series['unit']}", style="bold")
+    out.print(found["label"]["describe"], markup=False)
+    origin = f"{series['package']} {series['version']}, {series['licence']} · SHA-256 {series['sha256'][:16]}…"
+    out.print(origin, markup=False, style="dim")
+    if series["note"]:
+        out.print(series["note"], markup=False, style="dim")
+    rows = [(row["session"], *(figure(row[name]) for name in fields)) for row in found["rows"]]
+    title = f"the last {len(rows)} of {found['rows_in_range']:,} bars"
+    table(title, ("session", *fields), rows, numeric=fields)
 
 
 @app.command()
@@ -94,19 +94,24 @@ def quality(
     as_json: Json = False,
 ) -> None:
     """Report gaps, stale runs, spikes, non-positive prices and duplicates against the exchange's own sessions."""
-    from quantdesk.market import MarketStore
-    from quantdesk.market.quality import examine
+    from quantdesk.market.commands import check_quality
 
     with progress(quiet=as_json) as shown:
-        report = examine(MarketStore(), symbols or None, progress=shown)
+        found = check_quality(symbols or [], progress=shown)
     if as_json:
-        emit(report.to_dict())
+        emit([one.to_dict() for one in found])
         return
-    frame = report.to_frame()
-    columns = [str(column) for column in frame.columns]
-    table(f"{len(frame)} series", columns, frame.astype(str).to_numpy().tolist(), numeric=columns[1:])
+    rows = [
+        (one.series, finding.degree, finding.check, f"{finding.count:,}", f"{finding.share:.2%}", finding.says)
+        for one in found
+        for finding in one.findings
+    ]
+    columns = ("series", "degree", "check", "count", "share", "what it means")
+    table(f"{len(rows)} findings on {len(found)} series", columns, rows, numeric=["count", "share"])
 
 
-def labels(flags: object) -> list[str]:
-    """The names of the flags that are set, in words."""
-    return [name.replace("_", " ") for name, value in vars(flags).items() if value]
+def figure(value: float | None) -> str:
+    """A price or a volume: grouped digits, and nothing where there is no value."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1e6 else f"{value:,.4f}".rstrip("0").rstrip(".")

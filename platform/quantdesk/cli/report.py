@@ -19,7 +19,7 @@ def list_(as_json: Json = False) -> None:
     """List the reports with their parameters."""
     from quantdesk import reports
 
-    found = reports.reports()
+    found = reports.list_reports()
     if as_json:
         emit([one.to_dict() for one in found])
         return
@@ -35,17 +35,16 @@ def run(
     parameter: Annotated[
         list[str] | None, typer.Option("-p", "--parameter", help="name=value; the value as JSON, or as plain text.")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Also copy the finished run to this new folder.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds that the whole run may take.")] = 1800.0,
+    output: Annotated[
+        Path | None, typer.Option(help="A new folder for the finished run, in place of state/reports/runs.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a report: the executed notebook and a page that is complete in itself."""
     from quantdesk import reports
 
-    found = reports.find(name)
-    values = reports.parse(found.parameters, parameter or [], report=found.name)
     with progress(quiet=as_json) as shown:
-        done = reports.run(found.name, values, output=output, timeout=timeout, progress=shown)
+        done = reports.run(name, parameter or [], output=output, progress=shown)
     if as_json:
         emit(done.to_dict())
         return
@@ -59,7 +58,7 @@ def runs(as_json: Json = False) -> None:
     """List finished runs, newest first."""
     from quantdesk import reports
 
-    found = reports.runs()
+    found = reports.list_runs()
     if as_json:
         emit([one.to_dict() for one in found])
         return

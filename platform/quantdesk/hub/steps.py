@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from quantdesk import __version__
+from quantdesk.errors import DataError
 from quantdesk.hub import proxy
 from quantdesk.hub.up import Progress, Step
 
@@ -67,7 +68,10 @@ def _data() -> Step:
     manifest = STAGES / "market" / "bundled" / "manifest.toml"
 
     def present() -> bool:
-        return bool(market.MarketStore().exists())
+        try:
+            return bool(market.MarketStore().series())
+        except DataError:
+            return False
 
     def work(progress: Progress) -> str:
         done = market.load(market.bundled(), progress=progress)
@@ -101,10 +105,10 @@ def _features() -> Step:
 def _reports(state: Path) -> Step:
     from quantdesk import market, reports
 
-    found = [reports.find(name) for name in DEMO_REPORTS]
+    found = [reports.find_report(name) for name in DEMO_REPORTS]
 
     def present() -> bool:
-        return {run.report for run in reports.runs() if run.problem is None} >= set(DEMO_REPORTS)
+        return {run.report for run in reports.list_runs() if run.problem is None} >= set(DEMO_REPORTS)
 
     def work(progress: Progress) -> str:
         cells = dict.fromkeys(DEMO_REPORTS, (0, 1))
