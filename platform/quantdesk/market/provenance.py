@@ -97,7 +97,7 @@ class Label:
         """Everything as JSON values."""
         given = asdict(self)
         given["start"], given["end"] = self.start.isoformat(), self.end.isoformat()
-        return {"words": list(self.words), "description": self.describe(), **given}
+        return {"words": list(self.words), "describe": self.describe(), **given}
 
 
 def label(series: Iterable[Series]) -> Label:

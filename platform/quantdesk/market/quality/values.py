@@ -132,7 +132,7 @@ def stale_open(rows: Rows) -> Finding | None:
     examples = []
     for year in dull.index:
         first = int(hit.index[rows.frame["session"].dt.year == year][0])
-        overnight, daily = dull.loc[year, ["open", "close"]].to_numpy(dtype="float64")
+        overnight, daily = float(dull["open"][year]), float(dull["close"][year])
         says = f"in {year} the median move overnight is {overnight:.3%}, from close to close {daily:.3%}"
         examples.append(rows.example(first, overnight, says))
     says = f"years whose median move overnight is below {STALE_OPEN:.0%} of that from close to close"
@@ -156,11 +156,11 @@ def volume(rows: Rows) -> Finding | None:
     """A volume that is zero or negative on a day with prices."""
     if "volume" not in rows.frame:
         return None
-    hit = rows.frame["volume"] <= 0
-    examples = [rows.example(row, rows.frame.at[row, "volume"], "no volume") for row in hit.index[hit][:EXAMPLES]]
-    return finding(
-        "no_volume", "doubtful", hit.sum(), len(hit), "volume zero or negative on a day with prices", examples
-    )
+    traded = rows.frame["volume"]
+    none = traded[traded <= 0].head(EXAMPLES).to_dict()
+    examples = [rows.example(int(str(row)), size, f"volume {size:g}") for row, size in none.items()]
+    says = "a volume of zero or less on a day with prices"
+    return finding("no_volume", "doubtful", (traded <= 0).sum(), len(traded), says, examples)
 
 
 def jumps(rows: Rows) -> Finding | None:

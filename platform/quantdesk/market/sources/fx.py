@@ -34,19 +34,17 @@ def reference_rates(files: list[VendoredFile]) -> Iterator[RawSeries]:
 
     Currencies that ended are there up to their last day, so the set is not one of survivors.
     """
-    import pandas as pd
-
     (file,) = files
     with zipfile.ZipFile(file.content) as packed, packed.open("eurofxref-hist.csv") as stream:
-        table = pd.read_csv(stream, na_values=["N/A"], parse_dates=["Date"])
-    table = table.sort_values("Date", ignore_index=True)  # the file runs backwards
+        table = file.table("Date", stream, na_values=["N/A"], parse_dates=["Date"])
+    table = table.sort_values("session", ignore_index=True)  # the file runs backwards
     for code in table.columns:
-        if code == "Date" or code.startswith("Unnamed"):  # each line ends with a comma
+        if code == "session" or code.startswith("Unnamed"):  # each line ends with a comma
             continue
         note = _NOTES.get(code) or (f"replaced by the euro on {_JOINED[code]}" if code in _JOINED else "")
         yield file.raw(
             f"EUR{code}",
-            table[["Date", code]].rename(columns={"Date": "session", code: "close"}),
+            table[["session", code]].rename(columns={code: "close"}),
             adjusted=False,
             survivors=False,
             publication="ecb-fixing",

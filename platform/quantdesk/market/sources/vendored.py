@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from quantdesk.market.publication import POLICIES
 from quantdesk.market.series import FIELDS, Description, Flags
@@ -36,6 +36,25 @@ class VendoredFile:
     package: str
     version: str
     licence: str
+
+    def table(self, date: str, content: IO[bytes] | None = None, **options: Any) -> pd.DataFrame:
+        """The file as a table whose column `date` became ``session``; numbers are exact to the last bit.
+
+        Parameters
+        ----------
+        date
+            Name of the column of dates.
+        content
+            What to read instead of the file as it is: a member of an archive.
+        **options
+            For `pandas.read_csv`.
+        """
+        import pandas as pd
+
+        options["compression"] = "gzip" if self.name.endswith(".csv.gz") else None
+        options["float_precision"] = "round_trip"
+        table: pd.DataFrame = pd.read_csv(self.content if content is None else content, **options)
+        return table.rename(columns={date: "session"})
 
     def raw(
         self,
