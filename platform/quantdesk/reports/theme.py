@@ -26,6 +26,7 @@ __all__ = [
     "DASHES",
     "FONT",
     "LABELS",
+    "LABELS_MIME",
     "LIGHT",
     "MONO",
     "TEMPLATE_NAME",
@@ -128,6 +129,8 @@ LABELS: dict[str, tuple[str, str]] = {
     "survivors_only": ("◆", "Only companies that still exist: returns of the past look better than they were."),
 }
 """Every label of a result: its shape and what it means."""
+LABELS_MIME = "application/vnd.quantdesk.labels+json"
+"""The form of a label line that a report's page and record read: a list of names."""
 
 
 @cache
@@ -151,7 +154,10 @@ class LabelLine:
     def __repr__(self) -> str:
         return f"LabelLine({', '.join(self.labels)})"
 
-    def _repr_html_(self) -> str:
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return {LABELS_MIME: list(self.labels), "text/html": self._html(), "text/plain": str(self)}
+
+    def _html(self) -> str:
         # The inline style is for JupyterLab, which has no tokens.css; a report page drops it and styles the classes.
         style = "display:inline-block;margin:0 .4em .3em 0;padding:.1em .6em;border:1px solid currentColor;"
         style += "border-radius:1em;font-size:.85em"
@@ -208,6 +214,7 @@ def template(palette: Palette) -> Any:
     }
     sequential = _scale(palette.sequential)
     layout = {
+        "meta": TEMPLATE_NAME,  # by this a page knows that it may swap the template for its dark sibling
         "font": {"family": FONT, "size": 13, "color": palette.ink},
         "title": {
             "font": {"size": 17, "color": palette.ink},

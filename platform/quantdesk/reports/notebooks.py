@@ -1,0 +1,203 @@
+"""The notebooks that can run as reports: found by name, read, and checked. An edge module: it reads the disk.
+
+A notebook is found by the name of its file without the ending (``02_strategy_backtest``), by a beginning that fits one
+alone (``02``), or by a path to an ``.ipynb`` file. The folder is ``QUANTDESK_NOTEBOOKS``, otherwise ``notebooks/`` of
+the checkout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from quantdesk.errors import BadInput, DataError, EnvironmentProblem, UnknownName
+from quantdesk.home import checkout
+from quantdesk.reports.spec import Parameter, read_parameters
+
+__all__ = ["NotebooksConfig", "Report", "find_report", "list_reports", "load"]
+
+LARGEST = 50_000_000
+"""Bytes of a notebook file; a template is a thousandth of that."""
+
+
+class NotebooksConfig(BaseSettings):
+    """Where the notebooks are.
+
+    Parameters
+    ----------
+    notebooks
+        The folder, from ``QUANTDESK_NOTEBOOKS``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="QUANTDESK_", frozen=True)
+
+    notebooks: Path | None = Field(default=None)
+
+    @classmethod
+    def from_env(cls) -> NotebooksConfig:
+        """Read the environment."""
+        return cls()
+
+    @property
+    def folder(self) -> Path:
+        """The folder, whether it exists or not."""
+        if self.notebooks is not None:
+            return self.notebooks.expanduser().resolve()
+        root = checkout()
+        return (root or Path.cwd()) / "notebooks"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A notebook that can run as a report.
+
+    Parameters
+    ----------
+    name
+        The file's name without ``.ipynb``.
+    path
+        The file, absolute.
+    title
+        Its first heading; the name where there is none.
+    description
+        The first paragraph below the title; empty where there is none.
+    parameters
+        What it asks for, in the order of the notebook.
+    sha256
+        Of the file's bytes.
+    """
+
+    name: str
+    path: Path
+    title: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    sha256: str
+
+
+def list_reports(config: NotebooksConfig | None = None) -> tuple[Report, ...]:
+    """Every report, by name.
+
+    Raises
+    ------
+    EnvironmentProblem
+        The folder of notebooks is not there.
+    DataError
+        A file in it is no notebook.
+    """
+    return tuple(_report(path) for path in _files(config or NotebooksConfig.from_env()))
+
+
+def find_report(name: str, config: NotebooksConfig | None = None) -> Report:
+    """One report, by name, by a beginning that fits it alone, or by the path of an ``.ipynb`` file.
+
+    Raises
+    ------
+    UnknownName
+        No notebook has that name; the message offers near ones.
+    BadInput
+        The name fits several notebooks, or is a path that leads to no notebook.
+    DataError
+        The file is no notebook: the message names it and says why.
+    """
+    if name.endswith(".ipynb") or "/" in name or "\\" in name or "\0" in name or name in {".", ".."}:
+        return _report(_given(name))
+    files = {path.stem: path for path in _files(config or NotebooksConfig.from_env())}
+    if name in files:
+        return _report(files[name])
+    fitting = [stem for stem in files if name and stem.startswith(name)]
+    if len(fitting) > 1:
+        raise BadInput(f"{name!r} fits several reports: {', '.join(fitting)}.", "Write more of the name.")
+    if not fitting:
+        raise UnknownName("report", name[:200], files)
+    return _report(files[fitting[0]])
+
+
+def _given(name: str) -> Path:
+    """The notebook at a path that was written out."""
+    shown = ascii(name[:200])
+    try:
+        path = Path(name).expanduser().resolve()
+        there = path.is_file() and path.suffix == ".ipynb"
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BadInput(
+            f"{shown} is no path ({error}).", "Give the name of a report, or the path of a notebook."
+        ) from error
+    if not there:
+        raise BadInput(f"There is no notebook {shown}.", "Give the name of a report, or the path of an .ipynb file.")
+    return path
+
+
+def _files(config: NotebooksConfig) -> list[Path]:
+    try:
+        return sorted(
+            path for path in config.folder.iterdir() if path.suffix == ".ipynb" and not path.name.startswith(".")
+        )
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"The folder of notebooks {config.folder} cannot be read ({error.strerror}).",
+            "Set QUANTDESK_NOTEBOOKS to the folder that holds them.",
+        ) from error
+
+
+def load(path: Path) -> tuple[Any, str]:
+    """A notebook in format 4, and the SHA-256 of its file.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, is no JSON, or is JSON but no valid notebook.
+    """
+    import nbformat
+    from nbformat.validator import NotebookValidationError, normalize
+
+    def refuse(reason: object) -> DataError:
+        return DataError(f"{path} is no notebook that can be read: {reason}.", "Open and save it again in JupyterLab.")
+
+    try:
+        if path.stat().st_size > LARGEST:
+            raise refuse(f"it has more than {LARGEST / 1e6:.0f} MB")
+        content = path.read_bytes()
+        document = json.loads(content.decode("utf-8"))
+    except OSError as error:
+        raise refuse(error.strerror) from error
+    except (ValueError, RecursionError) as error:
+        raise refuse(f"it is no JSON ({error})") from error
+    try:
+        if document["nbformat"] != 4:
+            raise refuse(f"its format is {document['nbformat']!r}, not 4")
+        # Adds the cell ids that an editor left out, where nbformat would only warn.
+        _, document = normalize(document)
+        nbformat.validate(document)
+        notebook = nbformat.reads(json.dumps(document), as_version=4)  # type: ignore[no-untyped-call]
+    except NotebookValidationError as error:
+        raise refuse(str(error.message).splitlines()[0][:200]) from error
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise refuse(f"it lacks what a notebook has ({type(error).__name__}: {str(error)[:200]})") from error
+    return notebook, hashlib.sha256(content).hexdigest()
+
+
+def _report(path: Path) -> Report:
+    notebook, digest = load(path)
+    tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())]
+    if len(tagged) > 1:
+        raise DataError(f"{path} has {len(tagged)} cells tagged parameters.", "Leave the tag on one of them.")
+    parameters = read_parameters(tagged[0].source, where=str(path)) if tagged else ()
+    title, description = _headline("\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown"))
+    return Report(path.stem, path, title or path.stem, description, parameters, digest)
+
+
+def _headline(prose: str) -> tuple[str, str]:
+    """The first heading, and the first paragraph below it, as plain text."""
+    heading = re.search(r"^#{1,6}[ \t]+(.+?)[ \t#]*$", prose, re.MULTILINE)
+    below = prose[heading.end() :] if heading else prose
+    paragraphs = (" ".join(part.split()) for part in re.split(r"\n\s*\n", below))
+    first = next((part for part in paragraphs if part and part[0] not in "#<|>`-*!"), "")
+    return (heading.group(1) if heading else ""), re.sub(r"[*_`]|\[([^\]]*)\]\([^)]*\)", r"\1", first)

@@ -1,0 +1,175 @@
+"""Runs a report: one process each, limits, progress, and a published folder whatever happens. An edge module.
+
+Runs do not meet: each has a process, a scratch folder, kernel sockets and an id of its own, and the working directory
+of the caller stays what it was.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from quantdesk.errors import BadInput, BadParameter, RunFailed
+from quantdesk.reports.environment import cleaned
+from quantdesk.reports.notebooks import find_report
+from quantdesk.reports.publish import Request
+from quantdesk.reports.runs import Run, RunsConfig, Status, new_id
+from quantdesk.reports.scratch import prepared, recover
+from quantdesk.reports.spec import check, parse
+from quantdesk.reports.supervise import Progress, supervise
+from quantdesk.reports.watch import Limits
+
+__all__ = ["ReportFailed", "RunnerConfig", "run"]
+
+
+class RunnerConfig(BaseSettings):
+    """Limits of a run, and what of the environment it may see.
+
+    Parameters
+    ----------
+    timeout_s
+        Seconds for a whole report, from ``QUANTDESK_REPORTS_TIMEOUT_S``.
+    cell_timeout_s
+        Seconds for one cell, from ``QUANTDESK_REPORTS_CELL_TIMEOUT_S``.
+    allow_env
+        Names of variables that a kernel may see although they look like secrets, separated by commas, from
+        ``QUANTDESK_REPORTS_ALLOW_ENV``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="QUANTDESK_REPORTS_", frozen=True)
+
+    timeout_s: float = Field(default=3600.0, gt=0)
+    cell_timeout_s: float = Field(default=1800.0, gt=0)
+    allow_env: Annotated[tuple[str, ...], NoDecode] = ()
+
+    @field_validator("allow_env", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @classmethod
+    def from_env(cls) -> RunnerConfig:
+        """Read the environment."""
+        return cls()
+
+    @property
+    def limits(self) -> Limits:
+        """The time limits."""
+        return Limits(self.timeout_s, self.cell_timeout_s)
+
+
+class ReportFailed(RunFailed):
+    """A report did not complete; what it computed is published all the same.
+
+    Parameters
+    ----------
+    run
+        The published run.
+    """
+
+    def __init__(self, run: Run) -> None:
+        from quantdesk.reports.banner import sentence, shown
+
+        self.run = run
+        what = f"The report {run.report} is not complete. {shown(run.status).word}: {sentence(run)}"
+        super().__init__(
+            what if what.endswith((".", "!", "?")) else f"{what}.",
+            f"What it computed is in {run.folder} (notebook.ipynb, report.html, log.txt).",
+        )
+
+
+def run(
+    name: str,
+    parameters: Mapping[str, Any] | list[str] | None = None,
+    *,
+    output: Path | None = None,
+    progress: Progress | None = None,
+    limits: Limits | None = None,
+    cancel: threading.Event | None = None,
+) -> Run:
+    """Run a report and publish its folder.
+
+    Parameters
+    ----------
+    name
+        Name of a report, a beginning that fits it alone, or the path of an ``.ipynb`` file.
+    parameters
+        Values by name, or ``name=value`` texts (see :func:`quantdesk.reports.spec.parse`).
+    output
+        Folder for the finished run, which must not exist; ``runs/<id>`` below the reports folder when not given.
+    progress
+        Called in this thread, a few times a cell at most.
+    limits
+        Time limits; those of :class:`RunnerConfig` when not given.
+    cancel
+        When set by another thread, the run is cancelled. Ctrl-C does the same.
+
+    Returns
+    -------
+    Run
+        As published, complete.
+
+    Raises
+    ------
+    UnknownName, BadInput
+        There is no such report, or `output` is there already.
+    BadParameter
+        A parameter that the report does not have, or a wrong type.
+    DataError
+        The notebook cannot be read.
+    EnvironmentProblem
+        The disk is full, or a folder cannot be written.
+    ReportFailed
+        It did not complete: a cell raised, time ran out, the kernel died, it was cancelled. What was computed is
+        published, with a banner that says so, and the message names the folder.
+    """
+    report = find_report(name)
+    values = (
+        parse(report.parameters, parameters, report=report.name)
+        if isinstance(parameters, list)
+        else check(report.parameters, parameters or {}, report=report.name)
+    )
+    config = RunsConfig.from_env()
+    settings = RunnerConfig.from_env()
+    limits = limits or settings.limits
+    if limits.total_s <= 0 or limits.cell_s <= 0:
+        raise BadParameter(
+            f"A time limit of {min(limits.total_s, limits.cell_s):g} s is none.", "Give seconds above 0."
+        )
+    if output is not None and output.exists():
+        raise BadInput(f"{output} is there already.", "Name a folder that does not exist: no run replaces another.")
+    recover(config)
+    started = datetime.now(UTC)
+    identity = new_id(report.name, started)
+    request = Request(
+        id=identity,
+        report=report.name,
+        title=report.title,
+        notebook=str(report.path),
+        notebook_sha256=report.sha256,
+        scratch=str(config.scratch / identity),
+        folder=str((output or config.runs / identity).resolve()),
+        working_directory=str(report.path.parent),
+        defaults={item.name: item.default for item in report.parameters},
+        given=values,
+        total_s=limits.total_s,
+        cell_s=limits.cell_s,
+        started=started.isoformat(),
+    )
+    environment = cleaned(os.environ, settings.allow_env)
+    with prepared(request) as place:
+        published = supervise(place, environment, progress or _silent, cancel)
+    if published.status is not Status.COMPLETED:
+        raise ReportFailed(published)
+    return published
+
+
+def _silent(_what: str, _done: int, _total: int) -> None:
+    pass

@@ -1,0 +1,165 @@
+"""The place of a run while it is under way, and what to do with one that was left behind. An edge module.
+
+::
+
+    state/reports/scratch/<run-id>/
+        lock                held by parent and worker as long as one of them lives
+        request.json        what was asked for
+        input.ipynb         the notebook as it was when the run began
+        notebook.ipynb      the notebook as far as it came
+        log.txt             what worker and kernel wrote
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from quantdesk.errors import EnvironmentProblem
+from quantdesk.reports import kernelspec, processes
+from quantdesk.reports.banner import place
+from quantdesk.reports.notebooks import load
+from quantdesk.reports.publish import Outcome, Request, finish
+from quantdesk.reports.runs import Problem, Provenance, Run, RunsConfig, Status
+
+__all__ = ["Place", "prepared", "publish_checkpoint", "recover"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A prepared run.
+
+    Parameters
+    ----------
+    request
+        What was asked for.
+    folder
+        The scratch folder.
+    sockets
+        A private folder with a short path, for the sockets of the kernel.
+    lock
+        Descriptor of the lock, to hand to the worker.
+    """
+
+    request: Request
+    folder: Path
+    sockets: Path
+    lock: int
+
+
+@contextlib.contextmanager
+def prepared(request: Request) -> Iterator[Place]:
+    """Make the scratch folder of a run, lock it, and remove it at the end.
+
+    Raises
+    ------
+    EnvironmentProblem
+        It cannot be written.
+    """
+    import nbformat
+
+    folder = Path(request.scratch)
+    # Under a hidden name until the lock is held, so that `recover` does not take it for one that was left behind.
+    hidden = folder.with_name(f".{folder.name}")
+    with contextlib.ExitStack() as stack:
+        try:
+            hidden.mkdir(parents=True, mode=0o700)
+            stack.callback(shutil.rmtree, hidden, ignore_errors=True)
+            handle = os.open(hidden / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            notebook, _ = load(Path(request.notebook))
+            (hidden / "input.ipynb").write_text(nbformat.writes(notebook), "utf-8")  # type: ignore[no-untyped-call]
+            (hidden / "request.json").write_text(json.dumps(asdict(request)), "utf-8")
+            kernelspec.install(hidden)
+            sockets = Path(tempfile.mkdtemp(prefix="qd-"))
+            stack.callback(shutil.rmtree, sockets, ignore_errors=True)
+            os.rename(hidden, folder)
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.callback((folder / "request.json").unlink, missing_ok=True)
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"{folder} cannot be written ({error.strerror or error}).",
+                "Make it writable and free some space, or set QUANTDESK_STATE to another folder.",
+            ) from error
+        yield Place(request, folder, sockets, handle)
+
+
+def recover(config: RunsConfig | None = None) -> tuple[Run, ...]:
+    """Publish what is left of runs whose parent and worker are both gone, for example after a power cut.
+
+    Returns
+    -------
+    tuple of Run
+        The runs that were published now, as `Status.LOST`.
+    """
+    folder = (config or RunsConfig.from_env()).scratch
+    found: list[Run] = []
+    for scratch in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if not scratch.name.startswith("."):
+            with contextlib.suppress(OSError), _left_behind(scratch / "lock") as left:
+                if left:
+                    found += _salvaged(scratch)
+                    shutil.rmtree(scratch, ignore_errors=True)
+    return tuple(found)
+
+
+@contextlib.contextmanager
+def _left_behind(lock: Path) -> Iterator[bool]:
+    """Whether nobody holds the lock; if so, it is held here."""
+    handle = os.open(lock, os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        yield False
+    else:
+        try:
+            yield True
+        finally:
+            os.close(handle)
+
+
+def _salvaged(scratch: Path) -> list[Run]:
+    try:
+        request = Request(**json.loads((scratch / "request.json").read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return []  # it had ended, or not begun
+    processes.end_all(request.id)
+    if Path(request.folder).exists():
+        return []
+    problem = Problem("The processes that ran it ended without a word.")
+    return [publish_checkpoint(request, Outcome(Status.LOST, problem, datetime.now(UTC), Provenance()))]
+
+
+def publish_checkpoint(request: Request, outcome: Outcome) -> Run:
+    """Publish a run as far as it was kept, in place of a worker that cannot.
+
+    Raises
+    ------
+    EnvironmentProblem
+        The disk is full, or the folder cannot be written.
+    """
+    kept = Path(request.scratch) / "notebook.ipynb"
+    notebook, _ = load(kept if kept.is_file() else Path(request.scratch) / "input.ipynb")
+    running = next((cell for cell in notebook.cells if _status(cell) == "running"), None)
+    if running is not None and outcome.problem is not None:
+        number, heading = place(notebook.cells, running)
+        problem = replace(outcome.problem, cell=number, cell_id=running.get("id"), heading=heading)
+        outcome = replace(outcome, problem=problem)
+    return finish(request, notebook, outcome)
+
+
+def _status(cell: Any) -> str | None:
+    """What papermill noted last about a cell."""
+    noted: str | None = cell.metadata.get("papermill", {}).get("status")
+    return noted

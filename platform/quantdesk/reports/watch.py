@@ -1,0 +1,136 @@
+"""The clock beside a running notebook: time limits, cancellation, and a parent that went away. An edge module.
+
+One thread waits for the next deadline, for a signal, or for the end of the pipe that the parent holds open. When one
+of them comes, it notes why, interrupts the kernel so that the cell shows where it was, and kills it if it does not
+stop within a few seconds. Whoever runs the notebook then finds the kernel's end and asks `Watch.reason`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+
+from quantdesk.reports.runs import Status
+
+__all__ = ["Limits", "Reason", "Watch"]
+
+GRACE_S = 5.0
+"""Seconds between the interrupt and the kill."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a report may take.
+
+    Parameters
+    ----------
+    total_s
+        Seconds for all of it, the start of the kernel included.
+    cell_s
+        Seconds for one cell.
+    """
+
+    total_s: float = 3600.0
+    cell_s: float = 1800.0
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a run was stopped from outside."""
+
+    status: Status
+    message: str
+
+
+class Watch:
+    """Watches one run.
+
+    Parameters
+    ----------
+    limits
+        The time limits; the total begins now.
+    parent
+        A file descriptor that reaches its end when the parent dies; None for a run without one.
+    signal_kernel
+        Sends a signal to the kernel and what it started; does nothing when there is no kernel.
+    """
+
+    def __init__(self, limits: Limits, *, parent: int | None, signal_kernel: Callable[[int], None]) -> None:
+        self._limits = limits
+        self._parent = parent
+        self._signal_kernel = signal_kernel
+        self._end = time.monotonic() + limits.total_s
+        self._cell_end: float | None = None
+        self._reason: Reason | None = None
+        self._closed = threading.Event()
+        # A pipe wakes the thread: writing one byte is all that a signal handler may safely do.
+        self._wake_read, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
+        self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why the run has to end; None while it may go on."""
+        return self._reason
+
+    def start(self) -> None:
+        """Begin to watch, and take over SIGINT, SIGTERM and SIGHUP of this process."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        self._thread.start()
+
+    def cell_begins(self) -> None:
+        """A cell starts: its time begins."""
+        self._cell_end = time.monotonic() + self._limits.cell_s
+        self._poke(b".")
+
+    def cell_ended(self) -> None:
+        """The cell is over: its time is not watched any more."""
+        self._cell_end = None
+        self._poke(b".")
+
+    def close(self) -> None:
+        """The notebook has ended; what comes now changes nothing any more."""
+        self._closed.set()
+        self._poke(b".")
+        self._thread.join(timeout=GRACE_S)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._poke(b"c")
+
+    def _poke(self, byte: bytes) -> None:
+        with contextlib.suppress(BlockingIOError):  # the pipe is full: the thread is about to wake
+            os.write(self._wake, byte)
+
+    def _watch(self) -> None:
+        while self._reason is None and not self._closed.is_set():
+            self._reason = self._wait()
+        if self._reason is None:
+            return
+        self._signal_kernel(signal.SIGINT)
+        # Only the kernel has to be gone: the worker goes on to write the page.
+        if not self._closed.wait(GRACE_S):
+            self._signal_kernel(signal.SIGKILL)
+
+    def _wait(self) -> Reason | None:
+        cell_end = self._cell_end
+        until = min(self._end, cell_end) if cell_end is not None else self._end
+        watched = [self._wake_read] if self._parent is None else [self._wake_read, self._parent]
+        readable, _, _ = select.select(watched, [], [], max(0.0, until - time.monotonic()))
+        if self._wake_read in readable and b"c" in os.read(self._wake_read, 4096):
+            return Reason(Status.CANCELLED, "It was cancelled.")
+        if self._parent in readable and not os.read(self._parent or 0, 4096):
+            return Reason(Status.CANCELLED, "The process that had started it was gone.")
+        now = time.monotonic()
+        if now >= self._end:
+            return Reason(Status.TIMED_OUT, f"The report had {self._limits.total_s:g} s in all.")
+        if self._cell_end is not None and now >= self._cell_end:
+            return Reason(Status.TIMED_OUT, f"A cell may take {self._limits.cell_s:g} s.")
+        return None
