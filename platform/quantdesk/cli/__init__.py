@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
 from quantdesk import __version__, settings
@@ -36,6 +35,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+#: What Typer raises for an unknown option or command and for a missing argument; it exports only its subclasses.
+_UsageError = typer.BadParameter.__bases__[0]
+
 launch.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(features.app, name="features")
@@ -60,12 +62,12 @@ def main() -> None:
         code = app(standalone_mode=False)
     except QuantdeskError as error:
         fail(error, as_json=as_json)
-    except click.UsageError as error:
-        if not as_json:
-            error.show()
-            raise SystemExit(2) from error
-        fail(BadInput(error.format_message(), "See --help."), as_json=True)
-    except (KeyboardInterrupt, click.Abort):
+    except _UsageError as error:
+        problem = error.format_message()
+        if not problem:  # the help was shown, because nothing was asked for
+            raise SystemExit(2) from None
+        fail(BadInput(problem, "See --help."), as_json=as_json)
+    except (KeyboardInterrupt, typer.Abort):
         raise SystemExit(130) from None
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing is left to say, and nobody to say it to.

@@ -22,7 +22,7 @@ from quantdesk.errors import EnvironmentProblem
 __all__ = ["atomic_directory", "atomic_write", "exclusive", "sha256_of"]
 
 _SPACE = {errno.ENOSPC, errno.EDQUOT}
-_REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+_REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
 @contextlib.contextmanager
