@@ -2,20 +2,22 @@
 
 A code is a word, or a word and an argument joined by a colon:
 
-========================  ============================================================================================
-``missing_input:a,b``     the series does not carry the fields a and b, so it never has this feature
-``undefined:not_daily``   the series is an average over months; windows of sessions have no meaning on it
-``undefined:<kind>``      the feature has no meaning for this kind of series (``not_a_price``, ``not_a_stock``,
-                          ``not_traded``, ``unknown_kind``, ``other_calendar``)
-``warm_up:<n>``           fewer than n sessions of history so far
-``no_history:<symbol>``   the benchmark has no value there at all: before its first or after its last session
-``input_gap``             a session inside the window has no value in the source
-``undefined:<why>``       the inputs are there and the formula has no value: ``no_price_change``, ``zero_variance``,
-                          ``zero_volume``, ``non_positive_price``, ``no_value``
-``no_history``            the store holds nothing at all about this symbol in the feature's view
-``not_yet_known``         the store holds something, but nothing of it was known at the row's time
-``expired:<days>d``       the latest known row is older than the view's time to live
-========================  ============================================================================================
+===========================  =========================================================================================
+``missing_input:a,b``        the series does not carry the fields a and b, so it never has this feature
+``undefined:not_daily``      the series is an average over months; windows of sessions have no meaning on it
+``undefined:<kind>``         the feature has no meaning for this kind of series (``not_a_price``, ``not_a_stock``,
+                             ``not_traded``, ``unknown_kind``)
+``undefined:other_hours``    the series does not close when the benchmark closes, so their returns do not pair
+``undefined:not_as_traded``  the source adjusted its only close for dividends, so close times volume is not money
+``warm_up:<n>``              fewer than n sessions of history so far
+``no_history:<symbol>``      the benchmark has no value there at all: before its first or after its last session
+``input_gap``                a session inside the window has no value in the source
+``undefined:<why>``          the inputs are there and the formula has no value: ``no_price_change``, ``zero_variance``,
+                             ``zero_volume``, ``non_positive_price``, ``no_value``
+``no_history``               the store holds nothing at all about this symbol in the feature's view
+``not_yet_known``            the store holds something, but nothing of it was known at the row's time
+``expired:<days>d``          the latest known row is older than the view's time to live
+===========================  =========================================================================================
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from numpy.typing import NDArray
 from quantdesk.features.asof import Outcome
 from quantdesk.features.definitions import BENCHMARK, Feature
 from quantdesk.features.inputs import FIELDS_OF, Inputs
+from quantdesk.market.series import Series
 
 __all__ = ["any_in_window", "of_outcome", "of_series", "of_values"]
 
@@ -45,20 +48,22 @@ def of_outcome(outcome: Outcome, ttl: timedelta) -> str | None:
     }[outcome]
 
 
-def of_series(feature: Feature, inputs: Inputs, kind: str, *, daily: bool, same_calendar: bool) -> str | None:
+def of_series(feature: Feature, inputs: Inputs, series: Series, *, same_hours: bool) -> str | None:
     """The code that holds for a whole series, or None where the feature can have values on it."""
     absent = {field for name in feature.inputs if name not in inputs.carried for field in FIELDS_OF.get(name, ())}
     if absent:
         return "missing_input:" + ",".join(sorted(absent))
-    if not daily:
+    if series.frequency != "daily":
         return "undefined:not_daily"
-    if kind not in feature.kinds:
+    if series.kind not in feature.kinds:
         return f"undefined:{feature.not_for_others}"
     if "benchmark" in feature.inputs:
-        if not same_calendar:
-            return "undefined:other_calendar"
         if "benchmark" not in inputs.carried:
             return f"no_history:{BENCHMARK}"
+        if not same_hours:
+            return "undefined:other_hours"
+    if "traded_close" in feature.inputs and series.adjustment in {"splits and dividends", "unknown"}:
+        return "undefined:not_as_traded"
     return None
 
 

@@ -1,0 +1,255 @@
+"""What a caller gets: values, the times at which they were known, the proof, the labels, the reasons. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from quantdesk.errors import BadInput
+from quantdesk.features.evidence import Evidence, content_hash
+from quantdesk.market.series import Series
+
+__all__ = ["Answers", "FeatureFrame", "Labels", "OnlineFeatures"]
+
+_HINDSIGHT = "adjusted_with_hindsight: prices carry splits and dividends that came later; returns are right, levels not"
+_SURVIVORS = "survivors_only: the symbols were chosen knowing that they lived on; a backtest on them looks too good"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What every number built on a frame must say about its data.
+
+    Attributes
+    ----------
+    real
+        All of it was observed; nothing simulated or made up.
+    adjusted_with_hindsight, survivors_only
+        At least one series carries the flag of :class:`quantdesk.market.series.Flags`.
+    series
+        Every series behind the frame, with package, version, licence and SHA-256; benchmark and panel included.
+    """
+
+    real: bool
+    adjusted_with_hindsight: bool
+    survivors_only: bool
+    series: tuple[Series, ...]
+
+    @classmethod
+    def of(cls, series: Sequence[Series]) -> Labels:
+        """The labels of a result that is built on `series`."""
+        once = tuple({one.id: one for one in series}.values())
+        return cls(
+            real=all(one.flags.real for one in once),
+            adjusted_with_hindsight=any(one.flags.adjusted_with_hindsight for one in once),
+            survivors_only=any(one.flags.survivors_only for one in once),
+            series=once,
+        )
+
+    @property
+    def not_cured(self) -> tuple[str, ...]:
+        """What is wrong with the data themselves, so that no point-in-time join can put it right."""
+        said = ((self.adjusted_with_hindsight, _HINDSIGHT), (self.survivors_only, _SURVIVORS))
+        return tuple(text for flag, text in said if flag)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The labels as short words, for a caption."""
+        flags = {"adjusted_with_hindsight": self.adjusted_with_hindsight, "survivors_only": self.survivors_only}
+        return ("real" if self.real else "not real", *(name for name, flag in flags.items() if flag))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "real": self.real,
+            "adjusted_with_hindsight": self.adjusted_with_hindsight,
+            "survivors_only": self.survivors_only,
+            "series": [one.to_dict() for one in self.series],
+        }
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What stands behind the values of a frame.
+
+    Attributes
+    ----------
+    features
+        The names of the asked features.
+    known
+        Per view the times of the row that answered: columns ``event_timestamp`` and ``created_timestamp``.
+    codes
+        Makes the reasons when they are asked for: per feature one code per row, None where there is a value.
+    sessions
+        The session close of each row; None for a frame that was asked by entity rows.
+    """
+
+    features: tuple[str, ...]
+    known: Mapping[str, pd.DataFrame]
+    codes: Callable[[], Mapping[str, NDArray[np.object_]]]
+    sessions: pd.DatetimeIndex | None
+
+
+class FeatureFrame:
+    """Historical features, each row as it was known at its timestamp.
+
+    Made by :meth:`quantdesk.features.FeatureStore.get_historical_features`.
+
+    Parameters
+    ----------
+    values
+        Index ``(timestamp, symbol)``, one column per feature.
+    answers
+        What stands behind the values.
+    evidence
+        Why they may be believed, or why not.
+    labels
+        What must be said about their data.
+    """
+
+    def __init__(self, values: pd.DataFrame, answers: Answers, evidence: Evidence, labels: Labels) -> None:
+        self._values = values
+        self._answers = answers
+        self.evidence = evidence
+        self.labels = labels
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the asked features."""
+        return self._answers.features
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A copy of the values.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Index ``(timestamp, symbol)``; one float64 column per feature, NaN where there is no value (see
+            :meth:`reasons`); then the other columns of the entity frame, if there was one. The timestamp (UTC) is the
+            moment at which the row was known: act after it, never at it or before.
+        """
+        return self._values.copy()
+
+    def by_session(self) -> pd.DataFrame:
+        """The same rows under the session's close, the timestamp that prices carry in the market store.
+
+        Under this label a row looks fifteen minutes older than it is: it was *not* yet known at the close that it is
+        named after. Whoever uses the row of session T trades after T, at the next session at the earliest.
+
+        Raises
+        ------
+        BadInput
+            The frame was asked by entity rows, which belong to no session.
+        """
+        if self._answers.sessions is None:
+            raise BadInput(
+                "A frame that was asked by entity_df has no sessions.",
+                "Ask by start_date and end_date, or use to_pandas().",
+            )
+        symbols = self._values.index.get_level_values("symbol")
+        index = pd.MultiIndex.from_arrays([self._answers.sessions, symbols], names=["timestamp", "symbol"])
+        return self._values.set_axis(index, axis="index")
+
+    def known(self, view: str | None = None) -> pd.DataFrame:
+        """When what each row shows had happened and was first known.
+
+        Parameters
+        ----------
+        view
+            A view of the frame; may be left out when there is only one.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The frame's index; columns ``event_timestamp`` and ``created_timestamp`` in UTC, NaT where nothing
+            answered.
+        """
+        if view is None and len(self._answers.known) == 1:
+            view = next(iter(self._answers.known))
+        if view is None or view not in self._answers.known:
+            raise BadInput(f"The frame has no view {view!r}.", f"Its views: {', '.join(self._answers.known)}.")
+        return self._answers.known[view].set_axis(self._values.index, axis="index")
+
+    def reasons(self) -> pd.DataFrame:
+        """Why each null is null.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per null: columns ``timestamp``, ``symbol``, ``feature`` and ``reason``, in the order of the frame's
+            rows. The codes are listed in :mod:`quantdesk.features.missing`.
+        """
+        codes = self._answers.codes()
+        null = self._values[list(self.features)].isna().to_numpy()
+        row, column = np.nonzero(null)
+        names = np.array(self.features, dtype=object)[column]
+        reason = np.array([codes[name][place] for place, name in zip(row, names, strict=True)], dtype=object)
+        index = self._values.index
+        return pd.DataFrame(
+            {
+                "timestamp": index.get_level_values("timestamp")[row],
+                "symbol": index.get_level_values("symbol")[row],
+                "feature": names,
+                "reason": reason,
+            }
+        )
+
+    @property
+    def is_pit_validated(self) -> bool:
+        """Whether every check ran and passed, and the values are still those that were checked."""
+        return not self.doubts
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Every reason not to believe the frame; empty when there is none."""
+        if content_hash(self._values) != self.evidence.content:
+            return (*self.evidence.failures, "The values were changed after they were checked.")
+        return self.evidence.failures
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        first, last = self._values.index[0][0], self._values.index[-1][0]
+        state = "validated point in time" if self.is_pit_validated else f"NOT validated: {self.doubts[0]}"
+        return (
+            f"<FeatureFrame {len(self)} rows x {len(self.features)} features, {first:%Y-%m-%d} to {last:%Y-%m-%d}, "
+            f"{state}; {', '.join(self.labels.words)}>"
+        )
+
+
+@dataclass(frozen=True)
+class OnlineFeatures:
+    """The latest materialised row of each symbol.
+
+    Attributes
+    ----------
+    values
+        Index ``symbol``, one float64 column per feature; NaN where there is no value.
+    events
+        Index ``symbol``, one column per view: the event that its row is about, UTC; NaT where there is no row.
+    labels
+        See :class:`Labels`.
+    as_of
+        The moment up to which the online store was filled, UTC.
+    """
+
+    values: pd.DataFrame
+    events: pd.DataFrame
+    labels: Labels
+    as_of: pd.Timestamp
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A copy of the values."""
+        return self.values.copy()
+
+    def to_dict(self) -> dict[str, dict[str, float | None]]:
+        """Per symbol its features; None where there is no value."""
+        return {
+            str(symbol): {str(name): None if np.isnan(value) else float(value) for name, value in row.items()}
+            for symbol, row in self.values.to_dict(orient="index").items()
+        }

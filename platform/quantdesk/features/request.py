@@ -1,0 +1,146 @@
+"""What a caller asks for, checked before anything is read. Pure. Every mistake gets one clear error."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from quantdesk.errors import BadDates, BadInput, UnknownName
+from quantdesk.features.asof import Integers
+from quantdesk.features.definitions import FEATURES, VIEWS, Feature, View
+from quantdesk.features.manifest import Manifest
+from quantdesk.market.spans import span
+
+__all__ = ["as_of_moment", "by_view", "checked_entities", "checked_features", "checked_symbols"]
+
+_ROWS = 'Give a DataFrame with the columns "symbol" and "event_timestamp" (times with a zone).'
+
+
+def checked_symbols(given: Sequence[str] | str | None, manifest: Manifest) -> tuple[str, ...]:
+    """The symbols that a caller names, as given.
+
+    Raises
+    ------
+    BadInput
+        None, or one twice.
+    UnknownName
+        One that the store does not hold.
+    """
+    names = _names("symbol", given)
+    for name in names:
+        manifest.find(name)
+    return names
+
+
+def checked_features(given: Sequence[str] | str | None) -> tuple[Feature, ...]:
+    """The features that a caller names, in that order.
+
+    Raises
+    ------
+    BadInput
+        None, or one twice.
+    UnknownName
+        One that is not defined.
+    """
+    names = _names("feature", given)
+    for name in names:
+        if name not in FEATURES:
+            raise UnknownName("feature", name[:80], FEATURES)
+    return tuple(FEATURES[name] for name in names)
+
+
+def by_view(features: Sequence[Feature]) -> Mapping[View, tuple[Feature, ...]]:
+    """The asked features of each view."""
+    found = {view: tuple(f for f in features if f.view == view.name) for view in VIEWS.values()}
+    return {view: some for view, some in found.items() if some}
+
+
+def _names(what: str, given: Sequence[str] | str | None) -> tuple[str, ...]:
+    names = (given,) if isinstance(given, str) else tuple(given) if given is not None else ()
+    if not names:
+        raise BadInput(f"No {what} is named.", f"Name at least one {what}.")
+    for name in names:
+        if not isinstance(name, str):
+            raise BadInput(f"The {what} {name!r} is a {type(name).__name__}.", "Give names as text.")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise BadInput(f"The {what} {twice[0]} is named twice.", f"Name each {what} once.")
+    return names
+
+
+def checked_entities(rows: Any, manifest: Manifest, features: Sequence[Feature]) -> tuple[pd.DataFrame, Integers]:
+    """The rows of an entity frame and their times in nanoseconds (UTC). Order and duplicates stay.
+
+    Raises
+    ------
+    BadInput
+        No frame, no rows, a column that is not there, times that are text or numbers, or a column that is also the
+        name of an asked feature.
+    BadDates
+        Times without a zone, or a row without a time.
+    UnknownName
+        A symbol that the store does not hold.
+    """
+    if not isinstance(rows, pd.DataFrame):
+        raise BadInput(f"entity_df is a {type(rows).__name__}.", _ROWS)
+    absent = [name for name in ("symbol", "event_timestamp") if name not in rows.columns]
+    if absent:
+        raise BadInput(f"entity_df has no column {absent[0]!r}; it has {list(rows.columns)[:8]}.", _ROWS)
+    if not len(rows):
+        raise BadInput("entity_df has no rows.", "Give at least one row.")
+    clash = [feature.name for feature in features if feature.name in rows.columns]
+    if clash:
+        raise BadInput(f"entity_df already has a column {clash[0]!r}.", "Rename it, or do not ask for that feature.")
+    times = _times(rows["event_timestamp"])
+    for name in pd.unique(rows["symbol"]):
+        if not isinstance(name, str):
+            raise BadInput(f"entity_df holds the symbol {name!r}, a {type(name).__name__}.", "Give symbols as text.")
+        manifest.find(name)
+    return rows, times
+
+
+def _times(column: pd.Series) -> Integers:
+    zoned = isinstance(column.dtype, pd.DatetimeTZDtype)
+    if not zoned and column.dtype == object:
+        values = column.tolist()
+        kinds = {type(value).__name__ for value in values if not isinstance(value, dt.datetime)}
+        if kinds:
+            raise BadInput(f"entity_df's event_timestamp holds values of type {sorted(kinds)[0]}.", _ROWS)
+        naive = [value for value in values if value == value and value.tzinfo is None]
+        if naive:
+            raise BadDates(f"entity_df's event_timestamp {naive[0]} has no time zone.", _ROWS)
+        column, zoned = pd.to_datetime(column, utc=True), True
+    if not zoned:
+        if pd.api.types.is_datetime64_dtype(column.dtype):
+            raise BadDates(f"entity_df's event_timestamp {column.iloc[0]} has no time zone.", _ROWS)
+        raise BadInput(f"entity_df's event_timestamp is of type {column.dtype}.", _ROWS)
+    missing = np.flatnonzero(column.isna().to_numpy())
+    if missing.size:
+        raise BadDates(f"Row {missing[0]} of entity_df has no event_timestamp.", _ROWS)
+    return np.asarray(column.dt.tz_convert("UTC").dt.as_unit("ns").astype(np.int64).to_numpy())
+
+
+def as_of_moment(given: Any, now: dt.datetime) -> pd.Timestamp | None:
+    """The moment after which nothing is known: an aware datetime, or the end of a date in UTC.
+
+    Raises
+    ------
+    BadDates
+        It is no date, has a time of day but no zone, or lies in the future.
+    """
+    if given is None:
+        return None
+    bound = cast("dt.date", span(given).start)
+    if isinstance(bound, dt.datetime):
+        moment = pd.Timestamp(bound).tz_convert("UTC")
+    else:
+        moment = pd.Timestamp(bound, tz="UTC") + pd.Timedelta(days=1) - pd.Timedelta(1, "ns")
+        if pd.Timestamp(bound, tz="UTC") <= now:
+            moment = min(moment, pd.Timestamp(now).tz_convert("UTC"))
+    if moment > now:
+        raise BadDates(f"The as-of time {moment} lies in the future.", "Give a past date: the future is not known.")
+    return moment
