@@ -1,0 +1,127 @@
+"""What the hub is told from outside: its port, its administrator, and how long an idle server lives. An edge module.
+
+The names of the files that the hub keeps are here too, so that each is spelled once.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from quantdesk.errors import BadParameter
+from quantdesk.home import state_dir
+
+__all__ = ["ADDRESS", "USER_NAME", "USER_NAME_RULE", "HubConfig", "HubFiles", "valid_user"]
+
+ADDRESS = "127.0.0.1"
+"""The hub, its API and the proxy's API listen here and nowhere else."""
+
+USER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
+USER_NAME_RULE = "A user name has 1 to 31 characters: a letter from a to z first, then letters, digits, - or _."
+
+
+def valid_user(name: str) -> bool:
+    """Whether `name` may be a user of the hub: ASCII, lower case, no path, no markup; see `USER_NAME_RULE`."""
+    return USER_NAME.fullmatch(name) is not None
+
+
+class HubConfig(BaseSettings):
+    """How the hub runs. Frozen; environment variables start with ``QUANTDESK_``.
+
+    Attributes
+    ----------
+    port
+        Port of the hub on 127.0.0.1.
+    admin
+        Name of the first administrator. Empty means: ``admin`` as root, otherwise the account that runs the hub.
+    idle_timeout
+        Seconds without activity after which a user's server is stopped; 0 means never.
+    collaboration
+        Whether several browsers may edit one document of a server at the same time.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="QUANTDESK_", frozen=True, extra="ignore")
+
+    port: int = Field(8000, ge=1, le=65535)
+    admin: str = ""
+    idle_timeout: int = Field(3600, ge=0)
+    collaboration: bool = False
+
+    @classmethod
+    def from_env(cls, **given: object) -> Self:
+        """Read the environment; what is given by name wins, None counts as not given.
+
+        Raises
+        ------
+        BadParameter
+            A value is out of range, of the wrong type, or no user name; the message names it.
+        """
+        try:
+            config = cls(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = "_".join(str(part) for part in first["loc"])
+            raise BadParameter(f"The hub's setting {name} is {first['input']!r}.", f"{first['msg']}.") from error
+        if not valid_user(config.administrator):
+            raise BadParameter(
+                f"{config.administrator!r} cannot be the administrator's name.",
+                f"{USER_NAME_RULE} Set QUANTDESK_ADMIN to such a name.",
+            )
+        return config
+
+    @property
+    def administrator(self) -> str:
+        """The administrator's name, with the default filled in."""
+        if self.admin:
+            return self.admin
+        if self.isolated:
+            return "admin"
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):  # a container may run under a number without a name
+            return "admin"
+
+    @property
+    def isolated(self) -> bool:
+        """Whether each user gets a system account of his own, which only root can arrange."""
+        return os.geteuid() == 0
+
+
+class HubFiles:
+    """Where the hub keeps what, below one state directory.
+
+    Parameters
+    ----------
+    state
+        The state directory; None takes `quantdesk.home.state_dir`.
+    """
+
+    def __init__(self, state: Path | None = None) -> None:
+        self.state = state_dir() if state is None else state
+        self.root = self.state / "hub"
+        self.homes = self.state / "homes"
+        self.proxy = self.state / "proxy"
+        self.lab = self.state / "lab"
+        self.templates = self.lab / "templates"
+        self.database = self.root / "jupyterhub.sqlite"
+        self.cookie_secret = self.root / "cookie_secret"
+        self.accounts = self.root / "accounts.json"
+        self.first_login = self.root / "first-login.json"
+        self.lock = self.root / "launch.lock"
+        self.log = self.root / "hub.log"
+        self.server_logs = self.root / "servers"
+        self.runtime_prefix = f"quantdesk-{hashlib.sha256(str(self.state).encode()).hexdigest()[:8]}-"
+
+    @staticmethod
+    def runtime_bases() -> list[Path]:
+        """Where directories for sockets can be made, the best first: a socket's path must be short."""
+        bases = [Path("/run")] if os.access("/run", os.W_OK) else []
+        return [*bases, Path(tempfile.gettempdir())]

@@ -1,0 +1,179 @@
+"""JupyterHub's settings, put together by plain functions. ``jupyterhub_config.py`` calls `configure` and nothing else.
+
+An edge module: it prepares the state directory and picks free ports.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from quantdesk.errors import EnvironmentProblem
+from quantdesk.hub import proxy
+from quantdesk.hub.accounts import Accounts, own_account, prepare_state
+from quantdesk.hub.config import ADDRESS, HubConfig, HubFiles
+from quantdesk.hub.sweep import MARK, marked
+from quantdesk.hub.tether import tethered
+from quantdesk.reports import kernelspec
+from quantdesk.reports.notebooks import NotebooksConfig
+
+__all__ = ["CULLER_SCOPES", "configure", "free_ports", "link_templates"]
+
+HERE = Path(__file__).parent
+FIRST_FREE_PORT = 1024
+CULLER = "idle-culler"
+CULLER_SCOPES = ("list:users", "read:users:activity", "read:servers", "delete:servers")
+"""All that the service which stops idle servers may do."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ports of 127.0.0.1 that nobody listens on at this moment."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind((ADDRESS, 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def link_templates(files: HubFiles, notebooks: Path) -> None:
+    """Offer the notebooks as templates: jupyterlab-templates looks into the folders below the one that it is given.
+
+    A link, so that a notebook that was changed is offered at once. Users cannot write there.
+    """
+    link = files.templates / "Research"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if link.is_symlink() and link.readlink() == notebooks:
+        return
+    if link.exists() and not link.is_symlink():
+        raise EnvironmentProblem(f"{link} is not a link.", "Move it away: the hub puts a link to the notebooks there.")
+    fresh = link.with_name(".Research.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(notebooks)
+    fresh.replace(link)
+
+
+def configure(c: Any, config: HubConfig | None = None, files: HubFiles | None = None) -> None:
+    """Fill in JupyterHub's configuration object and prepare what the hub needs on disk.
+
+    Parameters
+    ----------
+    c
+        The object that ``get_config()`` returns.
+    config, files
+        None reads the environment.
+
+    Raises
+    ------
+    EnvironmentProblem
+        The proxy is not installed, or the state directory cannot be prepared.
+    """
+    config = config or HubConfig.from_env()
+    files = files or HubFiles()
+    os.environ[MARK] = marked(files.state)
+    prepare_state(files, isolated=config.isolated)
+    os.umask(0o022)  # the kernel and the templates are for every user to read
+    kernelspec.install(files.lab)
+    link_templates(files, NotebooksConfig.from_env().folder)
+    os.umask(0o077)  # the database, the cookie secret and the logs are nobody else's
+    hub_port, proxy_port = free_ports(2)
+    _addresses(c, config, files, hub_port, proxy_port)
+    _login(c, config, files)
+    _servers(c, config, files)
+    _pages(c, config, files)
+    _culler(c, config)
+
+
+def _addresses(c: Any, config: HubConfig, files: HubFiles, hub_port: int, proxy_port: int) -> None:
+    c.JupyterHub.bind_url = f"http://{ADDRESS}:{config.port}"
+    c.JupyterHub.hub_ip = ADDRESS
+    c.JupyterHub.hub_port = hub_port
+    c.JupyterHub.db_url = f"sqlite:///{files.database}"
+    c.JupyterHub.cookie_secret_file = str(files.cookie_secret)
+    c.JupyterHub.cleanup_servers = True
+    c.JupyterHub.cleanup_proxy = True
+    c.ConfigurableHTTPProxy.api_url = f"http://{ADDRESS}:{proxy_port}"
+    c.ConfigurableHTTPProxy.auth_token = secrets.token_hex(24)
+    # What everybody may talk to does not run as root, unless the port can be had by root only.
+    lowly = config.isolated and config.port >= FIRST_FREE_PORT
+    account = Accounts(files).service("proxy") if lowly else None
+    c.ConfigurableHTTPProxy.command = tethered(
+        proxy.command(files.state), (account.uid, account.gid) if account else None
+    )
+    c.ConfigurableHTTPProxy.pid_file = str(files.root / "proxy.pid")
+
+
+def _login(c: Any, config: HubConfig, files: HubFiles) -> None:
+    c.JupyterHub.authenticator_class = "quantdesk.hub.auth.HubAuthenticator"
+    c.HubAuthenticator.state = str(files.state)
+    c.HubAuthenticator.administrator = config.administrator
+    c.HubAuthenticator.isolated = config.isolated
+    c.HubAuthenticator.admin_users = {config.administrator}
+    c.HubAuthenticator.allow_all = True  # all whom the administrator approved: `authenticate` refuses the rest
+    c.HubAuthenticator.enable_signup = config.isolated
+    c.HubAuthenticator.open_signup = False
+
+
+def _servers(c: Any, config: HubConfig, files: HubFiles) -> None:
+    from quantdesk.hub.spawner import KEPT, single_user_command
+
+    c.JupyterHub.spawner_class = "quantdesk.hub.spawner.DeskSpawner"
+    c.JupyterHub.allow_named_servers = False
+    c.JupyterHub.concurrent_spawn_limit = 4
+    c.DeskSpawner.state_directory = str(files.state)
+    c.DeskSpawner.administrator = config.administrator
+    c.DeskSpawner.isolated = config.isolated
+    c.DeskSpawner.collaboration = config.collaboration
+    c.DeskSpawner.cmd = single_user_command()
+    c.DeskSpawner.env_keep = list(KEPT)
+    c.DeskSpawner.default_url = "/lab"
+    c.DeskSpawner.ip = ADDRESS
+    c.DeskSpawner.start_timeout = 90
+    c.DeskSpawner.http_timeout = 90
+    c.DeskSpawner.term_timeout = 10
+
+
+def _pages(c: Any, config: HubConfig, files: HubFiles) -> None:
+    from quantdesk.hub.pages import security_headers
+
+    c.JupyterHub.template_paths = [str(HERE / "templates")]
+    c.JupyterHub.logo_file = str(HERE / "static" / "mark.svg")
+    c.JupyterHub.tornado_settings = {"headers": security_headers()}
+    c.JupyterHub.template_vars = {
+        "isolated": config.isolated,
+        "idle_minutes": round(config.idle_timeout / 60),
+        "home": lambda user: _account_of(user, config, files),
+        "waiting": _waiting,
+    }
+
+
+def _account_of(user: Any, config: HubConfig, files: HubFiles) -> Any:
+    """The account of the user who looks at a page, if there is one yet."""
+    if not user:
+        return None
+    return Accounts(files).find(user.name) if config.isolated else own_account(user.name, files)
+
+
+def _waiting(user: Any) -> int:
+    """How many sign-ups wait, for an administrator; 0 for everybody else."""
+    if not user or not user.admin:
+        return 0
+    from nativeauthenticator.orm import UserInfo
+
+    return int(user.db.query(UserInfo).filter(UserInfo.is_authorized.isnot(True)).count())
+
+
+def _culler(c: Any, config: HubConfig) -> None:
+    if not config.idle_timeout:
+        return
+    every = max(1, min(300, config.idle_timeout // 2))
+    line = [sys.executable, "-P", "-m", "jupyterhub_idle_culler"]
+    line += [f"--timeout={config.idle_timeout}", f"--cull-every={every}"]
+    c.JupyterHub.services = [{"name": CULLER, "command": tethered(line), "environment": {MARK: os.environ[MARK]}}]
+    c.JupyterHub.load_roles = [{"name": CULLER, "scopes": list(CULLER_SCOPES), "services": [CULLER]}]

@@ -1,0 +1,80 @@
+"""JupyterLab as a user of the hub sees it: kernel, templates, extensions, nothing fetched from outside.
+
+`server_settings` is what a single-user server is configured with. It runs in the user's own process, called by
+``config/jupyter_server_config.py``, and imports nothing heavy. The folders beside it hold what the browser side is
+told: ``config`` always, ``alone`` unless collaboration is on, ``isolated`` where several accounts share the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["COLLABORATION", "EXTENSIONS", "LONGEST_SOCKET", "config_path", "kernel_transport", "server_settings"]
+
+HERE = Path(__file__).parent
+
+EXTENSIONS = (
+    "@jupyter-server/resource-usage",
+    "@jupyterlab/git",
+    "@jupyterlab/scheduler",
+    "jupyterlab-chat-extension",
+    "jupyterlab-plotly",
+    "jupyterlab_templates",
+    "nbdime-jupyterlab",
+)
+"""Browser extensions that every server offers."""
+COLLABORATION = ("@jupyter/collaboration-extension", "@jupyter/docprovider-extension")
+"""Those of real-time collaboration, which is opt-in, because users of it report lost or doubled cells."""
+
+LONGEST_SOCKET = 107
+"""Bytes that Linux allows for the path of a socket."""
+_KERNEL_SOCKET = len("/kernel-01234567-89ab-cdef-0123-456789abcdef-ipc-5")
+
+
+def config_path(*, isolated: bool, collaboration: bool) -> list[Path]:
+    """The folders of configuration, for ``JUPYTER_CONFIG_PATH``.
+
+    The visual debugger is left out where other accounts share the machine: it listens on a TCP port without a
+    password, and whoever connects runs code as the user.
+    """
+    return [HERE / "config", *([] if collaboration else [HERE / "alone"]), *([HERE / "isolated"] if isolated else [])]
+
+
+def kernel_transport(runtime: str) -> str:
+    """How kernels talk to the server: by sockets in the private runtime directory, where its path is short enough.
+
+    TCP is the fallback. Its messages are signed, yet every account of the machine could listen to a kernel's output.
+    """
+    return "ipc" if len(runtime.encode()) + _KERNEL_SOCKET <= LONGEST_SOCKET else "tcp"
+
+
+def server_settings(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Traitlets settings of a single-user server, by class and trait.
+
+    Parameters
+    ----------
+    environment
+        What the spawner set: ``HOME``, ``JUPYTER_RUNTIME_DIR``, ``QUANTDESK_TEMPLATES``, ``QUANTDESK_COLLABORATION``.
+    """
+    collaboration = environment.get("QUANTDESK_COLLABORATION", "false") == "true"
+    return {
+        "ServerApp": {"root_dir": environment["HOME"]},
+        "KernelManager": {"transport": kernel_transport(environment.get("JUPYTER_RUNTIME_DIR", ""))},
+        "MultiKernelManager": {"default_kernel_name": "quantdesk"},
+        # Nothing is asked of the network: no news, no look for updates, no catalogue of extensions.
+        "LabApp": {
+            "news_url": None,
+            "check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
+            "extension_manager": "readonly",
+        },
+        "YDocExtension": {"disable_rtc": not collaboration},
+        # A template is opened as a copy in the user's home; the folder itself cannot be written by users.
+        "JupyterLabTemplates": {
+            "template_dirs": [environment["QUANTDESK_TEMPLATES"]] if "QUANTDESK_TEMPLATES" in environment else [],
+            "include_default": False,
+            "include_core_paths": False,
+            "template_label": "Template",
+        },
+    }

@@ -1,0 +1,14 @@
+"""Read by every user's server, in the user's own process."""
+
+import os
+from pathlib import Path
+
+from quantdesk.hub.lab import server_settings
+
+if "TMPDIR" in os.environ:  # private, so that nothing lands in /tmp for others to find
+    Path(os.environ["TMPDIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+settings = get_config()  # type: ignore[name-defined]  # noqa: F821  (given by the one that reads this file)
+for owner, traits in server_settings(os.environ).items():
+    for trait, value in traits.items():
+        setattr(settings[owner], trait, value)

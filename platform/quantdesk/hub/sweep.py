@@ -1,0 +1,85 @@
+"""Find and end the processes that a hub has left behind. An edge module.
+
+Everything that a hub starts carries its mark in the environment, and so does what a user starts from a notebook, even
+with nohup. As root, what runs under a user's account is found by the account's number as well, which no process can
+put off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+__all__ = ["MARK", "clear", "marked", "of_account", "of_mark"]
+
+MARK = "QUANTDESK_HUB"
+_ROUNDS = 20
+
+
+def marked(state: Path, user: str = "") -> str:
+    """The value of `MARK` for what belongs to the hub of a state directory, and to one user of it."""
+    hub = hashlib.sha256(str(state).encode()).hexdigest()[:24]
+    return f"{hub}:{user}" if user else hub
+
+
+def of_mark(value: str) -> list[psutil.Process]:
+    """The processes that carry a mark, or one that starts with it and a colon, but for this one and its ancestors."""
+    spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            mark = process.environ().get(MARK, "")
+            if process.pid not in spared and (mark == value or mark.startswith(f"{value}:")):
+                found.append(process)
+    return found
+
+
+def of_account(uid: int) -> list[psutil.Process]:
+    """The processes of an account. Root's are never meant.
+
+    Raises
+    ------
+    ValueError
+        `uid` is a number of the system's own.
+    """
+    if uid < 100:
+        raise ValueError(f"{uid} is no account of the hub")
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.uids().real == uid and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def clear(find: Callable[[], list[psutil.Process]], grace: float = 3.0) -> int:
+    """End every process that `find` finds: SIGTERM first, SIGKILL after `grace` seconds, until none is left.
+
+    Returns
+    -------
+    int
+        How many were found at first. psutil identifies each by its number and its time of start, so a number that was
+        given to another process meanwhile is left alone.
+    """
+    first = find()
+    for process in first:
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
+    if first:
+        psutil.wait_procs(first, timeout=grace)
+    for _ in range(_ROUNDS):  # something that forks quickly needs several rounds
+        left = find()
+        if not left:
+            break
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(left, timeout=1)
+        time.sleep(0.02)
+    return len(first)
