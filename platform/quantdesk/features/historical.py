@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from quantdesk.errors import BadDates
@@ -71,11 +72,9 @@ def rows_by_range(build: Path, manifest: Manifest, symbols: Sequence[str], span:
     names, times, sessions, orders = [], [], [], []
     for order, name in enumerate(symbols):
         series = manifest.find(name)
-        columns = ["session", "event_timestamp", "created_timestamp"]
-        table = read(source, columns, {"symbol": [series.key]})
-        event, created = nanoseconds(table["event_timestamp"]), nanoseconds(table["created_timestamp"])
-        known = np.maximum(event, created)
-        inside = _inside(span, table["session"].to_numpy().astype("datetime64[D]"), known)
+        table = read(source, ["session", "event_timestamp", "created_timestamp"], {"symbol": [series.key]})
+        event, known, session = _first_known(table)
+        inside = _inside(span, session, known)
         if not inside.any():
             raise BadDates(
                 f"{name} has no sessions from {span}.", f"It runs from {series.start} to {series.end} ({series.id})."
@@ -87,6 +86,15 @@ def rows_by_range(build: Path, manifest: Manifest, symbols: Sequence[str], span:
     time = np.concatenate(times)
     sorting = np.lexsort((np.concatenate(orders), time))
     return Rows(np.concatenate(names)[sorting], time[sorting], np.concatenate(sessions)[sorting])
+
+
+def _first_known(table: pa.Table) -> tuple[Integers, Integers, NDArray[np.datetime64]]:
+    """Each event once, with the moment at which its first version was known and its session."""
+    event, created = nanoseconds(table["event_timestamp"]), nanoseconds(table["created_timestamp"])
+    known = np.maximum(event, created)
+    order = np.lexsort((known, event))
+    once = order[np.unique(event[order], return_index=True)[1]]
+    return event[once], known[once], table["session"].to_numpy().astype("datetime64[D]")[once]
 
 
 def _inside(span: Span, session: NDArray[np.datetime64], known: Integers) -> NDArray[np.bool_]:

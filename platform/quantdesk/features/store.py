@@ -15,7 +15,7 @@ from quantdesk.errors import BadInput
 from quantdesk.features import publish
 from quantdesk.features.build import Built, Progress, Recipe, build, current
 from quantdesk.features.config import FeatureConfig
-from quantdesk.features.definitions import FEATURES, Feature
+from quantdesk.features.definitions import FEATURES, VIEWS, Feature
 from quantdesk.features.frame import FeatureFrame, Labels, OnlineFeatures
 from quantdesk.features.historical import Rows, answer, rows_by_range
 from quantdesk.features.manifest import Manifest, read_manifest
@@ -156,7 +156,8 @@ class FeatureStore:
     ) -> OnlineFeatures:
         """The latest materialised value of each feature, through Feast's online store.
 
-        "Latest" means the end of each series in the store, which may lie years back; the answer says when.
+        "Latest" means the end of each series in the store, which may lie years back; the answer says when. A value of
+        another view that is older than the symbol's own latest session by more than the time to live is null.
 
         Raises
         ------
@@ -170,16 +171,22 @@ class FeatureStore:
         names = checked_symbols(symbols, manifest)
         until = publish.filled_until(self.root)
         keys = [manifest.find(name).key for name in names]
+        clock = FEATURES["ret_1d"]  # of the view that has a row for every session of every symbol
+        asked = list(dict.fromkeys([*features, clock]))
         response = self._online().get_online_features(
-            features=[f"{feature.view}:{feature.name}" for feature in features],
+            features=[f"{feature.view}:{feature.name}" for feature in asked],
             entity_rows=[{"symbol": key} for key in keys],
         )
         given = response.to_dict(include_event_timestamps=True)
         index = pd.Index(names, name="symbol")
         values = pd.DataFrame({f.name: np.array(given[f.name], dtype=np.float64) for f in features}, index=index)
-        stamps = {f.view: given[f"{f.name}__ts"] for f in features}
-        events = pd.DataFrame({view: _instants(seconds) for view, seconds in stamps.items()}, index=index)
+        stamps = {f.view: _instants(given[f"{f.name}__ts"]) for f in asked}
         views = dict.fromkeys(feature.view for feature in features)
+        for feature in features:
+            # The mood of 2022 says nothing beside a price of 2026: the same rule as in a historical question.
+            stale = (stamps[clock.view] - stamps[feature.view]) > pd.Timedelta(VIEWS[feature.view].ttl)
+            values.loc[stale, feature.name] = np.nan
+        events = pd.DataFrame({view: stamps[view] for view in views}, index=index)
         labels = Labels.of([one for view in views for one in manifest.behind(view, tuple(keys))])
         return OnlineFeatures(values, events, labels, pd.Timestamp(until))
 
