@@ -36,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 #: What Typer raises for an unknown option or command and for a missing argument; it exports only its subclasses.
-_UsageError = typer.BadParameter.__bases__[0]
+_UsageError: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
 
 launch.register(app)
 app.add_typer(data.app, name="data")

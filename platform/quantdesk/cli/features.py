@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from typing import Annotated
 
 import typer
@@ -41,7 +43,10 @@ def build(as_json: Json = False) -> None:
     if as_json:
         emit(built)
     else:
-        out.print(str(built), markup=False)
+        names = len(store.features())
+        out.print(
+            f"{names} features of {built.series} series, {built.rows:,} rows" + ("" if built.changed else ": as before")
+        )
 
 
 @app.command()
@@ -64,10 +69,15 @@ def get(
         emit({"is_pit_validated": frame.is_pit_validated, "evidence": frame.evidence, "rows": rows.to_dict("records")})
         return
     verdict = "point-in-time: checked" if frame.is_pit_validated else "point-in-time: NOT validated"
-    out.print(f"{len(rows):,} rows · {verdict}", style="bold")
+    out.print(f"{len(rows):,} rows · {verdict} · {', '.join(frame.labels.words)}", style="bold")
+    for reason in frame.doubts:
+        out.print(reason, markup=False)
     columns = ("timestamp", "symbol", *feature)
-    cells = [(row[0], row[1], *(f"{value:,.6g}" for value in row[2:])) for row in rows.tail(20).itertuples(index=False)]
+    cells = [(row[0], row[1], *map(figure, row[2:])) for row in rows.tail(20).itertuples(index=False)]
     table(f"the last {len(cells)}", columns, cells, numeric=feature)
+    missing = frame.reasons()[["symbol", "feature", "reason"]]
+    for (name, column, reason), count in Counter(missing.itertuples(index=False, name=None)).items():
+        out.print(f"null: {column} of {name}, {count:,} times: {reason}", markup=False)
 
 
 @app.command()
@@ -80,5 +90,10 @@ def online(symbol: Symbols, feature: Names, as_json: Json = False) -> None:
     if as_json:
         emit(rows.to_dict("records"))
         return
-    columns = [str(column) for column in rows.columns]
-    table("newest values", columns, rows.astype(str).to_numpy().tolist(), numeric=feature)
+    cells = [(row[0], *map(figure, row[1:])) for row in rows.itertuples(index=False)]
+    table("newest values", ("symbol", *feature), cells, numeric=feature)
+
+
+def figure(value: float) -> str:
+    """A value of a feature: six digits, and a dash for null."""
+    return "–" if math.isnan(value) else f"{value:,.6g}"

@@ -21,12 +21,12 @@ def list_(as_json: Json = False) -> None:
 
     found = reports.list_reports()
     if as_json:
-        emit([one.to_dict() for one in found])
+        emit(found)
         return
     for one in found:
         out.print(f"[bold]{one.name}[/]  {one.title}")
         for parameter in one.parameters:
-            out.print(f"    {parameter.name}: {parameter.kind} = {parameter.default!r}", markup=False, style="dim")
+            out.print(f"    {parameter.name}: {parameter.type} = {parameter.default!r}", markup=False, style="dim")
 
 
 @app.command()

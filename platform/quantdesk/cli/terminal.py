@@ -10,6 +10,7 @@ import dataclasses
 import json
 import math
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
@@ -28,6 +29,9 @@ __all__ = ["Json", "Report", "emit", "fail", "out", "progress", "table"]
 
 #: The option that every command has which a program would read.
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on the standard output, and nothing else.")]
+
+#: In a pipe, a line of progress appears at most this often.
+QUIET_SECONDS = 2.0
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -83,12 +87,13 @@ def progress(*, quiet: bool = False) -> Iterator[Report]:
     if quiet:
         yield lambda what, done, total: None
     elif not err.is_terminal:
-        seen: set[str] = set()
+        last = 0.0
 
-        def line(what: str, _done: int, _total: int) -> None:
-            if what not in seen:
-                seen.add(what)
-                err.print(f"    {what}", markup=False)
+        def line(what: str, done: int, total: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= QUIET_SECONDS:
+                last = time.monotonic()
+                err.print(f"    {what}" + (f" ({done} of {total})" if total else ""), markup=False)
 
         yield line
     else:

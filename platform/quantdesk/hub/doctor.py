@@ -176,9 +176,13 @@ def _data() -> Iterator[Finding]:
 
 
 def _features() -> Iterator[Finding]:
-    from quantdesk import features
+    from quantdesk.features import FeatureStore, publish
 
-    yield Finding("features", "ok", features.state_of_build())
+    store = FeatureStore()
+    symbols, until = len(store.symbols()), publish.filled_until(store.root)
+    yield Finding(
+        "features", "ok", f"{len(store.features())} features of {symbols} series; online until {until:%Y-%m-%d}"
+    )
 
 
 def _port(port: int) -> Iterator[Finding]:

@@ -75,7 +75,7 @@ def _data() -> Step:
 
     def work(progress: Progress) -> str:
         done = market.load(market.bundled(), progress=progress)
-        return f"{done.series} series, {done.rows:,} daily rows, 1986 to today's packages"
+        return f"{done.series} series, {done.rows:,} rows from the bundled packages"
 
     def mark() -> str:
         return _mark(files=[manifest, *_code("market")])
@@ -85,16 +85,22 @@ def _data() -> Step:
 
 def _features() -> Step:
     from quantdesk import features, market
+    from quantdesk.features import publish
 
     def present() -> bool:
-        return features.ready()
+        store = features.FeatureStore()
+        try:
+            return bool(store.symbols()) and bool(publish.filled_until(store.root))
+        except DataError:
+            return False
 
     def work(progress: Progress) -> str:
         store = features.FeatureStore()
         built = store.build(progress=progress)
         store.apply(progress=progress)
         store.materialize(progress=progress)
-        return str(built)
+        names = len(store.features())
+        return f"{names} features of {built.series} series, {built.rows:,} rows; registered and materialised"
 
     def mark() -> str:
         return _mark(market.MarketStore().version, files=_code("features"))
