@@ -111,8 +111,6 @@ def _features() -> Step:
 def _reports(state: Path) -> Step:
     from quantdesk import market, reports
 
-    found = [reports.find_report(name) for name in DEMO_REPORTS]
-
     def present() -> bool:
         return {run.report for run in reports.list_runs() if run.problem is None} >= set(DEMO_REPORTS)
 
@@ -140,6 +138,6 @@ def _reports(state: Path) -> Step:
         return f"{len(DEMO_REPORTS)} reports, in {state / 'reports'}"
 
     def mark() -> str:
-        return _mark(market.MarketStore().version, files=[one.path for one in found])
+        return _mark(market.MarketStore().version, files=[reports.find_report(name).path for name in DEMO_REPORTS])
 
     return Step("reports", "Demo reports", mark, present, work, "The run's page says in which cell it stopped.")
