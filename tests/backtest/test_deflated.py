@@ -31,7 +31,7 @@ def test_the_papers_example_with_46_trials_passes_95_percent():
 def test_the_papers_example_with_normal_returns_and_88_trials():
     normal = {**PAPER, "skew": 0.0, "excess_kurtosis": 0.0}
     hurdle = expected_best_sharpe(88, 0.5 / 250)
-    assert probabilistic_sharpe(benchmark=hurdle, **normal) == pytest.approx(0.9505, abs=2e-3)
+    assert probabilistic_sharpe(benchmark=hurdle, **normal) == pytest.approx(0.9505, abs=5e-5)
 
 
 @pytest.mark.parametrize("trials", [5, 20, 100])

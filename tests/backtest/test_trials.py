@@ -21,6 +21,7 @@ from quantdesk.backtest import (
     out_of_sample,
     overlaps,
 )
+from quantdesk.backtest.metrics import sharpe
 from quantdesk.errors import BadInput, BadParameter
 
 
@@ -78,9 +79,9 @@ def world(panel, signal, horizon=5):
     labels = forward_returns(panel, horizon, horizon)
     rng = np.random.default_rng(4)
     noise = pd.Series(rng.normal(0, labels.values.std(), len(labels.values)), labels.values.index)
-    return Study(
-        pd.DataFrame({"x": signal * labels.values + noise}), labels, panel, top=2, setup=Setup(labels=("simulated",))
-    )
+    features = pd.DataFrame({"x": signal * labels.values + noise})
+    benchmark = panel.pct_change().mean(axis=1)
+    return Study(features, labels, panel, benchmark, top=2, setup=Setup(labels=("simulated",)))
 
 
 def test_predictions_come_from_models_that_did_not_see_the_row(panel):
@@ -112,6 +113,8 @@ def test_a_real_signal_is_found_and_noise_is_called_luck(panel):
     best, verdict = deflate(trials)
     assert best.name in ("ols", "logit")
     assert best.information.t > 5
+    beyond = best.backtest.returns - world(panel, 1.0).benchmark.loc[best.backtest.returns.index]
+    assert verdict.sharpe == pytest.approx(sharpe(beyond)) == pytest.approx(best.sharpe)
     assert verdict.trials == 3
     assert verdict.labels == ("simulated",)
     noise = {f"ols{i}": LinearRegression() for i in range(2)} | {"logit": LogisticRegression()}
@@ -137,10 +140,15 @@ def test_bad_questions_are_refused(panel):
     splitter = WalkForward(3, study.labels.ends)
     with pytest.raises(BadInput, match="no model"):
         compare({}, study, splitter)
+    with pytest.raises(BadInput, match="benchmark has no return"):
+        short = Study(study.features, study.labels, panel, study.benchmark.iloc[:99])
+        compare({"a": LinearRegression()}, short, splitter)
     with pytest.raises(BadInput, match="no trial"):
         deflate([])
     with pytest.raises(BadInput, match="other rows"):
-        compare({"a": LinearRegression()}, Study(study.features.iloc[1:], study.labels, panel), splitter)
+        compare(
+            {"a": LinearRegression()}, Study(study.features.iloc[1:], study.labels, panel, study.benchmark), splitter
+        )
     with pytest.raises(BadInput, match="other rows"):
         out_of_sample(LinearRegression(), study.features.iloc[1:], study.labels.values, splitter)
     with pytest.raises(BadParameter, match="horizon is 0"):

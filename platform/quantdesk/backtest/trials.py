@@ -34,6 +34,9 @@ class Study:
         What is to be predicted, with the intervals.
     prices
         Close prices, shape (sessions, symbols), that the predictions are traded on.
+    benchmark
+        Returns per session of what one would hold without a model, for example all symbols at equal weight. Trials are
+        judged by what they earn **beyond** it: a long-only account earns the market's premium without any skill.
     top
         How many symbols with the highest prediction are held until the next decision.
     costs, setup
@@ -43,6 +46,7 @@ class Study:
     features: pd.DataFrame
     labels: Labels
     prices: pd.DataFrame
+    benchmark: pd.Series
     top: int = 5
     costs: Costs = field(default_factory=Costs)
     setup: Setup = field(default_factory=Setup)
@@ -62,14 +66,17 @@ class Trial:
         How well they ranked the symbols; None when there are too few to rank, or all got the same prediction.
     backtest
         Holding the highest predictions.
+    active
+        Its returns per session minus the benchmark's.
     sharpe
-        Annual, after costs.
+        Annual Sharpe ratio of `active` (also called information ratio), after costs.
     """
 
     name: str
     predictions: pd.Series
     information: InformationCoefficient | None
     backtest: Backtest
+    active: pd.Series
     sharpe: float
 
 
@@ -94,7 +101,7 @@ def compare(models: Mapping[str, Any], study: Study, splitter: TimeSplit) -> lis
     Raises
     ------
     BadInput
-        No model, or rows of features and labels that differ.
+        No model, rows of features and labels that differ, or a benchmark that does not cover a trial.
     """
     from sklearn.base import is_classifier
 
@@ -114,7 +121,10 @@ def compare(models: Mapping[str, Any], study: Study, splitter: TimeSplit) -> lis
         floor = (0.5 if is_classifier(model) else 0.0) if symbols == 1 else None
         weights = top_n(scores, study.top, rebalance="daily", floor=floor)
         traded = run(study.prices, weights, study.costs, setup=study.setup)
-        found.append(Trial(name, predictions, _information(predictions, values), traded, sharpe(traded.returns)))
+        if not traded.returns.index.isin(study.benchmark.index).all():
+            raise BadInput("The benchmark has no return on some sessions of a trial.", "Run it on the same prices.")
+        active = (traded.returns - study.benchmark.loc[traded.returns.index]).rename("active")
+        found.append(Trial(name, predictions, _information(predictions, values), traded, active, sharpe(active)))
     return found
 
 
@@ -136,4 +146,4 @@ def deflate(trials: list[Trial]) -> tuple[Trial, DeflatedSharpe]:
     if not trials:
         raise BadInput("There is no trial.", "Compare at least one model.")
     best = max(trials, key=lambda trial: trial.sharpe)
-    return best, deflated_sharpe(best.backtest.returns, [trial.sharpe for trial in trials], labels=best.backtest.labels)
+    return best, deflated_sharpe(best.active, [trial.sharpe for trial in trials], labels=best.backtest.labels)

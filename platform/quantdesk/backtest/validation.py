@@ -69,7 +69,7 @@ class TimeSplit:
             wrong = int(np.argmax(self._ends < self._starts))
             raise BadInput(f"The label of row {wrong} ends before it starts.", "A label ends at or after its start.")
         if isinstance(embargo, bool) or not isinstance(embargo, (int, np.integer, pd.Timedelta)):
-            raise BadParameter(f"embargo is {embargo!r}.", "Give a number of sessions or a pandas Timedelta.")
+            raise BadParameter(f"embargo is {embargo!r}.", "Give a number of timestamps or a pandas Timedelta.")
         if (embargo if isinstance(embargo, (int, np.integer)) else embargo.value) < 0:
             raise BadParameter(f"embargo is {embargo!r}.", "Give 0 or more.")
         self.n_splits, self.embargo = int(n_splits), embargo
@@ -148,7 +148,8 @@ class PurgedKFold(TimeSplit):
         One value per row: when its outcome is known. Its index says when the row's features are known: aware
         timestamps, or a MultiIndex whose first level is (``(timestamp, symbol)``). Any order of rows.
     embargo
-        How long after the test interval no training row may start: a number of sessions of the data, or a Timedelta.
+        How long after the test interval no training row may start: a Timedelta, or a number of the rows'
+        own timestamps: where only every 21st session is a row, 1 already is 21 sessions.
 
     Raises
     ------

@@ -1,0 +1,36 @@
+"""The figures that notebooks draw. Pure: each takes frames or results and gives a plotly figure.
+
+Colours are those of :data:`quantdesk.reports.theme.LIGHT` and no others, because a dark page replaces each by its
+partner. Every figure takes a title and `labels`, the names out of :data:`quantdesk.reports.theme.LABELS` that say what
+its data are, and shows both above itself. Times on an axis are the dates of the sessions; every axis names its unit.
+"""
+
+from quantdesk.reports.figures.features import correlation, coverage, information, panels
+from quantdesk.reports.figures.models import splits, trials
+from quantdesk.reports.figures.performance import (
+    attribution_bars,
+    contributions,
+    cumulative,
+    equity,
+    holdings,
+    monthly_returns,
+)
+from quantdesk.reports.figures.risk import exposures, losses, var_history
+
+__all__ = [
+    "attribution_bars",
+    "contributions",
+    "correlation",
+    "coverage",
+    "cumulative",
+    "equity",
+    "exposures",
+    "holdings",
+    "information",
+    "losses",
+    "monthly_returns",
+    "panels",
+    "splits",
+    "trials",
+    "var_history",
+]
