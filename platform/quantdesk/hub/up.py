@@ -104,16 +104,8 @@ def run(
         ledger = state / "up.json"
         entries = _read(ledger)
         for step in steps:
-            began = time.monotonic()
-            mark = step.fingerprint()
-            entry = entries.get(step.name)
-            if entry is not None and entry["fingerprint"] == mark and step.present():
-                finished(Done(step, entry["sentence"], skipped=True, seconds=0.0))
-                continue
-            entries.pop(step.name, None)
-            _write(ledger, entries)
             try:
-                sentence = step.work(progress(step))
+                finished(_do(step, ledger, entries, progress))
             except (
                 QuantdeskError,
                 OSError,
@@ -124,10 +116,22 @@ def run(
                 RuntimeError,
             ) as error:
                 raise StepFailed(step, error) from error
-            at = datetime.now(UTC).isoformat(timespec="seconds")
-            entries[step.name] = {"fingerprint": mark, "sentence": sentence, "at": at}
-            _write(ledger, entries)
-            finished(Done(step, sentence, skipped=False, seconds=time.monotonic() - began))
+
+
+def _do(step: Step, ledger: Path, entries: dict[str, dict[str, str]], progress: Callable[[Step], Progress]) -> Done:
+    """Do one step, unless the ledger has it for the same inputs and its product is there."""
+    began = time.monotonic()
+    mark = step.fingerprint()
+    entry = entries.get(step.name)
+    if entry is not None and entry["fingerprint"] == mark and step.present():
+        return Done(step, entry["sentence"], skipped=True, seconds=0.0)
+    entries.pop(step.name, None)
+    _write(ledger, entries)
+    sentence = step.work(progress(step))
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    entries[step.name] = {"fingerprint": mark, "sentence": sentence, "at": at}
+    _write(ledger, entries)
+    return Done(step, sentence, skipped=False, seconds=time.monotonic() - began)
 
 
 def _read(ledger: Path) -> dict[str, dict[str, str]]:
