@@ -15,6 +15,7 @@ the ranking. Leading rows on which no symbol has a value are left out.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -322,7 +323,7 @@ class Strategy:
     features
         What :attr:`weights` needs as columns.
     weights
-        Features -> target weights; its keyword arguments are the strategy's parameters.
+        Features -> target weights; its keyword arguments are the strategy's options.
     summary
         One sentence for people.
     """
@@ -331,6 +332,26 @@ class Strategy:
     features: tuple[str, ...]
     weights: Callable[..., pd.DataFrame]
     summary: str
+
+    @property
+    def options(self) -> Mapping[str, object]:
+        """The parameters of the rule with their defaults."""
+        taken = inspect.signature(self.weights).parameters.values()
+        return {one.name: one.default for one in taken if one.name != "features"}
+
+    def __call__(self, features: pd.DataFrame, options: Mapping[str, object] | None = None) -> pd.DataFrame:
+        """Target weights with these `options`; the defaults for those that are left out.
+
+        Raises
+        ------
+        BadParameter
+            An option that the strategy does not have.
+        """
+        given = dict(options or {})
+        for name in given:
+            if name not in self.options:
+                raise BadParameter(f"{self.name} has no option {name!r}.", f"It has: {', '.join(self.options)}.")
+        return self.weights(features, **given)
 
 
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType(

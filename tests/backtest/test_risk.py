@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import integrate, stats
 
-from quantdesk.backtest import exceedances, risk_table, rolling_var, tail_risk
+from quantdesk.backtest import exceedances, mean_correlation, risk_table, rolling_var, tail_risk
 from quantdesk.errors import BadInput, BadParameter, UnknownName
 
 
@@ -126,3 +126,19 @@ def test_bad_questions_are_refused(returns):
         rolling_var(returns, 0.2, 100)
     with pytest.raises(BadInput, match="sessions that the returns do not have"):
         exceedances(returns.iloc[10:], pd.Series(0.1, returns.index))
+
+
+def test_mean_correlation_is_the_mean_of_pandas_pairs(panel):
+    moves = panel.pct_change().iloc[1:]
+    moves.iloc[100:120, 1] = np.nan
+    found = mean_correlation(moves, 60, 7)
+    for end, value in found.items():
+        row = moves.index.get_loc(end) + 1
+        table = moves.iloc[row - 60 : row].dropna(axis=1).corr().to_numpy()
+        assert value == pytest.approx(table[np.triu_indices(len(table), 1)].mean(), rel=1e-9)
+    assert found.index[0] == moves.index[59]
+    alone = moves[["S0", "S1"]].assign(S1=0.0)
+    assert mean_correlation(alone, 60).isna().all()
+    for bad in (moves[["S0"]], moves.iloc[:30]):
+        with pytest.raises(BadInput, match="hold no correlation"):
+            mean_correlation(bad, 60)

@@ -166,7 +166,13 @@ def test_every_named_strategy_runs_on_the_features_that_it_names():
     for name, rule in signals.STRATEGIES.items():
         assert signals.strategy(name) is rule
         assert len(rule.weights(features[list(rule.features)]))
+        pd.testing.assert_frame_equal(rule(features), rule.weights(features))
+        assert rule.options["rebalance"] in ("daily", "monthly")
         assert rule.summary.endswith(".")
+    momentum = signals.strategy("momentum_alpha")
+    pd.testing.assert_frame_equal(momentum(features, {"top": 2}), signals.momentum_alpha(features, 2))
+    with pytest.raises(BadParameter, match=r"momentum_alpha has no option 'topp'\. It has: top, rebalance"):
+        momentum(features, {"topp": 2})
     with pytest.raises(UnknownName, match="Did you mean momentum_alpha"):
         signals.strategy("momentum_alfa")
 

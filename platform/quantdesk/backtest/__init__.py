@@ -39,7 +39,15 @@ if TYPE_CHECKING:
     from quantdesk.backtest.inputs import Limits, Setup
     from quantdesk.backtest.metrics import Metrics, summary
     from quantdesk.backtest.result import Backtest
-    from quantdesk.backtest.risk import Exceedances, TailRisk, exceedances, risk_table, rolling_var, tail_risk
+    from quantdesk.backtest.risk import (
+        Exceedances,
+        TailRisk,
+        exceedances,
+        mean_correlation,
+        risk_table,
+        rolling_var,
+        tail_risk,
+    )
     from quantdesk.backtest.sectors import SECTORS, sectors_of
     from quantdesk.backtest.trials import Study, Trial, compare, deflate
     from quantdesk.backtest.validation import PurgedKFold, WalkForward, overlaps
@@ -56,7 +64,7 @@ _HOMES = {
     "inputs": ("Limits", "Setup"),
     "metrics": ("Metrics", "summary"),
     "result": ("Backtest",),
-    "risk": ("Exceedances", "TailRisk", "exceedances", "risk_table", "rolling_var", "tail_risk"),
+    "risk": ("Exceedances", "TailRisk", "exceedances", "mean_correlation", "risk_table", "rolling_var", "tail_risk"),
     "sectors": ("SECTORS", "sectors_of"),
     "trials": ("Study", "Trial", "compare", "deflate"),
     "validation": ("PurgedKFold", "WalkForward", "overlaps"),
@@ -102,6 +110,7 @@ __all__ = [
     "forward_returns",
     "group_sessions",
     "information_coefficient",
+    "mean_correlation",
     "out_of_sample",
     "overlaps",
     "probabilistic_sharpe",

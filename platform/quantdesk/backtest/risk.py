@@ -18,7 +18,17 @@ from scipy import special
 from quantdesk.backtest.metrics import checked_returns, kurtosis, skewness
 from quantdesk.errors import BadInput, BadParameter, UnknownName
 
-__all__ = ["METHODS", "Exceedances", "Method", "TailRisk", "exceedances", "risk_table", "rolling_var", "tail_risk"]
+__all__ = [
+    "METHODS",
+    "Exceedances",
+    "Method",
+    "TailRisk",
+    "exceedances",
+    "mean_correlation",
+    "risk_table",
+    "rolling_var",
+    "tail_risk",
+]
 
 Method = Literal["historical", "normal", "cornish_fisher"]
 METHODS: tuple[Method, ...] = ("historical", "normal", "cornish_fisher")
@@ -202,3 +212,42 @@ def exceedances(returns: pd.Series, var: pd.Series, confidence: float = 0.95) ->
 
     statistic = max(0.0, -2 * (likelihood(promise) - likelihood(rate)))
     return Exceedances(count, count * promise, hits, statistic, float(special.chdtrc(1, statistic)))
+
+
+def mean_correlation(returns: pd.DataFrame, window: int = 63, every: int = 5) -> pd.Series:
+    """How much everything moves together: the mean correlation of all pairs over the last `window` sessions.
+
+    Parameters
+    ----------
+    returns
+        Simple returns, shape (sessions, symbols). A symbol with a gap in a window is left out of that window.
+    window
+        Sessions per window, at least 20.
+    every
+        Only every n-th session is computed.
+
+    Returns
+    -------
+    Series
+        At each window's last session; NaN where fewer than two symbols are complete.
+
+    Raises
+    ------
+    BadInput
+        Fewer than two symbols, a window below 20, or less history than a window.
+    """
+    if returns.shape[1] < 2 or not 20 <= window <= len(returns):
+        raise BadInput(
+            f"{returns.shape[1]} symbols and {len(returns)} sessions hold no correlation over {window} sessions.",
+            "Give at least two symbols, and a window from 20 sessions to the whole history.",
+        )
+    values = returns.to_numpy(dtype=float)
+    ends = range(window, len(returns) + 1, every)
+    found = []
+    for end in ends:
+        part = values[end - window : end]
+        part = part[:, ~np.isnan(part).any(axis=0) & (np.ptp(np.nan_to_num(part), axis=0) > 0)]
+        count = part.shape[1]
+        table = np.corrcoef(part, rowvar=False) if count > 1 else np.full((1, 1), np.nan)
+        found.append((float(table.sum()) - count) / (count * (count - 1)) if count > 1 else math.nan)
+    return pd.Series(found, returns.index[[end - 1 for end in ends]], name="mean correlation")
