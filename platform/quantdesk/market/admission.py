@@ -49,8 +49,8 @@ def admit(description: Description, frame: pd.DataFrame) -> tuple[Series, pd.Dat
     if found:
         first = found[0]
         place = f", row {first.row}" if first.row is not None else ""
-        more = f" ({len(found) - 1} more like it)" if len(found) > 1 else ""
-        raise DataError(f"{name}: {first.column}{place} is {first.value!r}; it should {first.rule}{more}.")
+        more = f" {len(found) - 1} more like it." if len(found) > 1 else ""
+        raise DataError(f"{name}{place}: {first}.{more}", "The source must hand over rows that can be.")
     import pandas as pd
 
     sessions = pd.DatetimeIndex(frame["session"])

@@ -44,6 +44,12 @@ class Problem:
     value: Any
     rule: str
 
+    def __str__(self) -> str:
+        """As half a sentence, without the row."""
+        value = self.value.date().isoformat() if hasattr(self.value, "date") else self.value
+        where = self.column if self.row is not None else f"the column {self.column}"
+        return f"{where} should {self.rule}" if value is None else f"{where} is {value}; it should {self.rule}"
+
 
 def inside_high_low(frame: pd.DataFrame) -> pd.Series:
     """Per row: the high is the highest and the low the lowest of what is there. NaN is no contradiction."""

@@ -176,11 +176,9 @@ class FolderSource:
             first = found[0]
             unit = "row" if file.name.endswith(".parquet") else "line"
             place = f", {unit} {first.row}" if first.row is not None else ""
-            value = first.value.date().isoformat() if first.column == "session" else first.value
             more = f" {len(found) - 1} more rows are refused." if len(found) > 1 else ""
             raise DataError(
-                f"{self.path / file.name}{place}: {first.column} of {description.symbol} is {value}; it should "
-                f"{first.rule}.{more}",
+                f"{self.path / file.name}{place}: of {description.symbol}, {first}.{more}",
                 "Correct the file, or the mapping of its columns.",
             )
         return kept.reset_index(drop=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 from quantdesk.errors import BadInput, DataError, UnknownName
 from quantdesk.market.admission import SOURCE_NAME, admit
 from quantdesk.market.catalogue import Catalogue, Entry
+from quantdesk.market.series import Series
 from quantdesk.market.sources import Source
 from quantdesk.market.store.config import MarketConfig
 from quantdesk.market.store.files import CATALOGUE, encode, partition, read_catalogue
@@ -91,12 +93,11 @@ def load(sources: Sequence[Source], root: Path | None = None, *, progress: Progr
     root = root if root is not None else MarketConfig.from_env().root
     tell = progress or (lambda what, done, total: None)
     _named_well(sources)
-    with exclusive(root / ".lock"):
+    loaded: list[str] = []
+    unchanged: list[str] = []
+    repaired: list[Path] = []
+    with exclusive(root / ".lock"), _Writer(root) as writer:
         catalogue = before = read_catalogue(root)
-        loaded: list[str] = []
-        unchanged: list[str] = []
-        repaired: list[str] = []
-        written = 0
         for number, source in enumerate(sources):
             tell(source.name, number, len(sources))
             fingerprint = _fingerprint(source)
@@ -104,22 +105,21 @@ def load(sources: Sequence[Source], root: Path | None = None, *, progress: Progr
             if catalogue.fingerprint(source.name) == fingerprint and not damaged:
                 unchanged.append(source.name)
                 continue
-            repaired.extend(str(path.relative_to(root)) for path in damaged)
-            entries, size = _write_series(source, root, replace=set(damaged))
+            entries = _write_series(source, writer)
             catalogue = catalogue.with_source(source.name, fingerprint, entries)
             loaded.append(source.name)
-            written += size
+            repaired += damaged
         if catalogue != before:
             _publish(catalogue, root)
         _sweep(catalogue, root)
-        tell("done", len(sources), len(sources))
+    tell("done", len(sources), len(sources))
     return Loaded(
         loaded=tuple(loaded),
         unchanged=tuple(unchanged),
-        repaired=tuple(repaired),
+        repaired=tuple(path.relative_to(root).as_posix() for path in repaired),
         series=len(catalogue.entries),
         rows=sum(entry.series.rows for entry in catalogue.entries),
-        written=written,
+        written=writer.written,
         seconds=time.monotonic() - started,
         version=catalogue.version,
     )
@@ -187,10 +187,43 @@ def _damaged(root: Path, entries: Iterable[Entry]) -> list[Path]:
     return found
 
 
-def _write_series(source: Source, root: Path, *, replace: set[Path]) -> tuple[list[Entry], int]:
-    """Write a file per series of one source. Files are named by content, so nothing that is in use is touched."""
+class _Writer:
+    """Puts files into a store. When the load fails, what it put there goes again; nothing names it yet.
+
+    Files are named by their content, so none that a catalogue names is ever changed, only mended.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.written = 0
+        self._new: list[Path] = []
+
+    def put(self, series: Series, content: bytes) -> Entry:
+        """Write one series, if its file is not there already."""
+        digest = hashlib.sha256(content).hexdigest()
+        path = self.root / partition(series.id) / f"{digest[:16]}.parquet"
+        there = path.is_file()
+        if not there or sha256_of(path) != digest:
+            with atomic_write(path) as temporary:
+                temporary.write_bytes(content)
+            self.written += len(content)
+            if not there:
+                self._new.append(path)
+        return Entry(series, path.relative_to(self.root).as_posix(), digest, len(content))
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for path in self._new if kind is not None else ():
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+                path.parent.rmdir()
+
+
+def _write_series(source: Source, writer: _Writer) -> list[Entry]:
+    """Check and write every series of one source."""
     entries: dict[str, Entry] = {}
-    written = 0
     for description, frame in source.series():
         if description.source != source.name or description.id in entries:
             raise DataError(
@@ -199,15 +232,8 @@ def _write_series(source: Source, root: Path, *, replace: set[Path]) -> tuple[li
                 "Give each series its own symbol, and the source's own name.",
             )
         series, stamped = admit(description, frame)
-        content = encode(stamped)
-        digest = hashlib.sha256(content).hexdigest()
-        path = root / partition(series.id) / f"{digest[:16]}.parquet"
-        if path in replace or not path.is_file() or sha256_of(path) != digest:
-            with atomic_write(path) as temporary:
-                temporary.write_bytes(content)
-            written += len(content)
-        entries[series.id] = Entry(series, path.relative_to(root).as_posix(), digest, len(content))
-    return list(entries.values()), written
+        entries[series.id] = writer.put(series, encode(stamped))
+    return list(entries.values())
 
 
 def _publish(catalogue: Catalogue, root: Path) -> None:

@@ -121,7 +121,7 @@ class MarketStore:
         series = entry.series
         frame = self._read(entry, wanted, _fields(series, columns))
         if frame.empty:
-            raise BadDates(f"{series.id} has no rows from {wanted}.", f"It runs from {series.start} to {series.end}.")
+            raise _no_rows([series], wanted)
         return Bars(series, frame)
 
     def panel(
@@ -167,9 +167,7 @@ class MarketStore:
             pieces[name] = self._read(entry, wanted, [column], session=False)[column]
         panel = pd.concat(pieces, axis="columns", sort=True)
         if panel.empty:
-            shown = (entry.series for entry in entries[:5])
-            ranges = "; ".join(f"{series.id} runs from {series.start} to {series.end}" for series in shown)
-            raise BadDates(f"None of {len(names)} series has rows from {wanted}.", f"{ranges}.")
+            raise _no_rows([entry.series for entry in entries], wanted)
         return panel.rename_axis(index="timestamp")
 
     def verify(self) -> list[str]:
@@ -193,6 +191,13 @@ class MarketStore:
                 return read(file, wanted, columns, session=session)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path} cannot be read as Parquet ({error}).", _REBUILD) from error
+
+
+def _no_rows(series: Sequence[Series], wanted: Span) -> BadDates:
+    """A range that holds nothing, and the ranges that hold something."""
+    subject = f"None of {len(series)} series has" if len(series) > 1 else f"{series[0].id} has no"
+    ranges = "; ".join(f"{one.id} runs from {one.start} to {one.end}" for one in series[:5])
+    return BadDates(f"{subject} rows from {wanted}.", f"{ranges}.")
 
 
 def _verify(path: Path, entry: Entry, *, fresh: bool = False) -> None:
