@@ -30,7 +30,7 @@ def store(root: Path) -> MarketStore:
     return MarketStore(root)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bundle() -> Path:
     """The files as they ship."""
     return BUNDLED
@@ -85,16 +85,16 @@ def closes(
     return RawSeries(describe(symbol, source), frame)
 
 
-@pytest.fixture(name="describe")
+@pytest.fixture(name="describe", scope="session")
 def _describe() -> Callable[..., Description]:
     return describe
 
 
-@pytest.fixture(name="closes")
+@pytest.fixture(name="closes", scope="session")
 def _closes() -> Callable[..., RawSeries]:
     return closes
 
 
-@pytest.fixture(name="made")
+@pytest.fixture(name="made", scope="session")
 def _made() -> type[Made]:
     return Made

@@ -95,9 +95,17 @@ class Label:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values."""
-        given = asdict(self)
-        given["start"], given["end"] = self.start.isoformat(), self.end.isoformat()
-        return {"words": list(self.words), "describe": self.describe(), **given}
+        return {
+            "words": list(self.words),
+            "describe": self.describe(),
+            "flags": asdict(self.flags),
+            "adjusted": list(self.adjusted),
+            "survivors": list(self.survivors),
+            "not_real": list(self.not_real),
+            "origins": [{**asdict(origin), "symbols": list(origin.symbols)} for origin in self.origins],
+            "start": self.start.isoformat(),
+            "end": self.end.isoformat(),
+        }
 
 
 def label(series: Iterable[Series]) -> Label:

@@ -116,8 +116,18 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values."""
-        given = asdict(self)
-        for finding in given["findings"]:
-            for example in finding["examples"]:
-                example["session"] = example["session"].isoformat()
-        return {"degree": self.degree, **given}
+        return {
+            "series": self.series,
+            "degree": self.degree,
+            "rows": self.rows,
+            "sessions": self.sessions,
+            "findings": [
+                {
+                    **asdict(finding),
+                    "examples": [
+                        {**asdict(example), "session": example.session.isoformat()} for example in finding.examples
+                    ],
+                }
+                for finding in self.findings
+            ],
+        }

@@ -63,7 +63,7 @@ class Loaded:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
-        return asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
 def load(sources: Sequence[Source], root: Path | None = None, *, progress: Progress | None = None) -> Loaded:
