@@ -127,8 +127,9 @@ def _given(name: str) -> Path:
         path = Path(name).expanduser().resolve()
         there = path.is_file() and path.suffix == ".ipynb"
     except (OSError, ValueError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
         raise BadInput(
-            f"{shown} is no path ({error}).", "Give the name of a report, or the path of a notebook."
+            f"{shown} is no path ({why}).", "Give the name of a report, or the path of a notebook."
         ) from error
     if not there:
         raise BadInput(f"There is no notebook {shown}.", "Give the name of a report, or the path of an .ipynb file.")
@@ -156,7 +157,7 @@ def load(path: Path) -> tuple[Any, str]:
         The file cannot be read, is no JSON, or is JSON but no valid notebook.
     """
     import nbformat
-    from nbformat.validator import NotebookValidationError, normalize
+    from nbformat.validator import NotebookValidationError
 
     def refuse(reason: object) -> DataError:
         return DataError(f"{path} is no notebook that can be read: {reason}.", "Open and save it again in JupyterLab.")
@@ -173,8 +174,7 @@ def load(path: Path) -> tuple[Any, str]:
     try:
         if document["nbformat"] != 4:
             raise refuse(f"its format is {document['nbformat']!r}, not 4")
-        # Adds the cell ids that an editor left out, where nbformat would only warn.
-        _, document = normalize(document)
+        _identify(document)
         nbformat.validate(document)
         notebook = nbformat.reads(json.dumps(document), as_version=4)  # type: ignore[no-untyped-call]
     except NotebookValidationError as error:
@@ -182,6 +182,17 @@ def load(path: Path) -> tuple[Any, str]:
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise refuse(f"it lacks what a notebook has ({type(error).__name__}: {str(error)[:200]})") from error
     return notebook, hashlib.sha256(content).hexdigest()
+
+
+def _identify(document: Any) -> None:
+    """Give cells the ids that an editor left out or copied; nbformat would warn and roll dice."""
+    if document["nbformat_minor"] < 5:
+        return
+    seen: set[str] = set()
+    for number, cell in enumerate(document["cells"]):
+        if not isinstance(cell.get("id"), str) or cell["id"] in seen:
+            cell["id"] = f"cell-{number}-{hashlib.sha256(repr(cell.get('source')).encode()).hexdigest()[:8]}"
+        seen.add(cell["id"])
 
 
 def _report(path: Path) -> Report:

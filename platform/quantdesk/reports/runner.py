@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from quantdesk.errors import BadInput, BadParameter, RunFailed
+from quantdesk.errors import BadInput, BadParameter, EnvironmentProblem, RunFailed
 from quantdesk.reports.environment import cleaned
 from quantdesk.reports.notebooks import find_report
 from quantdesk.reports.publish import Request
@@ -145,6 +145,8 @@ def run(
         )
     if output is not None and output.exists():
         raise BadInput(f"{output} is there already.", "Name a folder that does not exist: no run replaces another.")
+    if output is not None and not os.access(_existing(output.absolute().parent), os.W_OK):
+        raise EnvironmentProblem(f"{output} cannot be written.", "Name a folder that can be made anew.")
     recover(config)
     started = datetime.now(UTC)
     identity = new_id(report.name, started)
@@ -169,6 +171,11 @@ def run(
     if published.status is not Status.COMPLETED:
         raise ReportFailed(published)
     return published
+
+
+def _existing(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that is there."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 def _silent(_what: str, _done: int, _total: int) -> None:

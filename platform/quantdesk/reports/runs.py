@@ -26,7 +26,7 @@ from typing import Any
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from quantdesk.errors import BadInput, DataError, UnknownName
+from quantdesk.errors import BadInput, DataError, EnvironmentProblem, UnknownName
 from quantdesk.home import state_dir
 from quantdesk.records import atomic_directory
 
@@ -228,16 +228,20 @@ def publish(run: Run, *, notebook: str, page: str, log: Path | None) -> Run:
 
     Raises
     ------
-    FileExistsError
-        The folder is there already.
     EnvironmentProblem
-        The disk is full, or the folder cannot be written.
+        The disk is full, or the folder cannot be written, or is there already. Nothing is left then.
     """
-    with atomic_directory(run.folder) as folder:
-        (folder / "notebook.ipynb").write_text(notebook, "utf-8")
-        (folder / "report.html").write_text(page, "utf-8", newline="\n")
-        (folder / "run.json").write_text(json.dumps(run.to_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8")
-        (folder / "log.txt").write_bytes(log.read_bytes() if log is not None and log.is_file() else b"")
+    record = json.dumps(run.to_dict(), indent=1, ensure_ascii=False) + "\n"
+    try:
+        with atomic_directory(run.folder) as folder:
+            (folder / "notebook.ipynb").write_text(notebook, "utf-8")
+            (folder / "report.html").write_text(page, "utf-8", newline="\n")
+            (folder / "run.json").write_text(record, "utf-8")
+            (folder / "log.txt").write_bytes(log.read_bytes() if log is not None and log.is_file() else b"")
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{run.folder} cannot be written ({error.strerror or error}).", "Name a folder that can be made anew."
+        ) from error
     return run
 
 

@@ -243,8 +243,9 @@ def parse(parameters: Iterable[Parameter], given: Iterable[str], *, report: str)
         except (ValueError, RecursionError):
             value = raw
         parameter = declared.get(name)
-        if parameter is not None and not parameter.accepts(value) and parameter.accepts(raw):
-            value = raw
+        if parameter is not None and isinstance(value, (int, float)) and not parameter.accepts(value):
+            # A text that looks like a number, where a text is wanted.
+            value = raw if parameter.type != "any" and parameter.accepts(raw) else value
         values[name] = value
     return check(declared.values(), values, report=report)
 

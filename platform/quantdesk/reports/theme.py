@@ -117,7 +117,7 @@ DARK = Palette(
     neutral="#a7a6a6",
     categorical=("#4fb3f6", "#fc9417", "#92f9d5", "#a868b0", "#f7e612", "#d8482a", "#5273ff", "#a6a6a6"),
     sequential=("#1b2532", "#1f3d5f", "#275a8c", "#3a7fbd", "#6aaae3", "#b9dcfb"),
-    diverging=("#ff9d7a", "#c25f38", "#5f3a2c", "#2a303a", "#26466a", "#3a7fbd", "#8ccbff"),
+    diverging=("#ff9d7a", "#c25f38", "#5f3a2c", "#2a303a", "#26466a", "#3a7fbd", "#7cc0ff"),
 )
 
 LABELS: dict[str, tuple[str, str]] = {
@@ -179,7 +179,7 @@ def label_line(labels: Iterable[str]) -> LabelLine:
     Parameters
     ----------
     labels
-        Names out of :data:`LABELS`. Double ones are shown once; the order is that of :data:`LABELS`.
+        Names out of :data:`LABELS`, with spaces or underscores. Double ones are shown once, in the order of that list.
 
     Returns
     -------
@@ -191,7 +191,7 @@ def label_line(labels: Iterable[str]) -> LabelLine:
     UnknownName
         A label that does not exist.
     """
-    given = set((labels,) if isinstance(labels, str) else labels)
+    given = {label.replace(" ", "_") for label in ((labels,) if isinstance(labels, str) else labels)}
     for label in sorted(given):
         if label not in LABELS:
             raise UnknownName("label", label, LABELS)
