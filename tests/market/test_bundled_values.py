@@ -140,10 +140,12 @@ def test_every_treasury_yield(store: MarketStore, bundle: Path) -> None:
         "5year": "5Y",
     }
     tenors |= {"7year": "7Y", "10year": "10Y", "20year": "20Y", "30year": "30Y"}
+    rows = list(csv.DictReader(io.StringIO(text(bundle, "zipline-reloaded/treasury_curves.csv"))))
     for column, tenor in tenors.items():
-        fractions = numbers(bundle, "zipline-reloaded/treasury_curves.csv", {"close": column}, "Time Period", ISO)
-        percent = {day: {"close": float(f"{value['close'] * 100:.2f}")} for day, value in fractions.items()}
-        assert percent == held(store, f"UST{tenor}"), tenor
+        fractions = {dt.date.fromisoformat(row["Time Period"][:10]): row[column] for row in rows if row[column]}
+        percent = {day: float(f"{float(value) * 100:.2f}") for day, value in fractions.items()}
+        frame = store.bars(f"UST{tenor}").frame
+        assert percent == dict(zip(frame["session"].dt.date, frame["close"], strict=True)), tenor
 
 
 @pytest.mark.parametrize(

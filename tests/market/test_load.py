@@ -240,7 +240,7 @@ def test_sources_need_their_own_names(tmp_path: Path, closes: Any, made: Any, de
             load([made(name, [])], tmp_path)
     with pytest.raises(DataError, match="A@one twice"):
         load([made("one", [closes("A", "one"), closes("A", "one")])], tmp_path)
-    with pytest.raises(UnknownName, match="Unknown calendar 'XXXX'"):
+    with pytest.raises(DataError, match="TEST@made: Unknown calendar 'XXXX'"):
         load([made("made", [RawSeries(describe(calendar="XXXX"), closes().frame)])], tmp_path)
     assert not list(tmp_path.glob("series=*"))
 

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING
 
-from quantdesk.errors import DataError
+from quantdesk.errors import BadInput, DataError
 from quantdesk.market.checks import problems
 from quantdesk.market.series import FIELDS, KINDS, Description, Series
 from quantdesk.market.sessions import event_times
@@ -55,7 +55,10 @@ def admit(description: Description, frame: pd.DataFrame) -> tuple[Series, pd.Dat
 
     sessions = pd.DatetimeIndex(frame["session"])
     columns = {field: frame[field].to_numpy() for field in description.fields}
-    events = event_times(description.calendar, sessions)
+    try:
+        events = event_times(description.calendar, sessions)
+    except BadInput as error:
+        raise DataError(f"{name}: {error.problem}", error.remedy) from error
     if not (events.is_monotonic_increasing and events.is_unique):
         raise DataError(f"{name}: the calendar {description.calendar} gives two sessions the same time.")
     stamped = pd.DataFrame({"timestamp": events, "session": sessions, **columns})

@@ -169,7 +169,7 @@ class FolderSource:
     def _checked(self, description: Description, rows: pd.DataFrame, file: _File) -> pd.DataFrame:
         """Rows in ascending order, without those that hold nothing; refused when something is wrong with them."""
         kept = rows.dropna(subset=list(description.fields), how="all")
-        if kept["session"].is_monotonic_decreasing:
+        if kept["session"].is_monotonic_decreasing and kept["session"].is_unique:
             kept = kept.iloc[::-1]
         found = problems(description, kept, strict=self.mapping.strict)
         if found:

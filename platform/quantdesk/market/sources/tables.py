@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import io
+import zlib
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -94,36 +97,33 @@ def parse(where: str, content: bytes, mapping: FolderMapping, zone: str | None) 
 
 
 def _text(where: str, content: bytes, mapping: FolderMapping) -> Table:
-    import gzip
-    import zlib
-
+    """CSV by the standard library's reader: it knows the line of each row, and forgives nothing."""
     import pandas as pd
 
     try:
         plain = gzip.decompress(content) if where.endswith(".gz") else content
-        frame = pd.read_csv(
-            io.StringIO(plain.decode("utf-8-sig")),
-            sep=mapping.delimiter,
-            dtype=str,
-            keep_default_na=False,
-            na_filter=False,
-            skip_blank_lines=False,
-            index_col=False,
+        reader = csv.reader(
+            io.StringIO(plain.decode("utf-8-sig"), newline=""), delimiter=mapping.delimiter, strict=True
         )
+        lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except UnicodeDecodeError as error:
         raise DataError(f"{where} is not UTF-8 text (byte {error.start}).", "Save it as UTF-8.") from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{where} is no whole gzip file ({error}).", "Replace it by a whole one.") from error
-    except pd.errors.EmptyDataError as error:
-        raise DataError(f"{where} is empty.", "Remove it, or give it a header and rows.") from error
-    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        raise DataError(
-            f"{where} cannot be read as CSV ({error}).", f"Fields are split at {mapping.delimiter!r}."
-        ) from error
-    frame.columns = frame.columns.str.strip()
-    frame.index = pd.RangeIndex(2, len(frame) + 2)  # the header is line 1
-    blank = frame.apply(lambda column: column.fillna("").str.strip() == "").all(axis=1)
-    return Table(where, "line", frame[~blank])
+    except csv.Error as error:
+        remedy = f"Fields are split at {mapping.delimiter!r}, and quoted with a double quote."
+        raise DataError(f"{where}, line {reader.line_num} cannot be read as CSV ({error}).", remedy) from error
+    if not lines:
+        raise DataError(f"{where} is empty.", "Remove it, or give it a header and rows.")
+    header = [name.strip() for name in lines[0][1]]
+    for line, row in lines[1:]:
+        if len(row) != len(header):
+            raise DataError(
+                f"{where}, line {line} has {len(row)} fields, and the header {len(header)}.",
+                f"Fields are split at {mapping.delimiter!r}.",
+            )
+    numbers, rows = [line for line, _ in lines[1:]], [row for _, row in lines[1:]]
+    return Table(where, "line", pd.DataFrame(rows, index=numbers, columns=header, dtype=str))
 
 
 def _parquet(where: str, content: bytes) -> Table:
@@ -145,7 +145,7 @@ def _parquet(where: str, content: bytes) -> Table:
 def _columns(table: Table, mapping: FolderMapping) -> dict[str, str]:
     """From our names to the file's."""
     there = [str(name) for name in table.frame.columns]
-    twice = sorted({name for name in there if there.count(name) > 1})
+    twice = sorted({name for name in there if name and there.count(name) > 1})
     if twice:
         raise DataError(f"{table.where} has two columns called {twice[0]!r}.", "Rename one of them.")
     if mapping.columns:
@@ -188,7 +188,8 @@ def _numbers(table: Table, column: str, mapping: FolderMapping) -> pd.Series:
     bad = numbers.isna() & ~absent
     if bad.any():
         row = bad.idxmax()
-        raise table.wrong(row, column, values[row], "is no number", _more(bad))
+        remedy = f"{_more(bad)} Correct it, or say how numbers are written: decimal, thousands, missing.".strip()
+        raise table.wrong(row, column, values[row], "is no number", remedy)
     # Python's own conversion is exact to the last bit; pandas' is fast, and good enough to find what is no number.
     exact = [float("nan") if skip else float(value) for value, skip in zip(plain, absent, strict=True)]
     return pd.Series(exact, index=values.index, dtype="float64")
@@ -218,11 +219,11 @@ def _dates(table: Table, column: str, mapping: FolderMapping, zone: str | None) 
             row = timed.idxmax()
             remedy = 'Say which zone the times are in: time_zone = "America/New_York", for example.'
             raise table.wrong(row, column, table.frame[column][row], "has a time of day but no time zone", remedy)
-        try:
-            instants = written.dt.tz_localize(mapping.time_zone)
-        except (ValueError, LookupError) as error:  # an hour that a clock change skipped or repeated
-            said = f"{table.where}, column {column}: {error}."
-            raise DataError(said, "Write such times with their offset.") from error
+        instants = written.dt.tz_localize(mapping.time_zone, ambiguous="NaT", nonexistent="NaT")
+        if instants.isna().any():
+            row = instants.isna().idxmax()
+            said = f"is skipped or repeated by a clock change in {mapping.time_zone}"
+            raise table.wrong(row, column, table.frame[column][row], said, "Write such times with their offset.")
     sessions: pd.Series = instants.dt.tz_convert(zone).dt.normalize().dt.tz_localize(None)
     return sessions
 
