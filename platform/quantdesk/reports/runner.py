@@ -143,10 +143,8 @@ def run(
         raise BadParameter(
             f"A time limit of {min(limits.total_s, limits.cell_s):g} s is none.", "Give seconds above 0."
         )
-    if output is not None and output.exists():
-        raise BadInput(f"{output} is there already.", "Name a folder that does not exist: no run replaces another.")
-    if output is not None and not os.access(_existing(output.absolute().parent), os.W_OK):
-        raise EnvironmentProblem(f"{output} cannot be written.", "Name a folder that can be made anew.")
+    if output is not None:
+        _make_room(output)
     recover(config)
     started = datetime.now(UTC)
     identity = new_id(report.name, started)
@@ -173,9 +171,17 @@ def run(
     return published
 
 
-def _existing(folder: Path) -> Path:
-    """The folder itself, or the nearest one above it that is there."""
-    return next(path for path in (folder, *folder.parents) if path.exists())
+def _make_room(output: Path) -> None:
+    """Make the folder around `output`, so that a run does not find out at its end that it cannot."""
+    if output.exists():
+        raise BadInput(f"{output} is there already.", "Name a folder that does not exist: no run replaces another.")
+    try:
+        output.absolute().parent.mkdir(parents=True, exist_ok=True)
+        writable = os.access(output.absolute().parent, os.W_OK)
+    except OSError as error:
+        raise EnvironmentProblem(f"{output} cannot be written ({error.strerror}).", "Name another folder.") from error
+    if not writable:
+        raise EnvironmentProblem(f"{output} cannot be written.", "Name another folder, or make the one above writable.")
 
 
 def _silent(_what: str, _done: int, _total: int) -> None:

@@ -57,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(request: Request, events: _Events) -> str:
     events.progress("starting", 0, 0)
+    # jsonschema would compile a grammar of IRIs for most of a second; no notebook holds one. This process is ours.
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
     # Imported here, so that the parent hears at once that the worker lives.
     import papermill
     from papermill.execute import remove_error_markers

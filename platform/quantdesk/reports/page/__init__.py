@@ -4,6 +4,6 @@ Everything that a notebook can put on the page is data: text is escaped, HTML pa
 The Content-Security-Policy allows the two scripts that the page carries, by their hash, and no connection at all.
 """
 
-from quantdesk.reports.page.render import render, render_bare
+from quantdesk.reports.page.document import render, render_bare
 
 __all__ = ["render", "render_bare"]
