@@ -1,8 +1,8 @@
 """The hub: JupyterHub as the front door, with login, isolated users, and JupyterLab behind it.
 
-The rooms: `up` and `doctor` set up and check; `launch` starts and stops; `configure` is what
-``jupyterhub_config.py`` calls; `auth`, `first_login`, `passwords` and `pages` let people in; `accounts`, `spawner`, `lab` and `kernels` give each
-a server; `proxy` stands in front; `reach`, `sweep` and `tether` are about the machine.
+The rooms: `up`, `steps` and `doctor` set up and check; `launch` starts and stops; `configure` is what
+``jupyterhub_config.py`` calls; `auth`, `first_login`, `passwords` and `pages` let people in; `accounts`, `spawner`,
+`lab` and `kernels` give each a server; `proxy` stands in front; `reach`, `sweep` and `tether` are about the machine.
 """
 
 from __future__ import annotations

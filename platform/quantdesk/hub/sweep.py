@@ -71,8 +71,7 @@ def clear(find: Callable[[], list[psutil.Process]], grace: float = 3.0) -> int:
     for process in first:
         with contextlib.suppress(psutil.Error):
             process.terminate()
-    if first:
-        psutil.wait_procs(first, timeout=grace)
+    _wait(first, grace)
     for _ in range(_ROUNDS):  # something that forks quickly needs several rounds
         left = find()
         if not left:
@@ -80,6 +79,19 @@ def clear(find: Callable[[], list[psutil.Process]], grace: float = 3.0) -> int:
         for process in left:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        psutil.wait_procs(left, timeout=1)
-        time.sleep(0.02)
+        _wait(left, 1.0)
     return len(first)
+
+
+def _wait(processes: list[psutil.Process], seconds: float) -> None:
+    """Wait until all have ended. Whoever started one learns of its end: it is not reaped here."""
+    deadline = time.monotonic() + seconds
+    while any(_runs(process) for process in processes) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

@@ -70,6 +70,8 @@ def server_settings(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]
             "extension_manager": "readonly",
         },
         "YDocExtension": {"disable_rtc": not collaboration},
+        # Language servers are not among our packages; looking for them would run npm at every start.
+        "LanguageServerManager": {"autodetect": False},
         # A template is opened as a copy in the user's home; the folder itself cannot be written by users.
         "JupyterLabTemplates": {
             "template_dirs": [environment["QUANTDESK_TEMPLATES"]] if "QUANTDESK_TEMPLATES" in environment else [],

@@ -1,0 +1,69 @@
+"""One ground and one hub with two users for all tests of the hub."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+
+def load(name: str) -> Any:
+    """A module beside this file; tests are no package."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+real_hub = load("real_hub")
+
+
+@pytest.fixture(scope="session")
+def ground() -> Iterator[Any]:
+    """A folder and an interpreter that every account can use."""
+    with real_hub.ground() as prepared:
+        yield prepared
+
+
+@pytest.fixture(scope="session")
+def templates(ground: Any) -> Path:
+    """A folder of notebooks with one small template in it."""
+    folder = ground.folder / "notebooks"
+    folder.mkdir()
+    (folder / "small.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    folder.chmod(0o755)
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def desk(ground: Any, templates: Path) -> Iterator[Any]:
+    """A hub as root runs it: the administrator, and two users, ana and bob, whose servers run."""
+    real_hub.need_root()
+    env = {"QUANTDESK_NOTEBOOKS": str(templates), "CANARY_TOKEN": "what the hub was started with"}
+    hub = real_hub.RealHub(ground, ground.state(), env=env)
+    with hub:
+        admin = hub.first_login()
+        ana, bob = hub.user("ana", admin), hub.user("bob", admin)
+        ana.start_server(wait=False)
+        bob.start_server()
+        ana.await_server()
+        yield SimpleNamespace(hub=hub, admin=admin, ana=ana, bob=bob)
+
+
+@pytest.fixture
+def fresh(ground: Any, templates: Path) -> Any:
+    """Makes hubs that are not started yet, each with a state of its own."""
+
+    def make(**settings: Any) -> Any:
+        env = {"QUANTDESK_NOTEBOOKS": str(templates), **settings.pop("env", {})}
+        return real_hub.RealHub(ground, settings.pop("state", None) or ground.state(), env=env, **settings)
+
+    return make
