@@ -111,6 +111,7 @@ def test_bad_dates_are_one_clear_message(store: MarketStore, start: Any, end: An
 
 def test_columns_choose_fields(store: MarketStore) -> None:
     assert list(store.bars("IBM", columns=["volume", "close"]).frame) == ["session", "volume", "close"]
+    assert list(store.bars("IBM", columns="close").frame) == ["session", "close"]
     with pytest.raises(UnknownName, match=r"field of AAPL@skfolio 'open'.*Known: adj_close"):
         store.bars("AAPL", columns=["open"])
     with pytest.raises(UnknownName, match="field of AAPL@skfolio"):

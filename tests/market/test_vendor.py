@@ -147,3 +147,11 @@ def test_the_wheel_holds_every_file(tmp_path: Path, bundle: Path) -> None:
         }
     there = {path.relative_to(bundle).as_posix(): path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
     assert held == there
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("npm") is None, reason="one package comes from npm, and there is no npm here")
+def test_a_fresh_download_has_the_same_bytes() -> None:
+    command = [sys.executable, str(CHECKOUT / "tools" / "vendor_data.py"), "--check", "--download"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

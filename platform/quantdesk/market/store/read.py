@@ -219,6 +219,7 @@ def _verify(path: Path, entry: Entry, *, fresh: bool = False) -> None:
 def _fields(series: Series, columns: Sequence[str] | None) -> list[str]:
     if columns is None:
         return list(series.fields)
+    columns = [columns] if isinstance(columns, str) else columns
     for column in columns:
         if column not in series.fields:
             raise UnknownName(f"field of {series.id}", str(column)[:80], series.fields)
