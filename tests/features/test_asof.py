@@ -93,10 +93,10 @@ def test_real_nanoseconds_do_not_overflow():
     start = np.datetime64("1990-01-02T21:00", "ns").astype(np.int64)
     day = 86_400 * 10**9
     sessions = start + day * np.arange(9_000)
-    keys = np.repeat(np.arange(500), 9_000)
-    events = np.tile(sessions, 500)
+    keys = np.repeat(np.arange(60), 9_000)
+    events = np.tile(sessions, 60)
     history = History(keys, events, events + 15 * 60 * 10**9)
-    rows = np.array([0, 250, 499])
+    rows = np.array([0, 30, 59])
     match = as_of_join(history, rows, np.full(3, sessions[-1]))
     assert match.position.tolist() == [(k + 1) * 9_000 - 2 for k in rows]
 

@@ -109,7 +109,7 @@ def current(root: Path) -> Path:
     try:
         return (root / CURRENT).resolve(strict=True)
     except (FileNotFoundError, NotADirectoryError, RuntimeError):
-        raise DataError(f"There are no features in {root} yet.", "Run `quantdesk features materialize`.") from None
+        raise DataError(f"There are no features in {root} yet.", "Run `quantdesk features build`.") from None
 
 
 def build(market: MarketStore, root: Path, recipe: Recipe, *, progress: Progress | None = None) -> Built:
@@ -136,11 +136,12 @@ def build(market: MarketStore, root: Path, recipe: Recipe, *, progress: Progress
     tell = progress or (lambda what, done, total: None)
     version = definitions_version()
     recipe_key = hashlib.sha256(f"{_LAYOUT}|{market.version}|{version}|{recipe}".encode()).hexdigest()
+    done = _whole(root / CURRENT, recipe_key)
+    if done is not None:
+        # Before the lock is taken: whoever may only read the store is told so, too.
+        tell("features", len(done.series), len(done.series))
+        return Built(recipe_key, False, len(done.series), done.rows)
     with exclusive(root / ".lock"):
-        manifest = _whole(root / CURRENT, recipe_key)
-        if manifest is not None:
-            tell("features", len(manifest.series), len(manifest.series))
-            return Built(recipe_key, False, len(manifest.series), manifest.rows)
         target = root / "builds" / recipe_key
         if _whole(target, recipe_key) is None:
             shutil.rmtree(target, ignore_errors=True)

@@ -7,9 +7,10 @@ The Feast repository, the tables on disk, the documentation and the reasons for 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from types import MappingProxyType
+from typing import Any
 
 from quantdesk.features import transforms
 from quantdesk.features.inputs import Inputs
@@ -70,6 +71,11 @@ class Feature:
     not_for_others: str
     undefined: str
     compute: Callable[[Inputs], Array] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values; without the code."""
+        given = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "compute"}
+        return {**given, "inputs": list(self.inputs), "kinds": sorted(self.kinds)}
 
 
 @dataclass(frozen=True)

@@ -184,10 +184,9 @@ class FeatureFrame:
             rows. The codes are listed in :mod:`quantdesk.features.missing`.
         """
         codes = self._answers.codes()
-        null = self._values[list(self.features)].isna().to_numpy()
-        row, column = np.nonzero(null)
+        row, column = np.nonzero(self._values[list(self.features)].isna().to_numpy())
+        reason = np.column_stack([codes[name] for name in self.features])[row, column]
         names = np.array(self.features, dtype=object)[column]
-        reason = np.array([codes[name][place] for place, name in zip(row, names, strict=True)], dtype=object)
         index = self._values.index
         return pd.DataFrame(
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,7 +21,7 @@ from quantdesk.features.definitions import VIEWS, Feature, View
 from quantdesk.features.evidence import RULE, Evidence, Examination, content_hash, examine
 from quantdesk.features.frame import Answers, FeatureFrame, Labels
 from quantdesk.features.manifest import Manifest
-from quantdesk.features.request import by_view
+from quantdesk.features.request import by_view, nanosecond
 from quantdesk.features.retrieval import Answer, Source, files_of, join, nanoseconds, read
 from quantdesk.market.spans import Span
 from quantdesk.records import sha256_of
@@ -103,12 +104,12 @@ def _inside(span: Span, session: NDArray[np.datetime64], known: Integers) -> NDA
     for bound, first in ((span.start, True), (span.end, False)):
         if bound is None:
             continue
-        stamp = pd.Timestamp(bound)
-        if stamp.tzinfo is None:
-            day = np.datetime64(stamp.date(), "D")
-            inside &= session >= day if first else session <= day
+        if isinstance(bound, dt.datetime):
+            moment = nanosecond(bound).value
+            inside &= known >= moment if first else known <= moment
         else:
-            inside &= known >= stamp.as_unit("ns").value if first else known <= stamp.as_unit("ns").value
+            day = np.datetime64(bound, "D")
+            inside &= session >= day if first else session <= day
     return inside
 
 

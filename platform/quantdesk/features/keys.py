@@ -65,9 +65,9 @@ def _factorized(values: Any) -> tuple[Integers, pd.Index]:
     """Codes (-1 for null) and the distinct values."""
     places, distinct = pd.factorize(values)
     index = pd.Index(distinct)
-    return places.astype(np.int64), index.astype(index.categories.dtype) if isinstance(
-        index, pd.CategoricalIndex
-    ) else index
+    if isinstance(index, pd.CategoricalIndex):
+        index = index.astype(index.categories.dtype)
+    return places.astype(np.int64), index
 
 
 def _comparable(known: pd.Index, asked: pd.Index) -> None:

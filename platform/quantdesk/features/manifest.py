@@ -16,7 +16,7 @@ from quantdesk.market.series import Series
 __all__ = ["MANIFEST", "Manifest", "read_manifest"]
 
 MANIFEST = "manifest.json"
-_REMEDY = "Run `quantdesk features materialize`: it builds the features again."
+_REMEDY = "Run `quantdesk features build`: it builds the features again."
 
 
 @dataclass(frozen=True)

@@ -41,11 +41,11 @@ def apply(root: Path, *, progress: Progress | None = None) -> bool:
         The disk is full or read-only, or another process holds the lock.
     """
     tell = progress or (lambda what, done, total: None)
-    tell("registry", 0, 1)
-    with exclusive(root / ".lock"):
-        stamp = {"definitions": _definitions(root)}
-        done = _stamped(root / REGISTRY, stamp)
-        if not done:
+    stamp = {"definitions": _definitions(root)}
+    done = _stamped(root / REGISTRY, stamp)
+    if not done:
+        tell("registry", 0, 1)
+        with exclusive(root / ".lock"):
             with _replaced(root / REGISTRY) as registry, _scratch(root / f".{ONLINE}.apply") as online:
                 store = open_feast(registry, online)
                 with _quiet():
@@ -74,14 +74,13 @@ def materialize(root: Path, now: dt.datetime, *, progress: Progress | None = Non
         Nothing has been built, or the definitions have not been applied.
     """
     tell = progress or (lambda what, done, total: None)
+    stamp = {"build": read_manifest(current(root)).key, "definitions": _definitions(root)}
+    if _stamped(root / ONLINE, stamp):
+        tell("online store", len(VIEWS), len(VIEWS))
+        return False
+    if not (root / REGISTRY).is_file():
+        raise DataError(f"There is no registry in {root} yet.", "Run `quantdesk features build`.")
     with exclusive(root / ".lock"):
-        build = read_manifest(current(root))
-        if not (root / REGISTRY).is_file():
-            raise DataError(f"There is no registry in {root} yet.", "Run `quantdesk features apply`.")
-        stamp = {"build": build.key, "definitions": _definitions(root)}
-        if _stamped(root / ONLINE, stamp):
-            tell("online store", len(VIEWS), len(VIEWS))
-            return False
         with _replaced(root / REGISTRY) as registry, _replaced(root / ONLINE, fresh=True) as online:
             store = open_feast(registry, online)
             views = [store.get_feature_view(name) for name in VIEWS]
@@ -109,7 +108,7 @@ def filled_until(root: Path) -> dt.datetime:
         return dt.datetime.fromisoformat(json.loads(_stamp_of(root / ONLINE).read_text(encoding="utf-8"))["until"])
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
-            f"The online store in {root} has not been filled.", "Run `quantdesk features materialize`."
+            f"The online store in {root} has not been filled.", "Run `quantdesk features build`."
         ) from error
 
 

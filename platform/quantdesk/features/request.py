@@ -15,7 +15,7 @@ from quantdesk.features.definitions import FEATURES, VIEWS, Feature, View
 from quantdesk.features.manifest import Manifest
 from quantdesk.market.spans import span
 
-__all__ = ["as_of_moment", "by_view", "checked_entities", "checked_features", "checked_symbols"]
+__all__ = ["as_of_moment", "by_view", "checked_entities", "checked_features", "checked_symbols", "nanosecond"]
 
 _ROWS = 'Give a DataFrame with the columns "symbol" and "event_timestamp" (times with a zone).'
 
@@ -113,6 +113,8 @@ def _times(column: pd.Series) -> Integers:
         naive = [value for value in values if value == value and value.tzinfo is None]
         if naive:
             raise BadDates(f"entity_df's event_timestamp {naive[0]} has no time zone.", _ROWS)
+        for value in (value for value in values if value == value):
+            nanosecond(value)
         column, zoned = pd.to_datetime(column, utc=True), True
     if not zoned:
         if pd.api.types.is_datetime64_dtype(column.dtype):
@@ -121,6 +123,8 @@ def _times(column: pd.Series) -> Integers:
     missing = np.flatnonzero(column.isna().to_numpy())
     if missing.size:
         raise BadDates(f"Row {missing[0]} of entity_df has no event_timestamp.", _ROWS)
+    for edge in (column.min(), column.max()):
+        nanosecond(edge)
     return np.asarray(column.dt.tz_convert("UTC").dt.as_unit("ns").astype(np.int64).to_numpy())
 
 
@@ -135,12 +139,25 @@ def as_of_moment(given: Any, now: dt.datetime) -> pd.Timestamp | None:
     if given is None:
         return None
     bound = cast("dt.date", span(given).start)
+    first = bound if isinstance(bound, dt.datetime) else dt.datetime.combine(bound, dt.time(), dt.UTC)
+    if first > now:
+        raise BadDates(f"The as-of time {first} lies in the future.", "Give a past date: the future is not known.")
+    moment = nanosecond(first)
     if isinstance(bound, dt.datetime):
-        moment = pd.Timestamp(bound).tz_convert("UTC")
-    else:
-        moment = pd.Timestamp(bound, tz="UTC") + pd.Timedelta(days=1) - pd.Timedelta(1, "ns")
-        if pd.Timestamp(bound, tz="UTC") <= now:
-            moment = min(moment, pd.Timestamp(now).tz_convert("UTC"))
-    if moment > now:
-        raise BadDates(f"The as-of time {moment} lies in the future.", "Give a past date: the future is not known.")
-    return moment
+        return moment
+    end_of_day = moment + pd.Timedelta(days=1) - pd.Timedelta(1, "ns")
+    return min(end_of_day, nanosecond(now))
+
+
+def nanosecond(when: dt.datetime) -> pd.Timestamp:
+    """An aware time as a timestamp in UTC that counts nanoseconds.
+
+    Raises
+    ------
+    BadDates
+        It lies outside of the years 1678 to 2261, which nanoseconds can count.
+    """
+    try:
+        return pd.Timestamp(when).tz_convert("UTC").as_unit("ns")
+    except pd.errors.OutOfBoundsDatetime:
+        raise BadDates(f"The time {when} is out of range.", "Give a time from 1678 to 2261.") from None

@@ -99,7 +99,7 @@ def files_of(source: Source, wanted: Mapping[str, Iterable[Any]] | None = None) 
     """
     root = source.path
     if not root.exists():
-        raise DataError(f"The feature data at {root} are not there.", "Build them: quantdesk features materialize.")
+        raise DataError(f"The feature data at {root} are not there.", "Build them: quantdesk features build.")
     if root.is_file():
         return [root]
     names = sorted(entry.name for entry in os.scandir(root) if not entry.name.startswith((".", "_")))
@@ -107,7 +107,8 @@ def files_of(source: Source, wanted: Mapping[str, Iterable[Any]] | None = None) 
         parts = [name for name in names if name.startswith(f"{key}=")]
         if parts and wanted is not None and key in wanted:
             asked = {str(value) for value in wanted[key]}
-            names = [name for name in parts if unquote(name[len(key) + 1 :]) in asked]
+            loose = [name for name in names if name not in set(parts)]
+            names = [name for name in parts if unquote(name[len(key) + 1 :]) in asked] + loose
             break
     found: list[Path] = []
     for name in names:
