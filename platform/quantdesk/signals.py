@@ -334,6 +334,11 @@ class Strategy:
     summary: str
 
     @property
+    def title(self) -> str:
+        """The name for people: ``"momentum alpha"``."""
+        return self.name.replace("_", " ")
+
+    @property
     def options(self) -> Mapping[str, object]:
         """The parameters of the rule with their defaults."""
         taken = inspect.signature(self.weights).parameters.values()

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantdesk.backtest import SECTORS, Costs, attribute, brinson_fachler, group_sessions, run, sectors_of
+from quantdesk.backtest import (
+    SECTORS,
+    Costs,
+    attribute,
+    attribution_table,
+    brinson_fachler,
+    group_sessions,
+    run,
+    sectors_of,
+)
 from quantdesk.backtest.attribution import CASH, GroupSessions
 from quantdesk.errors import BadInput, UnknownName
 
@@ -101,6 +110,10 @@ def test_two_backtests_are_attributed_to_the_last_digit(costs):
     assert CASH in found.table.index
     assert set(found.table.index) == {CASH, *(SECTORS[symbol] for symbol in symbols)}
     np.testing.assert_allclose(found.table[["portfolio_weight", "benchmark_weight"]].sum(), 1.0)
+    table = attribution_table(found)
+    assert table.loc["Sum", "total"] == f"{100 * found.active_return:,.2f}"
+    assert list(table.index[-2:]) == ["Trading", "Sum"]
+    assert table.loc["Trading", "allocation"] == ""
     if costs.commission_bps == 0:
         assert found.trading == pytest.approx(0.0, abs=1e-12)
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from quantdesk.backtest import drawdown_table, drawdowns, metrics, run, summary, underwater
+from quantdesk.backtest import comparison, drawdown_table, drawdowns, metrics, run, summary, underwater
 from quantdesk.backtest.metrics import DEFINITIONS
 from quantdesk.errors import BadInput
 
@@ -97,6 +97,12 @@ def test_the_summary_holds_every_definition_and_rounds_to_json(panel):
     assert plain["sessions"] == len(panel) - 1
     assert numbers.labels == ("real",)
     assert summary(series([0.0] * 5)).rounded()["sharpe"] is None
+    table = comparison({"ours": numbers, "flat": summary(series([0.0] * 5))})
+    assert table.loc["Sharpe ratio", "ours"] == f"{numbers.sharpe:.2f}"
+    assert table.loc["Annual growth (CAGR)", "ours"] == f"{100 * numbers.cagr:.1f} %"
+    assert table.loc["Annual turnover", "ours"].endswith("×")
+    assert table.loc["Sharpe ratio", "flat"] == "–"
+    assert table.loc["Sharpe ratio", "formula"].startswith("mean(r)")
 
 
 def test_what_is_not_defined_is_nan_not_zero():

@@ -73,6 +73,8 @@ def test_cornish_fisher_says_when_it_is_no_quantile(returns):
     assert table.loc[("95%", "cornish-fisher"), "usable"] == "no: returns too wild"
     assert (table.loc[("95%", "historical"), "usable"]) == "yes"
     assert table.shape == (6, 3)
+    assert table.loc[("99%", "cornish-fisher"), "VaR, %"] == "–"
+    assert table.loc[("99%", "historical"), "ES, %"] == f"{100 * tail_risk(wild, 'historical', 0.99).es:.2f}"
 
 
 @pytest.mark.parametrize("skew", np.linspace(-2, 2, 9))

@@ -23,7 +23,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quantdesk.backtest.attribution import Attribution, attribute, brinson_fachler, group_sessions
+    from quantdesk.backtest.attribution import (
+        Attribution,
+        attribute,
+        attribution_table,
+        brinson_fachler,
+        group_sessions,
+    )
     from quantdesk.backtest.costs import FREE, Costs
     from quantdesk.backtest.deflated import (
         DeflatedSharpe,
@@ -37,7 +43,7 @@ if TYPE_CHECKING:
     from quantdesk.backtest.factors import FactorAttribution, FactorModel, factor_attribution, factor_model
     from quantdesk.backtest.forward import Labels, forward_returns, information_coefficient, out_of_sample
     from quantdesk.backtest.inputs import Limits, Setup
-    from quantdesk.backtest.metrics import Metrics, summary
+    from quantdesk.backtest.metrics import Metrics, comparison, summary
     from quantdesk.backtest.result import Backtest
     from quantdesk.backtest.risk import (
         Exceedances,
@@ -53,7 +59,7 @@ if TYPE_CHECKING:
     from quantdesk.backtest.validation import PurgedKFold, WalkForward, overlaps
 
 _HOMES = {
-    "attribution": ("Attribution", "attribute", "brinson_fachler", "group_sessions"),
+    "attribution": ("Attribution", "attribute", "attribution_table", "brinson_fachler", "group_sessions"),
     "costs": ("FREE", "Costs"),
     "deflated": ("DeflatedSharpe", "deflated_sharpe", "expected_best_sharpe", "probabilistic_sharpe"),
     "drawdown": ("Drawdown", "drawdown_table", "drawdowns", "underwater"),
@@ -62,7 +68,7 @@ _HOMES = {
     "factors": ("FactorAttribution", "FactorModel", "factor_attribution", "factor_model"),
     "forward": ("Labels", "forward_returns", "information_coefficient", "out_of_sample"),
     "inputs": ("Limits", "Setup"),
-    "metrics": ("Metrics", "summary"),
+    "metrics": ("Metrics", "comparison", "summary"),
     "result": ("Backtest",),
     "risk": ("Exceedances", "TailRisk", "exceedances", "mean_correlation", "risk_table", "rolling_var", "tail_risk"),
     "sectors": ("SECTORS", "sectors_of"),
@@ -97,8 +103,10 @@ __all__ = [
     "Trial",
     "WalkForward",
     "attribute",
+    "attribution_table",
     "brinson_fachler",
     "compare",
+    "comparison",
     "deflate",
     "deflated_sharpe",
     "drawdown_table",

@@ -23,7 +23,7 @@ from quantdesk.backtest.linking import active_coefficients
 from quantdesk.backtest.result import Backtest
 from quantdesk.errors import BadInput
 
-__all__ = ["CASH", "Attribution", "attribute", "brinson_fachler", "group_sessions"]
+__all__ = ["CASH", "Attribution", "attribute", "attribution_table", "brinson_fachler", "group_sessions"]
 
 CASH = "Cash"
 _EFFECTS = ("allocation", "selection", "interaction")
@@ -224,3 +224,23 @@ def attribute(portfolio: Backtest, benchmark: Backtest, groups: Mapping[str, str
 
     labels = tuple(dict.fromkeys((*portfolio.labels, *benchmark.labels)))
     return brinson_fachler(grouped(portfolio), grouped(benchmark), portfolio.returns, benchmark.returns, labels)
+
+
+def attribution_table(found: Attribution) -> pd.DataFrame:
+    """An attribution for people, in percentage points: the groups, trading, and their sum.
+
+    Returns
+    -------
+    DataFrame
+        Texts; columns ``allocation``, ``selection``, ``interaction``, ``total``, and the mean weights ``weight, %`` and
+        ``benchmark, %``.
+    """
+    rows = found.table.loc[:, [*_EFFECTS, "total"]].copy()
+    rows.loc["Trading", "total"] = found.trading
+    rows.loc["Sum"] = rows.sum()
+    points = 100 * rows
+    points["weight, %"], points["benchmark, %"] = (
+        100 * found.table[side] for side in ("portfolio_weight", "benchmark_weight")
+    )
+    # Adding 0.0 turns the -0.0 of a rounded crumb into 0.0.
+    return points.rename_axis(None).map(lambda value: "" if np.isnan(value) else f"{round(value, 2) + 0.0:,.2f}")

@@ -115,5 +115,5 @@ def drawdown_table(episodes: Sequence[Drawdown]) -> pd.DataFrame:
             "sessions down": [one.fall for one in episodes],
             "sessions up": ["" if one.rise is None else str(one.rise) for one in episodes],
         },
-        index=pd.RangeIndex(1, len(episodes) + 1, name="rank"),
+        index=pd.RangeIndex(1, len(episodes) + 1),
     )

@@ -8,7 +8,7 @@ defined (no variation, too few sessions) is NaN, never 0 and never infinite.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,7 @@ __all__ = [
     "cagr",
     "calmar",
     "checked_returns",
+    "comparison",
     "hit_rate",
     "kurtosis",
     "max_drawdown",
@@ -195,7 +196,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition("skewness", "Skewness", "ratio", "m3 / m2^1.5", skewness),
     Definition("kurtosis", "Excess kurtosis", "ratio", "m4 / m2^2 - 3", kurtosis),
     Definition("tail_ratio", "Tail ratio", "ratio", "|95th percentile| / |5th percentile|", tail_ratio),
-    Definition("turnover", "Annual turnover", "times", "half of the traded value / value, summed, per 252 sessions"),
+    Definition("turnover", "Annual turnover", "times", "half of the traded value / value, per year"),
 )
 
 
@@ -258,3 +259,36 @@ def summary(returns: pd.Series, turnover: pd.Series | None = None, labels: tuple
     numbers = {entry.name: entry.compute(returns) for entry in DEFINITIONS if entry.compute is not None}
     per_year = math.nan if turnover is None else float(turnover.sum()) / sessions * SESSIONS_PER_YEAR
     return Metrics(sessions=sessions, **numbers, turnover=per_year, labels=labels)
+
+
+_SHOWN: dict[str, Callable[[float], str]] = {
+    "percent": lambda value: f"{100 * value:,.1f} %",
+    "ratio": lambda value: f"{value:.2f}",
+    "times": lambda value: f"{value:.2f}\N{MULTIPLICATION SIGN}",
+}
+
+
+def comparison(found: Mapping[str, Metrics]) -> pd.DataFrame:
+    """Metrics side by side, for people: each number with its unit, and its formula in the last column.
+
+    Parameters
+    ----------
+    found
+        Metrics by the name of what they are about.
+
+    Returns
+    -------
+    DataFrame
+        One row per metric, texts; an en dash where a number is not defined.
+    """
+    table = {
+        name: [
+            _SHOWN[entry.unit](value) if math.isfinite(value := float(getattr(one, entry.name))) else "\N{EN DASH}"
+            for entry in DEFINITIONS
+        ]
+        for name, one in found.items()
+    }
+    return pd.DataFrame(
+        {**table, "formula": [entry.meaning for entry in DEFINITIONS]},
+        index=[entry.label for entry in DEFINITIONS],
+    )

@@ -135,13 +135,15 @@ def risk_table(returns: pd.Series, confidences: Sequence[float] = (0.95, 0.99)) 
     Returns
     -------
     DataFrame
-        Index ``(confidence, method)``, columns ``VaR %``, ``ES %``, ``usable`` (see :attr:`TailRisk.valid`).
+        Texts; index ``(confidence, method)``, columns ``VaR, %``, ``ES, %``, ``usable``; an en dash for numbers that
+        must not be used (see :attr:`TailRisk.valid`).
     """
     found = [tail_risk(returns, method, level) for level in confidences for method in METHODS]
+    dash = "\N{EN DASH}"
     return pd.DataFrame(
         {
-            "VaR %": [round(100 * one.var, 3) for one in found],
-            "ES %": [round(100 * one.es, 3) for one in found],
+            "VaR, %": [f"{100 * one.var:.2f}" if one.valid else dash for one in found],
+            "ES, %": [f"{100 * one.es:.2f}" if one.valid else dash for one in found],
             "usable": ["yes" if one.valid else "no: returns too wild" for one in found],
         },
         index=pd.MultiIndex.from_tuples(

@@ -72,7 +72,7 @@ def trials(done: Sequence[Trial], verdict: DeflatedSharpe, title: str, labels: L
     figure.update_xaxes(
         title_text="Sharpe ratio of the return beyond the benchmark, annual, after costs", rangemode="tozero"
     )
-    return finish(figure, title, labels, height=210 + 30 * len(ordered), margin={"t": 132})
+    return finish(figure, title, labels, height=210 + 30 * len(ordered), margin={"t": 104})
 
 
 def _spans(days: pd.DatetimeIndex, everything: pd.DatetimeIndex) -> list[tuple[pd.Timestamp, pd.Timestamp]]:

@@ -165,4 +165,4 @@ def contributions(parts: pd.Series, total: float, title: str, labels: Labels = (
 
 def cumulative(steps: pd.DataFrame, title: str, labels: Labels = ()) -> go.Figure:
     """Sums over time of parts of a return, in percentage points: one line per column."""
-    return panels({"percentage points, summed": 100 * steps}, title, labels, height=420)
+    return panels({"percentage points, summed": 100 * steps}, title, labels, height=450)

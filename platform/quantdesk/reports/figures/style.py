@@ -33,7 +33,7 @@ def hatch(number: int) -> dict[str, Any]:
     return {"shape": shape, "fillmode": "overlay", "fgcolor": theme.LIGHT.background, "fgopacity": 0.55, "size": 7}
 
 
-def finish(figure: go.Figure, title: str, labels: Labels, height: int = 400, **layout: Any) -> go.Figure:
+def finish(figure: go.Figure, title: str, labels: Labels, height: int = 450, **layout: Any) -> go.Figure:
     """Give `figure` its title, the line of labels under it, the house template and its height in pixels."""
     named = [trace for trace in figure.data if trace.name and trace.showlegend is not False]
     legend = len(named) > 1 and layout.get("showlegend") is not False
@@ -41,7 +41,7 @@ def finish(figure: go.Figure, title: str, labels: Labels, height: int = 400, **l
     shown = str(theme.label_line(labels))
     figure.update_layout(
         template=theme.TEMPLATE_NAME,
-        height=height,
+        height=max(height, 450),  # a page keeps this much free while it draws
         title={"text": title, "subtitle": {"text": f"Data: {shown}"} if shown else None, "y": 1, "yref": "container"},
         **{"margin": {"t": (128 if len(named) > 6 else 112) if legend else 76}, "showlegend": legend, **layout},
     )
