@@ -27,6 +27,12 @@ real_hub = load("real_hub")
 
 
 @pytest.fixture(scope="session")
+def real() -> Any:
+    """The module that starts real hubs."""
+    return real_hub
+
+
+@pytest.fixture(scope="session")
 def ground() -> Iterator[Any]:
     """A folder and an interpreter that every account can use."""
     with real_hub.ground() as prepared:
@@ -59,11 +65,15 @@ def desk(ground: Any, templates: Path) -> Iterator[Any]:
 
 
 @pytest.fixture
-def fresh(ground: Any, templates: Path) -> Any:
-    """Makes hubs that are not started yet, each with a state of its own."""
+def fresh(ground: Any, templates: Path) -> Iterator[Any]:
+    """Makes hubs that are not started yet, each with a state of its own unless one is given."""
+    made = []
 
-    def make(**settings: Any) -> Any:
-        env = {"QUANTDESK_NOTEBOOKS": str(templates), **settings.pop("env", {})}
-        return real_hub.RealHub(ground, settings.pop("state", None) or ground.state(), env=env, **settings)
+    def make(state: Path | None = None, **env: str) -> Any:
+        hub = real_hub.RealHub(ground, state or ground.state(), env={"QUANTDESK_NOTEBOOKS": str(templates), **env})
+        made.append(hub)
+        return hub
 
-    return make
+    yield make
+    for hub in made:
+        hub.end()

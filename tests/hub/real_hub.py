@@ -196,9 +196,17 @@ class RealHub:
         if self.process.poll() is None:
             self.process.send_signal(how)
         assert self.process.stdout is not None
-        self.said += list(self.process.stdout)
-        self.process.stdout.close()
+        if not self.process.stdout.closed:
+            self.said += list(self.process.stdout)
+            self.process.stdout.close()
         return self.process.wait(60)
+
+    def end(self) -> None:
+        """Whatever a failed test has left: end it."""
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+        if self.process is not None and self.process.stdout is not None:
+            self.process.stdout.close()
 
     def __enter__(self) -> RealHub:
         return self.start()

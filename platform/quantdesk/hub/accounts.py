@@ -126,6 +126,10 @@ class Accounts:
         """The account in use of a user, or None when he never started a server."""
         return next((account for account in self._read() if account.user == user and not account.retired), None)
 
+    def numbers(self) -> set[int]:
+        """The number of every account that this hub has made, retired or not."""
+        return {account.uid for account in self._read()}
+
     def open(self, user: str) -> Account:
         """The account of a user, made at the first call; its home is there, is his, and has mode 0700.
 

@@ -25,9 +25,9 @@ import psutil
 from quantdesk.errors import EnvironmentProblem
 from quantdesk.home import checkout
 from quantdesk.hub import proxy, reach
-from quantdesk.hub.accounts import prepare_state
+from quantdesk.hub.accounts import Accounts, prepare_state
 from quantdesk.hub.config import ADDRESS, HubConfig, HubFiles
-from quantdesk.hub.sweep import MARK, clear, marked, of_mark
+from quantdesk.hub.sweep import MARK, clear, marked, of_account, of_mark
 from quantdesk.hub.tether import tethered
 from quantdesk.records import exclusive
 
@@ -211,8 +211,11 @@ def _stop(hub: subprocess.Popen[bytes], files: HubFiles, hurry: threading.Event)
 
 
 def _clear(files: HubFiles) -> None:
-    """End what carries the mark of this hub, and remove the sockets' directories."""
+    """End what carries this hub's mark or runs under its users' accounts, and remove the sockets' directories."""
     clear(lambda: of_mark(marked(files.state)))
+    if os.geteuid() == 0:
+        numbers = Accounts(files).numbers()
+        clear(lambda: of_account(*numbers))
     for base in files.runtime_bases():
         for runtime in base.glob(f"{files.runtime_prefix}*"):
             shutil.rmtree(runtime, ignore_errors=True)

@@ -40,20 +40,20 @@ def of_mark(value: str) -> list[psutil.Process]:
     return found
 
 
-def of_account(uid: int) -> list[psutil.Process]:
-    """The processes of an account. Root's are never meant.
+def of_account(*uids: int) -> list[psutil.Process]:
+    """The processes of accounts. Root's are never meant.
 
     Raises
     ------
     ValueError
-        `uid` is a number of the system's own.
+        One is a number of the system's own.
     """
-    if uid < 100:
-        raise ValueError(f"{uid} is no account of the hub")
+    if min(uids, default=100) < 100:
+        raise ValueError(f"{min(uids)} is no account of the hub")
     found = []
-    for process in psutil.process_iter():
+    for process in psutil.process_iter() if uids else ():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.uids().real == uid and process.status() != psutil.STATUS_ZOMBIE:
+            if process.uids().real in uids and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
 
