@@ -103,6 +103,23 @@ def test_what_a_data_frame_shows_stays() -> None:
     assert text_of(html) == "price name 0 -1,234.50 AAPL 1 NaN 3M"
 
 
+def test_heads_of_numbers_stand_over_them_where_a_cell_spans_rows() -> None:
+    html = clean(
+        "<table><thead><tr><th></th><th></th><th>VaR</th></tr><tr><th>level</th><th>method</th><th></th></tr></thead>"
+        "<tbody><tr><th rowspan=2>95%</th><th>normal</th><td>1.8</td></tr><tr><th>other</th><td>2.0</td></tr></tbody>"
+        "</table>"
+    )
+    heads = BeautifulSoup(html, "html.parser").select("thead th")
+    assert [(cell.get_text(), cell.get("class")) for cell in heads] == [
+        ("", None),
+        ("", None),
+        ("VaR", ["num"]),
+        ("level", None),
+        ("method", None),
+        ("", ["num"]),
+    ]
+
+
 def test_markdown_keeps_its_structure_and_numbers_its_headings() -> None:
     html, headings = prose(
         "# One *two* $x^2$\n\nText with `code`, **bold**, [link](https://example.org) and ![a](attachment:p.png).\n\n"

@@ -25,6 +25,9 @@ weights = [
     1,
     2.5,
 ]  # one for each symbol
+names = [  # at the first line
+    "a",  # not this one
+]
 mode: Literal["long", "both"] = "long"
 flag = True
 seed = -7
@@ -43,6 +46,7 @@ def test_names_types_defaults_and_help_are_read() -> None:
         ("window", "int | None", None, "sessions; None for all"),
         ("cost", "float", 5.0, "bp"),
         ("weights", "list[float]", [1, 2.5], "one for each symbol"),
+        ("names", "list[str]", ["a"], "at the first line"),
         ("mode", "Literal['long', 'both']", "long", ""),
         ("flag", "bool", True, ""),
         ("seed", "int", -7, ""),

@@ -179,7 +179,8 @@ def read_parameters(source: str, *, where: str) -> tuple[Parameter, ...]:
         try:
             default = json.loads(json.dumps(ast.literal_eval(value), allow_nan=False))
             kind = _inferred(default) if declared is None else _declared(declared, default)
-            parameter = Parameter(name, kind, default, comments.get(statement.end_lineno or statement.lineno, ""))
+            said = comments.get(statement.end_lineno or 0) or comments.get(statement.lineno, "")
+            parameter = Parameter(name, kind, default, said)
         except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
             raise refuse(f"line {statement.lineno}, {name}: {error}") from error
         if not parameter.accepts(default):

@@ -123,6 +123,7 @@ DARK = Palette(
 LABELS: dict[str, tuple[str, str]] = {
     "real": ("●", "Values as they were observed."),
     "reconstructed": ("◐", "Values derived from real ones under stated assumptions."),
+    "not_real": ("▲", "Values that did not happen: simulated or made up."),
     "simulated": ("△", "Values drawn from a model."),
     "mock": ("✕", "Values made up for a demonstration."),
     "adjusted_with_hindsight": ("↺", "Prices adjusted with today's knowledge of splits and dividends: levels differ."),

@@ -76,6 +76,7 @@
       layout.height = height;
     }
     box.classList.toggle("paper", !themed);
+    box.classList.toggle("tall", !layout.height);
     delete layout.width;
     fitted(layout, box.clientWidth);
     layout.autosize = true;

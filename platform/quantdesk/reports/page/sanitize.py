@@ -70,20 +70,28 @@ def _allowed(tag: str, name: str, value: str) -> bool:
 
 
 def _align(table: Tag) -> None:
-    """Mark the cells that hold numbers, and the heads of columns that hold nothing else."""
+    """Mark the cells that hold numbers, and the heads of columns that hold nothing else.
+
+    Columns are counted from the right: a head that spans rows shortens the rows below it from the left.
+    """
     numeric: dict[int, bool] = {}
     for row in table.find_all("tr"):
-        cells = row.find_all(["td", "th"], recursive=False)
+        cells = _cells(row)
         for place, cell in enumerate(cells):
             if cell.name == "td" and (text := cell.get_text(strip=True)):
                 number = bool(_NUMBER.fullmatch(text))
-                numeric[place] = numeric.get(place, True) and number
+                column = place - len(cells)
+                numeric[column] = numeric.get(column, True) and number
                 if number:
                     cell["class"] = "num"
     for head in table.find_all("thead"):
         for row in head.find_all("tr"):
-            cells = row.find_all(["td", "th"], recursive=False)
+            cells = _cells(row)
             if not any(cell.get("colspan") for cell in cells):
                 for place, cell in enumerate(cells):
-                    if numeric.get(place):
+                    if numeric.get(place - len(cells)):
                         cell["class"] = "num"
+
+
+def _cells(row: Tag) -> list[Tag]:
+    return [cell for cell in row.find_all(["td", "th"], recursive=False) if isinstance(cell, Tag)]
