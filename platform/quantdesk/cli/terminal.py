@@ -104,7 +104,8 @@ def progress(*, quiet: bool = False) -> Iterator[Report]:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=err, transient=True) as shown:
+        # On one terminal, bar and results must share a console, or they would be drawn over each other.
+        with Progress(*columns, console=out if out.is_terminal else err, transient=True) as shown:
             task = shown.add_task("", total=None)
             yield lambda what, done, total: shown.update(task, description=what, completed=done, total=total or None)
 

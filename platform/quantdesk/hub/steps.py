@@ -56,7 +56,8 @@ def _proxy(state: Path) -> Step:
         return proxy.installed(state)
 
     def work(progress: Progress) -> str:
-        return f"configurable-http-proxy in {proxy.install(progress, state)}"
+        proxy.install(progress, state)
+        return "configurable-http-proxy, on the Node that came with the packages"
 
     remedy = "It needs the npm registry: check the network, or npm's own settings (npm config list)."
     return Step("proxy", "Proxy", proxy.fingerprint, present, work, remedy)
