@@ -98,3 +98,17 @@ def _closes() -> Callable[..., RawSeries]:
 @pytest.fixture(name="made", scope="session")
 def _made() -> type[Made]:
     return Made
+
+
+@pytest.fixture(scope="session")
+def snapshot() -> Callable[[Path], dict[str, tuple[int, int]]]:
+    """From a folder to every file's identity: a file that was written again has another inode."""
+
+    def taken(root: Path) -> dict[str, tuple[int, int]]:
+        return {
+            str(path.relative_to(root)): (path.stat().st_ino, path.stat().st_mtime_ns)
+            for path in root.rglob("*")
+            if path.is_file()
+        }
+
+    return taken

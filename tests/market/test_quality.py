@@ -164,6 +164,24 @@ def test_a_mistyped_close_is_always_found(describe: Any, seed: int, row: int, fa
     assert found.examples[0].session == frame["session"][row].date()
 
 
+NUMBERS = st.one_of(st.floats(allow_nan=True, allow_infinity=False, width=32), st.sampled_from([0.0, -1.0, 100.0]))
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 400), *[NUMBERS] * 5), min_size=1, max_size=80),
+    kind=st.sampled_from(["equity", "rate", "commodity", "fx"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_rows_are_too_odd_to_be_checked(describe: Any, rows: list[tuple[float, ...]], kind: str) -> None:
+    frame = pd.DataFrame(rows, columns=["session", *FIELDS]).astype(dict.fromkeys(FIELDS, "float64"))
+    frame["session"] = pd.Timestamp("2018-01-01") + pd.to_timedelta(frame["session"], unit="D")
+    report = run(describe, frame, kind=kind)
+    assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["rows"] == len(rows)
+    for finding in report.findings:
+        assert 0 < finding.count <= max(len(rows), report.sessions)
+        assert 0 < finding.share <= 1
+
+
 def test_a_report_is_json_and_a_frame(describe: Any) -> None:
     report = run(describe, changed(put(30, high=50.0, volume=0.0)))
     assert json.loads(json.dumps(report.to_dict())) == report.to_dict()

@@ -60,11 +60,13 @@ def outside_high_low(rows: Rows) -> Finding | None:
     names = [name for name in ("open", "high", "low", "close") if name in rows.frame]
     prices = rows.frame[names]
     hit = ~inside_high_low(rows.frame)
-    outside = prices.max(axis=1) * 0.0
+    highest, lowest = prices.max(axis=1), prices.min(axis=1)
+    outside = highest * 0.0
     if "high" in prices:
-        outside += (prices.max(axis=1) - prices["high"]) / prices["high"].abs()
+        outside += (highest - prices["high"]).fillna(0.0)
     if "low" in prices:
-        outside += (prices["low"] - prices.min(axis=1)) / prices["low"].abs()
+        outside += (prices["low"] - lowest).fillna(0.0)
+    outside /= prices.abs().max(axis=1)
     outside = outside[hit].sort_values(ascending=False, kind="stable")
     examples = []
     for row in outside.index[:EXAMPLES]:

@@ -8,14 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from quantdesk.errors import DataError
+from quantdesk.errors import DataError, EnvironmentProblem
 from quantdesk.market.catalogue import Catalogue
 from quantdesk.market.spans import Span
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CATALOGUE", "ROWS_PER_GROUP", "encode", "partition", "read", "read_catalogue", "wanted_groups"]
+__all__ = [
+    "CATALOGUE",
+    "ROWS_PER_GROUP",
+    "encode",
+    "partition",
+    "read",
+    "read_catalogue",
+    "unreadable",
+    "wanted_groups",
+]
 
 CATALOGUE = "catalogue.json"
 
@@ -30,9 +39,16 @@ def read_catalogue(root: Path) -> Catalogue:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return Catalogue()
+    except OSError as error:
+        raise unreadable(path, error) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is damaged ({error}).", "Delete it and run `quantdesk data load`.") from error
     return Catalogue.from_json(text, str(path))
+
+
+def unreadable(path: Path, error: OSError) -> EnvironmentProblem:
+    """What to raise when the system does not let us read a file that is there."""
+    return EnvironmentProblem(f"{path} cannot be read ({error.strerror}).", "Make it readable for this user.")
 
 
 def partition(series_id: str) -> str:

@@ -10,7 +10,7 @@ from quantdesk.errors import BadDates, BadInput, DataError, UnknownName
 from quantdesk.market.catalogue import Catalogue, Entry
 from quantdesk.market.series import Bars, Series
 from quantdesk.market.spans import Bound, Span, span
-from quantdesk.market.store.files import CATALOGUE, read, read_catalogue
+from quantdesk.market.store.files import CATALOGUE, read, read_catalogue, unreadable
 from quantdesk.records import sha256_of
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class MarketStore:
             status = (self.root / CATALOGUE).stat()
         except (FileNotFoundError, NotADirectoryError):
             raise DataError(f"There is no market data in {self.root} yet.", "Run `quantdesk data load`.") from None
+        except OSError as error:
+            raise unreadable(self.root / CATALOGUE, error) from error
         seen = (status.st_mtime_ns, status.st_size, status.st_ino)
         if seen != self._seen:
             self._catalogue, self._seen = read_catalogue(self.root), seen
