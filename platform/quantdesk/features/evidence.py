@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from quantdesk.features.asof import Integers
-from quantdesk.features.retrieval import Answer
+
+if TYPE_CHECKING:
+    from quantdesk.features.retrieval import Answer
 
 __all__ = ["RULE", "SAMPLE", "Evidence", "Examination", "content_hash", "examine"]
 

@@ -1,4 +1,4 @@
-"""What a build of the features holds: from which data, by which definitions, in which files. Pure but for reading."""
+"""What a build of the features holds: from which data, by which definitions, in which files. An edge module."""
 
 from __future__ import annotations
 

@@ -81,6 +81,8 @@ def materialize(root: Path, now: dt.datetime, *, progress: Progress | None = Non
     if not (root / REGISTRY).is_file():
         raise DataError(f"There is no registry in {root} yet.", "Run `quantdesk features build`.")
     with exclusive(root / ".lock"):
+        # Read again: a build that held the lock until now has changed what there is to fill from.
+        stamp = {"build": read_manifest(current(root)).key, "definitions": _definitions(root)}
         with _replaced(root / REGISTRY) as registry, _replaced(root / ONLINE, fresh=True) as online:
             store = open_feast(registry, online)
             views = [store.get_feature_view(name) for name in VIEWS]

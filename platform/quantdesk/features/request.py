@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,10 @@ import pandas as pd
 from quantdesk.errors import BadDates, BadInput, UnknownName
 from quantdesk.features.asof import Integers
 from quantdesk.features.definitions import FEATURES, VIEWS, Feature, View
-from quantdesk.features.manifest import Manifest
 from quantdesk.market.spans import span
+
+if TYPE_CHECKING:
+    from quantdesk.features.manifest import Manifest
 
 __all__ = ["as_of_moment", "by_view", "checked_entities", "checked_features", "checked_symbols", "nanosecond"]
 
