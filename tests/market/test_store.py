@@ -223,6 +223,7 @@ def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_the_configured_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("QUANTDESK_MARKET_ROOT", raising=False)
     monkeypatch.setenv("QUANTDESK_STATE", str(tmp_path / "state"))
     assert MarketStore().root == tmp_path / "state" / "market"
     monkeypatch.setenv("QUANTDESK_MARKET_ROOT", str(tmp_path / "elsewhere"))
