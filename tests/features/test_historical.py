@@ -155,6 +155,7 @@ def test_the_evidence_says_what_was_done(store):
     assert len(evidence.registry_version) == len(evidence.market_version) == 64
     assert evidence.to_dict()["violations"] == 0
     assert "validated point in time" in repr(frame)
+    assert "survivors_only</p>" in frame._repr_html_()
 
 
 def test_a_changed_frame_is_void(store):

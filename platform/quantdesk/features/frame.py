@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -219,6 +220,10 @@ class FeatureFrame:
             f"<FeatureFrame {len(self)} rows x {len(self.features)} features, {first:%Y-%m-%d} to {last:%Y-%m-%d}, "
             f"{state}; {', '.join(self.labels.words)}>"
         )
+
+    def _repr_html_(self) -> str:
+        """The table as a notebook shows it, with its labels above it."""
+        return f"<p>{html.escape(repr(self)[1:-1])}</p>{self._values.to_html(max_rows=10, notebook=True)}"
 
 
 @dataclass(frozen=True)
