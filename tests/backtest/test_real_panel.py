@@ -43,21 +43,28 @@ def prices(market) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def result(frame, prices):
+def features(frame, prices) -> pd.DataFrame:
+    filed = signals.at_sessions(frame.to_pandas(), prices.index)
+    pd.testing.assert_frame_equal(filed, frame.by_session(), check_freq=False)  # closes are known within the day
+    return filed
+
+
+@pytest.fixture(scope="module")
+def result(frame, features, prices):
     assert frame.is_pit_validated
-    weights = signals.momentum_alpha(frame.by_session())
+    weights = signals.momentum_alpha(features)
     return backtest.run(prices, weights, setup=backtest.Setup(labels=frame.labels.words))
 
 
-def test_momentum_is_what_pandas_says_it_is(frame, market):
+def test_momentum_is_what_pandas_says_it_is(features, market):
     levels = market.panel(PANEL)
     expected = (levels.shift(21) / levels.shift(252) - 1).loc[START:END]
-    found = signals.wide(frame.by_session(), "mom_12_1")
+    found = signals.wide(features, "mom_12_1")
     np.testing.assert_allclose(found, expected[found.columns], rtol=1e-9)
 
 
-def test_the_winners_are_bought_one_session_later_at_its_close(frame, prices, result):
-    scores = signals.wide(frame.by_session(), "mom_12_1")
+def test_the_winners_are_bought_one_session_later_at_its_close(features, prices, result):
+    scores = signals.wide(features, "mom_12_1")
     first = scores.index[signals.rebalance_rows(scores.index, "monthly")]
     assert len(first) == 18 * 12
     for when in first[[0, 50, 150]]:
@@ -78,14 +85,14 @@ def test_the_result_agrees_with_empyrical_and_quantstats(result):
     assert numbers.sharpe == pytest.approx(float(quantstats.stats.sharpe(moves.tz_localize(None))), rel=1e-9)
 
 
-def test_the_equal_weight_account_is_the_mean_of_returns_when_set_back_daily(frame, prices):
-    weights = signals.equal_weight(frame.by_session(), "ret_1d", rebalance="daily")
+def test_the_equal_weight_account_is_the_mean_of_returns_when_set_back_daily(features, prices):
+    weights = signals.equal_weight(features, "ret_1d", rebalance="daily")
     free = backtest.run(prices, weights, backtest.FREE)
     expected = prices.pct_change(fill_method=None).mean(axis=1).loc[free.returns.index[1:]]
     np.testing.assert_allclose(free.returns.iloc[1:], expected, atol=1e-12)
 
 
-def test_exposures_and_betas_agree_with_statsmodels(frame, market, prices, result):
+def test_exposures_and_betas_agree_with_statsmodels(features, market, prices, result):
     moves = market.panel(FACTORS, start="2014-01-02", end=END).pct_change(fill_method=None).dropna()
     ours = backtest.factor_model(result.returns, moves)
     both = pd.concat([result.returns, moves], axis=1, join="inner")
@@ -93,24 +100,23 @@ def test_exposures_and_betas_agree_with_statsmodels(frame, market, prices, resul
     np.testing.assert_allclose(ours.table["beta"], theirs.params, rtol=1e-6, atol=1e-10)
     np.testing.assert_allclose(ours.table["t"], theirs.tvalues, rtol=1e-6, atol=1e-8)
 
-    beta = signals.wide(frame.by_session(), "beta_252d")["XOM"]
+    beta = signals.wide(features, "beta_252d")["XOM"]
     when = beta.index[3000]
     both = market.panel(["XOM", "SPX"]).pct_change(fill_method=None).loc[:when].iloc[-252:]
     slope = sm.OLS(both["XOM"], sm.add_constant(both["SPX"])).fit().params["SPX"]
     assert beta[when] == pytest.approx(slope, rel=1e-9)
 
 
-def test_the_future_of_the_real_panel_does_not_matter(frame, prices, result):
+def test_the_future_of_the_real_panel_does_not_matter(features, prices, result):
     cut = prices.index[len(prices) // 2]
-    features = frame.by_session()
     known = features[features.index.get_level_values(0) <= cut]
     again = backtest.run(prices.loc[:cut], signals.momentum_alpha(known))
     pd.testing.assert_series_equal(again.equity, result.equity.loc[:cut])
 
 
-def test_attribution_sums_on_the_real_panel_and_labels_travel(frame, prices, result):
+def test_attribution_sums_on_the_real_panel_and_labels_travel(frame, features, prices, result):
     setup = backtest.Setup(labels=frame.labels.words)
-    even = backtest.run(prices, signals.equal_weight(frame.by_session(), "ret_1d"), setup=setup)
+    even = backtest.run(prices, signals.equal_weight(features, "ret_1d"), setup=setup)
     found = backtest.attribute(result, even, backtest.sectors_of(PANEL))
     growth = (result.equity.iloc[-1] - even.equity.iloc[-1]) / 1e6
     assert found.table["total"].sum() + found.trading == pytest.approx(growth, abs=1e-9)

@@ -41,6 +41,7 @@ IDS = ["momentum", "rank weekly", "trend and floor", "reversion", "reversion wee
 @given(seed=st.integers(0, 1000), symbols=st.integers(1, 8), nulls=st.sampled_from([0.0, 0.1, 0.4]))
 def test_weights_are_long_finite_and_sum_to_one_at_most(rule, seed, symbols, nulls):
     features = make_features(120, symbols, seed, nulls)
+    features.iloc[0] = features.iloc[0].fillna(0.0)  # the first row is a decision on which something is known
     weights = rule(features)
     assert np.isfinite(weights.to_numpy()).all()
     assert (weights.to_numpy() >= 0).all()
@@ -199,3 +200,61 @@ def test_every_named_strategy_runs_on_the_features_that_it_names():
 def test_bad_input_gets_one_clear_message(call, error, message):
     with pytest.raises(error, match=message):
         call(make_features(40))
+
+
+def filed(lags, symbols=2, seed=0):
+    """Rows of ten sessions, each known `lags` after its close, filed under the sessions."""
+    sessions = pd.DatetimeIndex(pd.date_range("2020-03-02 21:00", periods=10, freq="B", tz="UTC"))
+    rng = np.random.default_rng(seed)
+    names = [f"S{i}" for i in range(symbols)]
+    known = pd.DatetimeIndex(
+        np.concatenate([[when + lag for _ in names] for when, lag in zip(sessions, lags, strict=True)])
+    )
+    index = pd.MultiIndex.from_arrays([known, names * 10], names=["timestamp", "symbol"])
+    table = pd.DataFrame({"x": rng.normal(size=len(index)), "known": known}, index)
+    return sessions, table, signals.at_sessions(table, sessions)
+
+
+def test_a_close_known_minutes_later_stays_with_its_session():
+    sessions, table, found = filed([pd.Timedelta(minutes=15)] * 10)
+    assert list(found.index.get_level_values(0).unique()) == list(sessions)
+    np.testing.assert_array_equal(found["x"], table["x"])
+
+
+def test_a_value_published_a_week_later_is_decided_on_when_it_was_there():
+    sessions, table, found = filed([pd.Timedelta(days=7)] * 10)
+    assert list(found.index.get_level_values(0).unique()) == list(sessions[5:])
+    np.testing.assert_array_equal(found["x"], table["x"].iloc[:10])
+
+
+def test_of_rows_that_come_out_together_the_latest_counts():
+    lags = [pd.Timedelta(days=max(0, 4 - day), minutes=day) for day in range(5)] + [pd.Timedelta(minutes=15)] * 5
+    sessions, table, found = filed(lags)  # the whole first week comes out on its Friday
+    assert list(found.index.get_level_values(0).unique()) == list(sessions[4:])
+    np.testing.assert_array_equal(found.loc[sessions[4], "x"], table["x"].iloc[8:10])
+
+
+@settings(max_examples=60, deadline=None)
+@given(hours=st.lists(st.integers(0, 400), min_size=10, max_size=10), seed=st.integers(0, 99))
+def test_every_filed_row_was_known_before_the_session_that_trades_on_it(hours, seed):
+    # A second apart each, so that no two sessions come out at the same moment.
+    lags = [pd.Timedelta(hours=lag, seconds=place) for place, lag in enumerate(hours)]
+    sessions, _, found = filed(lags, seed=seed)
+    place = sessions.get_indexer(found.index.get_level_values(0))
+    assert (found["known"] >= sessions[place]).all()
+    inner = place < len(sessions) - 1
+    assert (found["known"][inner] < sessions[place[inner] + 1]).all()
+    assert not found.index.has_duplicates
+
+
+def test_fewer_sessions_file_the_same_past():
+    sessions, table, found = filed([pd.Timedelta(minutes=15)] * 10)
+    part = signals.at_sessions(table, sessions[:6])
+    pd.testing.assert_frame_equal(part, found.loc[: sessions[5]])
+
+
+def test_sessions_must_increase():
+    _, table, _ = filed([pd.Timedelta(0)] * 10)
+    for wrong in (table.index.levels[0][::-1], table.index.levels[0].tz_localize(None), table.index.levels[0][:0]):
+        with pytest.raises(BadInput, match="do not increase"):
+            signals.at_sessions(table, wrong)

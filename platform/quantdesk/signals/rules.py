@@ -1,17 +1,4 @@
-"""Features -> target weights. Pure: nothing is read, nothing is written, nothing knows the time.
-
-Every function takes the frame of :meth:`quantdesk.features.FeatureFrame.by_session`: index ``(timestamp, symbol)`` with
-the session's close as timestamp, one column per feature. It gives target weights: one row per decision, one column per
-symbol, each weight a fraction of the account's value, long only, summing to at most 1. What is not invested is cash.
-
-**No look-ahead.** The row at time T uses the features of T and of earlier rows. It is a wish that is known *after* the
-close of T, so :func:`quantdesk.backtest.run` trades it at the next session. A period (week, month) is rebalanced on its
-**first** session: which session is the last one is known only when the next has come, the first is known at once.
-Cutting off the future therefore never changes a past row.
-
-**Nulls.** A symbol whose feature is null is not eligible on that row: its weight is 0 and nobody takes its place beyond
-the ranking. Leading rows on which no symbol has a value are left out.
-"""
+"""The rules themselves: from features to target weights. Pure."""
 
 from __future__ import annotations
 
@@ -19,101 +6,23 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from quantdesk.errors import BadInput, BadParameter, UnknownName
+from quantdesk.signals.tables import Rebalance, decision_rows, wide
 
 __all__ = [
     "STRATEGIES",
-    "Rebalance",
     "Strategy",
     "equal_weight",
     "mean_reversion",
     "momentum_alpha",
-    "rebalance_rows",
     "strategy",
     "top_n",
-    "wide",
 ]
-
-Rebalance = Literal["daily", "weekly", "monthly", "quarterly"]
-_PERIODS: Mapping[str, str | None] = {"daily": None, "weekly": "W-SUN", "monthly": "M", "quarterly": "Q"}
-
-
-def wide(features: pd.DataFrame, name: str) -> pd.DataFrame:
-    """One feature as a table of timestamps by symbols.
-
-    Parameters
-    ----------
-    features
-        Index ``(timestamp, symbol)`` without duplicates, timestamps aware; one column per feature.
-    name
-        A column of `features`.
-
-    Returns
-    -------
-    DataFrame
-        float64, rows in time order, symbols in alphabetical order; NaN where the feature is null.
-
-    Raises
-    ------
-    UnknownName
-        `features` has no such column.
-    BadInput
-        Another index, duplicate rows, naive timestamps, or no row at all.
-    """
-    if not isinstance(features, pd.DataFrame) or features.index.nlevels != 2:
-        levels = getattr(getattr(features, "index", None), "nlevels", 0)
-        raise BadInput(
-            f"Features came as {type(features).__name__} with {levels} index level(s).",
-            "Give a frame with the index (timestamp, symbol), as FeatureFrame.by_session() returns it.",
-        )
-    if name not in features.columns:
-        raise UnknownName("feature", name, [str(column) for column in features.columns])
-    if features.empty:
-        raise BadInput("The frame of features has no row.", "Ask for a range of dates that holds data.")
-    if features.index.has_duplicates:
-        twice = features.index[features.index.duplicated()][0]
-        raise BadInput(f"The features hold {twice} twice.", "Give one row per timestamp and symbol.")
-    table = features[name].unstack(level=1).sort_index().sort_index(axis=1).astype("float64")
-    if not isinstance(table.index, pd.DatetimeIndex) or table.index.tz is None:
-        raise BadInput(f"The first index level holds {table.index.dtype}.", "Give timestamps with a time zone (UTC).")
-    table.columns = pd.Index([str(symbol) for symbol in table.columns], name="symbol")
-    table.index.name = "timestamp"
-    return table
-
-
-def rebalance_rows(index: pd.DatetimeIndex, rebalance: Rebalance) -> np.ndarray:
-    """Which rows open a new period: the first session of each day, week, month or quarter of the data's own sessions.
-
-    Parameters
-    ----------
-    index
-        Increasing, aware timestamps.
-    rebalance
-        ``"daily"``, ``"weekly"`` (weeks end on Sunday), ``"monthly"`` or ``"quarterly"``; periods are counted in UTC.
-
-    Returns
-    -------
-    ndarray of bool, shape (len(index),)
-        The first row is always True.
-
-    Raises
-    ------
-    UnknownName
-        Another word for `rebalance`.
-    """
-    if rebalance not in _PERIODS:
-        raise UnknownName("rebalance", str(rebalance), _PERIODS)
-    frequency = _PERIODS[rebalance]
-    if frequency is None:
-        return np.ones(len(index), dtype=bool)
-    periods = index.tz_convert("UTC").tz_localize(None).to_period(frequency)
-    number = periods.astype("int64").to_numpy()
-    return np.concatenate([[True], number[1:] != number[:-1]])[: len(index)]
 
 
 def top_n(
@@ -159,7 +68,7 @@ def top_n(
     slots = _whole("top", top)
     if weighting not in ("equal", "rank"):
         raise UnknownName("weighting", str(weighting), ("equal", "rank"))
-    chosen = _decisions(scores, rebalance)
+    chosen = decision_rows(scores, rebalance)
     if eligible is not None:
         chosen = chosen.where(eligible.loc[chosen.index])
     if floor is not None:
@@ -251,7 +160,7 @@ def mean_reversion(
     state = pd.DataFrame(np.select([leaves, enters], [0.0, 1.0], np.nan), distance.index, distance.columns)
     held = state.ffill() == 1.0
 
-    rows = _decisions(distance, rebalance)
+    rows = decision_rows(distance, rebalance)
     weights = _fill_slots(-rows.where(held.loc[rows.index]), count, "equal")
     changed = np.concatenate([[True], (np.diff(weights.to_numpy(), axis=0) != 0).any(axis=1)])
     return weights[changed]
@@ -276,22 +185,9 @@ def equal_weight(features: pd.DataFrame, on: str | None = None, *, rebalance: Re
     """
     if on is None and not len(features.columns):
         raise BadInput("The frame of features has no column.", "Ask for at least one feature.")
-    chosen = _decisions(wide(features, str(features.columns[0]) if on is None else on), rebalance)
+    chosen = decision_rows(wide(features, str(features.columns[0]) if on is None else on), rebalance)
     there = chosen.notna().astype("float64")
     return there.div(there.sum(axis=1).where(lambda count: count > 0, 1.0), axis=0)
-
-
-def _decisions(scores: pd.DataFrame, rebalance: Rebalance) -> pd.DataFrame:
-    """The rebalance rows of `scores`, from the first one on which some symbol has a value."""
-    rows = scores[rebalance_rows(cast("pd.DatetimeIndex", scores.index), rebalance)]
-    known = rows.notna().any(axis=1).to_numpy()
-    if not known.any():
-        raise BadInput(
-            f"No symbol of {', '.join(map(str, scores.columns[:8]))} has a value on any rebalance row"
-            f" between {scores.index[0]} and {scores.index[-1]}.",
-            "Start later, or take symbols with a longer history: the feature needs its look-back first.",
-        )
-    return rows.iloc[int(known.argmax()) :]
 
 
 def _fill_slots(scores: pd.DataFrame, slots: int, weighting: str) -> pd.DataFrame:
