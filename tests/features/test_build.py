@@ -115,8 +115,15 @@ def test_bars_on_closed_days_are_left_out_and_counted(tmp_path, sessions):
     assert day == pytest.approx(close["2018-01-16"] / close["2018-01-12"] - 1)
 
 
-def test_others_may_read_everything(store):
-    for path in store.root.rglob("*"):
+def test_others_may_read_everything_whatever_the_umask(market, tmp_path):
+    strict = os.umask(0o077)
+    try:
+        build(market, tmp_path / "features", Recipe())
+    finally:
+        os.umask(strict)
+    for path in [tmp_path / "features", *(tmp_path / "features").rglob("*")]:
+        if path.name == ".lock":
+            continue
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode & 0o044 == 0o044, path
         assert not path.is_dir() or mode & 0o011 == 0o011, path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import gc
 import io
 import os
 import shutil
@@ -52,7 +53,9 @@ def feast_store(filled):
     """Stock Feast on the same files."""
     from quantdesk.features.publish import open_feast
 
-    return open_feast(filled.root / REGISTRY, filled.root / ONLINE)
+    feast = open_feast(filled.root / REGISTRY, filled.root / ONLINE)
+    yield feast
+    close(feast)
 
 
 def entity_rows(frame):
@@ -98,8 +101,10 @@ def test_as_of_in_the_configuration(filled, feast_store):
     frame = filled.get_historical_features(
         ["AAA1"], ["sma_20"], "2019-05-20", "2019-06-14", as_of=dt.datetime(2019, 6, 3, 21, tzinfo=dt.UTC)
     ).to_pandas()
-    given = Feast(config=config).get_historical_features(entity_df=entity_rows(frame), features=["technical:sma_20"])
+    feast = Feast(config=config)
+    given = feast.get_historical_features(entity_df=entity_rows(frame), features=["technical:sma_20"])
     np.testing.assert_array_equal(given.to_df()["sma_20"], frame["sma_20"])
+    close(feast)
 
 
 # Any Parquet files, through the same store.
@@ -430,6 +435,22 @@ def test_a_failed_fill_leaves_the_old_store(filled, own_store, monkeypatch):
     assert [path.name for path in own_store.root.iterdir() if path.name.endswith((".tmp", "-journal", "-wal"))] == []
 
 
+def test_filling_again_empties_our_tables_and_keeps_those_of_others(filled, own_store):
+    for path in filled.root.glob("o*.*"):
+        shutil.copy(path, own_store.root / path.name)
+    own_store.apply()
+    with contextlib.closing(sqlite3.connect(own_store.root / ONLINE)) as connection, connection:
+        connection.execute("CREATE TABLE of_others (x)")
+        connection.execute("INSERT INTO of_others VALUES (7)")
+        connection.execute("UPDATE quantdesk_technical SET entity_key = x'00' WHERE feature_name = 'sma_20'")
+    (own_store.root / "online.json").unlink()
+    assert own_store.materialize()
+    with contextlib.closing(sqlite3.connect(own_store.root / ONLINE)) as connection:
+        assert connection.execute("SELECT x FROM of_others").fetchall() == [(7,)]
+        gone = connection.execute("SELECT count(*) FROM quantdesk_technical WHERE entity_key = x'00'").fetchone()
+        assert gone == (0,)
+
+
 def test_the_files_are_plain_sqlite_for_readers(filled):
     for name in (REGISTRY, ONLINE):
         with contextlib.closing(sqlite3.connect(filled.root / name)) as connection:
@@ -516,6 +537,7 @@ def check_repository(store, feast_command):
     assert left == {"feature_store.yaml", "definitions.py"}, "nothing was written beside the definitions"
 
 
+@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")  # Feast's commands close nothing
 def test_the_stock_command_applies_and_fills_the_repository(own_store, monkeypatch, tmp_path):
     """Feast's own command line, in this process: starting it anew takes eight seconds each time."""
     from click.testing import CliRunner
@@ -532,6 +554,7 @@ def test_the_stock_command_applies_and_fills_the_repository(own_store, monkeypat
         return done.output
 
     check_repository(own_store, run)
+    gc.collect()
 
 
 @pytest.mark.slow

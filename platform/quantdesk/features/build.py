@@ -147,6 +147,9 @@ def build(market: MarketStore, root: Path, recipe: Recipe, *, progress: Progress
             shutil.rmtree(target, ignore_errors=True)
             with atomic_directory(target) as folder:
                 _write(market, folder, recipe, (recipe_key, version), tell)
+                _open_to_readers(folder)
+            for folder in (root, root / "builds"):
+                folder.chmod(0o755)
         before = (root / CURRENT).readlink().name if (root / CURRENT).is_symlink() else recipe_key
         _point(root / CURRENT, target)
         _sweep(root / "builds", keep={recipe_key, before})
@@ -190,7 +193,7 @@ def _write(market: MarketStore, folder: Path, recipe: Recipe, versions: tuple[st
         files["sentiment/rows.parquet"] = _save(mood, VIEWS["sentiment"], folder / "sentiment/rows.parquet", None)
         rows += len(mood.event)
     else:
-        (folder / "sentiment").mkdir(mode=0o755)
+        (folder / "sentiment").mkdir()
     manifest = Manifest(
         key=versions[0],
         market=market.version,
@@ -239,11 +242,16 @@ def _save(table: Table, view: View, path: Path, symbol: str | None) -> str:
         columns[feature.name] = pa.array(table.values[feature.name], from_pandas=True)
     for feature in view.features:
         columns[reason_column(feature.name)] = pa.array(table.reasons[feature.name], pa.string()).dictionary_encode()
-    path.parent.mkdir(parents=True, mode=0o755)
+    path.parent.mkdir(parents=True)
     words = [name for name in columns if name == "symbol" or (name not in FEATURES and name.startswith("why_"))]
     pq.write_table(pa.table(columns), path, compression="lz4", use_dictionary=words, row_group_size=4096)
-    os.chmod(path, 0o644)
     return sha256_of(path)
+
+
+def _open_to_readers(folder: Path) -> None:
+    """Whoever works under another account reads the features; a strict umask must not lock them out."""
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _point(link: Path, target: Path) -> None:

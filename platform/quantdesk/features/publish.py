@@ -46,11 +46,13 @@ def apply(root: Path, *, progress: Progress | None = None) -> bool:
     if not done:
         tell("registry", 0, 1)
         with exclusive(root / ".lock"):
-            with _replaced(root / REGISTRY) as registry, _scratch(root / f".{ONLINE}.apply") as online:
-                store = open_feast(registry, online)
-                with _quiet():
-                    store.apply(_objects(root))
-                release(store)
+            with (
+                _replaced(root / REGISTRY) as registry,
+                _scratch(root / f".{ONLINE}.apply") as online,
+                _opened(registry, online) as store,
+                _quiet(),
+            ):
+                store.apply(_objects(root))
             _set_stamp(root / REGISTRY, stamp)
     tell("registry", 1, 1)
     return not done
@@ -83,16 +85,20 @@ def materialize(root: Path, now: dt.datetime, *, progress: Progress | None = Non
     with exclusive(root / ".lock"):
         # Read again: a build that held the lock until now has changed what there is to fill from.
         stamp = {"build": read_manifest(current(root)).key, "definitions": _definitions(root)}
-        with _replaced(root / REGISTRY) as registry, _replaced(root / ONLINE, fresh=True) as online:
-            store = open_feast(registry, online)
+        with (
+            _replaced(root / REGISTRY) as registry,
+            _replaced(root / ONLINE) as online,
+            _opened(registry, online) as store,
+        ):
             views = [store.get_feature_view(name) for name in VIEWS]
-            provider = store._get_provider()
-            provider.online_store.update(store.config, [], views, [], [], partial=True)
+            tables = store._get_provider().online_store
+            # Our own tables start empty: a symbol that is gone must not answer. Views of others keep their rows.
+            tables.update(store.config, views, [], [], [], partial=True)
+            tables.update(store.config, [], views, [], [], partial=True)
             for number, name in enumerate(VIEWS):
                 tell(f"online {name}", number, len(VIEWS))
                 with _quiet():
                     store.materialize(_BEGINNING, now, feature_views=[name])
-            release(store)
         _set_stamp(root / ONLINE, {**stamp, "until": now.isoformat()})
     tell("online store", len(VIEWS), len(VIEWS))
     return True
@@ -138,18 +144,27 @@ def open_feast(registry: Path, online: Path) -> Any:
     return FeatureStore(config=repo_config(registry, online))
 
 
+@contextlib.contextmanager
+def _opened(registry: Path, online: Path) -> Iterator[Any]:
+    store = open_feast(registry, online)
+    try:
+        yield store
+    finally:
+        release(store)
+
+
 def release(store: Any) -> None:
-    """Close both files, so that they can be renamed."""
+    """Close both files."""
     store.registry.write_engine.dispose()
     store.registry.read_engine.dispose()
     store._get_provider().online_store.close_connection()
 
 
 @contextlib.contextmanager
-def _replaced(target: Path, *, fresh: bool = False) -> Iterator[Path]:
+def _replaced(target: Path) -> Iterator[Path]:
     """Yield a copy of a SQLite file (or a new one); when the block ends well, it takes the file's place."""
     with atomic_write(target) as temporary:
-        if target.is_file() and not fresh:
+        if target.is_file():
             shutil.copyfile(target, temporary)
         yield temporary
         with contextlib.closing(sqlite3.connect(temporary)) as connection:

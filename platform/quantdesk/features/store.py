@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ class FeatureStore:
         self.root = Path(root) if root is not None else config.root
         self._recipe = Recipe(panel=config.panel)
         self._market = market
-        self._feast: tuple[object, Any] | None = None
+        self._feast: tuple[object, Any, weakref.finalize[..., Any]] | None = None
         self._manifest: tuple[Path, Manifest] | None = None
 
     def __repr__(self) -> str:
@@ -190,6 +191,12 @@ class FeatureStore:
         labels = Labels.of([one for view in views for one in manifest.behind(view, tuple(keys))])
         return OnlineFeatures(values, events, labels, pd.Timestamp(until))
 
+    def close(self) -> None:
+        """Let go of the online files. They are opened again when they are needed; nothing else stays open."""
+        if self._feast is not None:
+            self._feast[2]()
+            self._feast = None
+
     def _current(self) -> tuple[Path, Manifest]:
         """The current build and its manifest, which is read once per build."""
         folder = current(self.root)
@@ -202,9 +209,9 @@ class FeatureStore:
         files = [self.root / publish.REGISTRY, self.root / publish.ONLINE]
         seen = tuple((path.stat().st_ino, path.stat().st_mtime_ns) for path in files)
         if self._feast is None or self._feast[0] != seen:
-            if self._feast is not None:
-                publish.release(self._feast[1])
-            self._feast = (seen, publish.open_feast(*files))
+            self.close()
+            feast = publish.open_feast(*files)
+            self._feast = (seen, feast, weakref.finalize(self, publish.release, feast))
         return self._feast[1]
 
 
