@@ -1,0 +1,373 @@
+"""The notebooks: what is kept of them, that they run, that their numbers are what an independent calculation gives.
+
+Each template is run twice here: once by nbval, whose marked cells must give what the executed copies in
+``tests/notebooks`` hold, and once by papermill through `quantdesk.reports`, whose figures and numbers are examined.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import empyrical
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from scipy import stats
+from ta.momentum import RSIIndicator
+
+from quantdesk import MarketStore
+from quantdesk.reports import Run, kernelspec, list_reports, run
+from quantdesk.reports.notebooks import NotebooksConfig
+
+from .notebooks.refresh import CHECKED, HERE, TEMPLATES, copy_of, freeze, names, reference
+
+NAMES = names()
+ALL = pytest.mark.parametrize("name", NAMES)
+
+
+def read(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)
+
+
+def code(book: Any) -> list[Any]:
+    return [cell for cell in book.cells if cell.cell_type == "code"]
+
+
+# The templates as reports (as files they are looked at in tests/notebooks/test_templates.py)
+
+
+@ALL
+def test_every_parameter_has_a_type_and_help(name: str) -> None:
+    (report,) = [item for item in list_reports(NotebooksConfig(notebooks=TEMPLATES)) if item.name == name]
+    assert len(report.parameters) >= 3
+    assert [item.name for item in report.parameters if not item.help] == []
+    assert "any" not in {item.type for item in report.parameters}
+    assert report.title != name
+    assert report.description
+
+
+# The executed copies
+
+
+@ALL
+def test_the_executed_copy_is_of_this_template(name: str) -> None:
+    """When this fails: ``python tests/notebooks/refresh.py``, and read the differences."""
+    template, copy = read(TEMPLATES / f"{name}.ipynb"), read(reference(name))
+    assert [(cell.id, cell.source) for cell in copy.cells] == [(cell.id, cell.source) for cell in template.cells]
+    assert [cell.metadata.get("tags") for cell in copy.cells] == [cell.metadata.get("tags") for cell in template.cells]
+    marked = [cell for cell in code(copy) if CHECKED in cell.metadata.get("tags", ())]
+    assert all(cell.outputs for cell in marked)
+    assert [cell.id for cell in code(copy) if cell.execution_count is not None] == []
+
+
+def test_no_copy_is_left_of_a_template_that_is_gone() -> None:
+    assert sorted(path.stem for path in HERE.glob("*.ipynb")) == NAMES
+
+
+def test_copies_stay_small() -> None:
+    assert max(path.stat().st_size for path in HERE.glob("*.ipynb")) < 300_000
+
+
+# nbval
+
+
+def staged(folder: Path, template: Any, copy: Any, name: str) -> None:
+    """The template with the outputs of the copy, in the form that nbval takes for executed."""
+    outputs = {cell.id: cell.outputs for cell in code(copy)}
+    for number, cell in enumerate(code(template), start=1):
+        cell.execution_count = number
+        cell.outputs = outputs.get(cell.id, [])
+        for node in cell.outputs:
+            if node.output_type == "execute_result":
+                node.execution_count = number
+    folder.mkdir(parents=True, exist_ok=True)
+    nbformat.write(template, folder / f"{name}.ipynb")
+
+
+def validate(folder: Path, environment: dict[str, str]) -> dict[str, list[tuple[str, str]]]:
+    """Run nbval, lax, over a folder: for each notebook its cells and what was wrong with each, empty where nothing."""
+    kernelspec.install(folder / "kernel")
+    # nbval waits 5 s for the last output of a cell, which a busy machine does not always keep.
+    (folder / "conftest.py").write_text(
+        "def pytest_collection_modifyitems(items):\n    for item in items:\n        item.output_timeout = 120\n"
+    )
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    options = ["--nbval-lax", f"--nbval-sanitize-with={HERE / 'sanitize.cfg'}", "--nbval-cell-timeout=600"]
+    options += [
+        "--nbval-kernel-startup-timeout=180",
+        "-p",
+        "no:cacheprovider",
+        "-q",
+        "--color=no",
+        "--junitxml=result.xml",
+    ]
+    clean = {
+        key: value for key, value in {**os.environ, **environment}.items() if not key.startswith(("PYTEST", "COV"))
+    }
+    clean["JUPYTER_PATH"] = str(folder / "kernel" / "share" / "jupyter")
+    clean |= {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-c", "pytest.ini", *options, "."],
+        cwd=folder,
+        env=clean,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    assert (folder / "result.xml").is_file(), done.stdout + done.stderr
+    found: dict[str, list[tuple[str, str]]] = {}
+    for case in ElementTree.parse(folder / "result.xml").iter("testcase"):
+        name = case.get("classname", "").split(".")[0] or case.get("file", "")
+        wrong = "".join(child.text or "" for child in case if child.tag in {"failure", "error", "skipped"})
+        found.setdefault(name, []).append((case.get("name", ""), wrong))
+    return found
+
+
+def tiny(cells: list[str], outputs: list[str]) -> tuple[Any, Any]:
+    """A notebook that prints, and its copy that says what it should print."""
+    book = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "quantdesk", "display_name": "quantdesk"}})
+    for number, source in enumerate(cells):
+        book.cells.append(nbformat.v4.new_code_cell(source, id=f"cell-{number}", metadata={"tags": [CHECKED]}))
+    copy = nbformat.from_dict(json.loads(nbformat.writes(book)))
+    for cell, text in zip(copy.cells, outputs, strict=True):
+        cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text)]
+    return book, copy
+
+
+def test_the_comparison_sees_a_changed_number_and_nothing_else(tmp_path: Path) -> None:
+    """The machinery itself: were it blind, every comparison below would pass."""
+    same = ["print(0.1234)", "print('0x7f00aa11bb22, took 3.1 s')", "print(0.12345678901)", "print('-0.0')", "print(1)"]
+    told = ["0.1234\n", "0x7f99aa11bb22, took 12 s\n", "0.12345678955\n", "0.0\n", "1\n"]
+    staged(tmp_path, *tiny(same, told), name="same")
+    changed = ["print(0.1234)", "print('took 3.1 days')", "print(0.123456)", "print('-0.01')", "1 / 0"]
+    wrong = ["0.1235\n", "took 12 days\n", "0.123457\n", "0.01\n", ""]
+    staged(tmp_path, *tiny(changed, wrong), name="changed")
+    found = validate(tmp_path, {})
+    assert [bad for _, bad in found["same"]] == [""] * 5
+    assert all(bad for _, bad in found["changed"])
+    assert "0.1235" in found["changed"][0][1]
+
+
+# Both runs, on the frozen data
+
+
+@pytest.fixture(scope="session")
+def frozen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    state = tmp_path_factory.mktemp("frozen")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QUANTDESK_STATE", str(state))
+        patch.setenv("QUANTDESK_NOTEBOOKS", str(TEMPLATES))
+        patch.delenv("QUANTDESK_REPORTS_ROOT", raising=False)
+        freeze(state)
+        yield state
+
+
+@pytest.fixture(scope="session")
+def validated(frozen: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[str, str]]]:
+    """nbval over all templates, in two processes at a time."""
+    folders = [tmp_path_factory.mktemp("nbval") for _ in range(2)]
+    for number, name in enumerate(NAMES):
+        copy = read(reference(name)) if reference(name).exists() else nbformat.v4.new_notebook()
+        staged(folders[number % 2], read(TEMPLATES / f"{name}.ipynb"), copy, name)
+    environment = {"QUANTDESK_STATE": str(frozen)}
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda folder: validate(folder, environment), folders))
+    return {**found[0], **found[1]}
+
+
+@ALL
+def test_nbval_runs_every_cell_and_finds_the_numbers_of_the_copy(
+    validated: dict[str, list[tuple[str, str]]], name: str
+) -> None:
+    assert len(validated[name]) == len(code(read(TEMPLATES / f"{name}.ipynb")))
+    assert "\n".join(bad for _, bad in validated[name] if bad) == ""
+
+
+@pytest.fixture(scope="session")
+def reported(frozen: Path) -> dict[str, Run]:
+    """Every template as a report with its defaults, two at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(NAMES, pool.map(run, NAMES), strict=True))
+
+
+@ALL
+def test_papermill_runs_it_as_a_report(reported: dict[str, Run], name: str) -> None:
+    done = reported[name]
+    book = read(done.executed)
+    assert [cell.id for cell in code(book) if cell.execution_count is None] == []
+    assert [node for cell in code(book) for node in cell.outputs if node.output_type == "error"] == []
+    page = done.page.read_text()
+    assert page.count('class="figure"') >= 3
+    assert "cdn" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL).lower()
+    assert done.provenance.data_version is not None
+
+
+@ALL
+def test_every_result_shows_its_labels(reported: dict[str, Run], name: str) -> None:
+    assert set(reported[name].labels) == {"real", "adjusted_with_hindsight", "survivors_only"}
+    for figure in figures(reported[name]):
+        title = figure["layout"]["title"]
+        assert "survivors only" in json.dumps(title, ensure_ascii=False)
+
+
+@ALL
+def test_both_ways_to_run_give_the_same_numbers(reported: dict[str, Run], name: str) -> None:
+    mine, copy = copy_of(read(reported[name].executed)), read(reference(name))
+    theirs = {cell.id: cell.outputs for cell in code(copy)}
+    for cell in code(mine):
+        if CHECKED in cell.metadata.get("tags", ()):
+            assert cell.outputs == theirs[cell.id], cell.id
+
+
+# Independent calculations of what the reports say
+
+
+def figures(done: Run) -> list[dict[str, Any]]:
+    mime = "application/vnd.plotly.v1+json"
+    outputs = [node for cell in code(read(done.executed)) for node in cell.outputs]
+    return [node.data[mime] for node in outputs if mime in node.get("data", {})]
+
+
+def figure_of(done: Run, cell_id: str) -> dict[str, Any]:
+    (cell,) = [cell for cell in code(read(done.executed)) if cell.id == cell_id]
+    mime = "application/vnd.plotly.v1+json"
+    return next(node.data[mime] for node in cell.outputs if mime in node.get("data", {}))
+
+
+def numbers(value: Any) -> np.ndarray:
+    """A list, or plotly's packed array."""
+    if isinstance(value, dict):
+        return np.frombuffer(base64.b64decode(value["bdata"]), dtype=value["dtype"]).astype(float)
+    return np.array([np.nan if item is None else item for item in value], dtype=float)
+
+
+def trace(figure: dict[str, Any], name: str) -> pd.Series:
+    found = next(item for item in figure["data"] if item.get("name") == name)
+    return pd.Series(numbers(found["y"]), pd.DatetimeIndex(found["x"]))
+
+
+def metrics(done: Run) -> dict[str, Any]:
+    (cell,) = [cell for cell in code(read(done.executed)) if cell.id == "metrics"]
+    return json.loads(cell.outputs[0].text)
+
+
+def returns_of(growth: pd.Series) -> pd.Series:
+    return growth / growth.shift(fill_value=1.0) - 1
+
+
+def test_the_backtest_agrees_with_empyrical_and_quantstats(reported: dict[str, Run]) -> None:
+    done = reported["02_strategy_backtest"]
+    said = metrics(done)
+    growth = trace(figure_of(done, "equity"), "momentum alpha")
+    returns = returns_of(growth)
+    assert said["sessions"] == len(returns)
+    assert said["sharpe"] == pytest.approx(empyrical.sharpe_ratio(returns), abs=6e-5)
+    assert said["volatility"] == pytest.approx(empyrical.annual_volatility(returns), abs=6e-5)
+    assert said["max_drawdown"] == pytest.approx(empyrical.max_drawdown(returns), abs=6e-5)
+    assert said["total_return"] == pytest.approx(empyrical.cum_returns_final(returns), abs=6e-5)
+    assert said["tail_ratio"] == pytest.approx(empyrical.tail_ratio(returns), abs=6e-5)
+    assert said["sortino"] == pytest.approx(empyrical.sortino_ratio(returns), abs=6e-5)
+    assert said["skewness"] == pytest.approx(stats.skew(returns), abs=2e-3)
+    assert said["kurtosis"] == pytest.approx(stats.kurtosis(returns), abs=2e-2)
+    assert said["final_equity"] == pytest.approx(1_000_000 * growth.iloc[-1], rel=1e-9)
+
+
+def test_the_account_grows_as_its_holdings_did(reported: dict[str, Run], frozen: Path) -> None:
+    """Equal weight of the same symbols by hand: set anew once a month, with costs on what moved."""
+    done = reported["02_strategy_backtest"]
+    growth = trace(figure_of(done, "equity"), "equal weight")
+    prices = MarketStore().panel(list(done.parameters["symbols"]), start="2000-01-03", end="2022-12-28")
+    prices.index = prices.index.tz_localize(None).normalize()
+    cost = (done.parameters["commission_bps"] + done.parameters["half_spread_bps"]) / 10_000
+    firsts = pd.Series(prices.index, prices.index).groupby([prices.index.year, prices.index.month]).first()
+    value, shares = 1.0, np.zeros(prices.shape[1])
+    cash, path = 1.0, []
+    # A decision after the close of a month's first session trades at the close of the next one.
+    trades = {prices.index[prices.index.get_loc(day) + 1] for day in firsts if day < prices.index[-1]}
+    for day, price in zip(prices.index, prices.to_numpy(), strict=True):
+        if day in trades:
+            value = cash + shares @ price
+            wanted = value / prices.shape[1] / price
+            paid = cost * np.abs(wanted - shares) @ price
+            wanted = (value - paid) / prices.shape[1] / price
+            cash += (shares - wanted) @ price - cost * np.abs(wanted - shares) @ price
+            shares = wanted
+        path.append(cash + shares @ price)
+    own = pd.Series(path, prices.index).loc[growth.index]
+    assert np.allclose(own, growth, rtol=2e-4)  # over 23 years; what is paid on what is paid makes the rest
+    assert np.corrcoef(np.diff(np.log(own)), np.diff(np.log(growth)))[0, 1] > 0.99999999
+
+
+def test_the_exceedances_are_those_of_the_returns(reported: dict[str, Run]) -> None:
+    done = reported["04_risk_analysis"]
+    said = metrics(done)
+    held = figure_of(done, "held")
+    returns, known = trace(held, "return"), -trace(held, "minus VaR")
+    assert said["exceedances"] == int((-returns > known).sum())
+    # The value at risk of a session is the fifth percentile of the window before it.
+    window = done.parameters["window"]
+    own = -returns.rolling(window).quantile(1 - done.parameters["confidence"]).shift(1).dropna()
+    assert np.allclose(own, known.loc[own.index], atol=1e-9)
+    # Kupiec (1995), by hand.
+    n, x, p = len(returns), said["exceedances"], 1 - done.parameters["confidence"]
+    ratio = 2 * (x * np.log(x / n / p) + (n - x) * np.log((1 - x / n) / (1 - p)))
+    assert said["kupiec_p"] == pytest.approx(stats.chi2.sf(ratio, 1), abs=6e-5)
+    assert said["max_drawdown"] == pytest.approx(
+        trace(figure_of(done, "underwater"), "equal weight").min() / 100, abs=6e-5
+    )
+
+
+def test_the_betas_agree_with_statsmodels(reported: dict[str, Run], frozen: Path) -> None:
+    done = reported["04_risk_analysis"]
+    betas = metrics(done)["betas"]
+    returns = trace(figure_of(done, "held"), "return") / 100
+    factors = list(done.parameters["factors"])
+    levels = MarketStore().panel(["SPX", *factors]).pct_change(fill_method=None)
+    levels.index = levels.index.tz_localize(None).normalize()
+    relative = pd.DataFrame(
+        {"SPX": levels["SPX"], **{f"{name} - SPX": levels[name] - levels["SPX"] for name in factors}}
+    )
+    both = relative.assign(portfolio=returns).dropna()
+    fitted = sm.OLS(both["portfolio"], sm.add_constant(both.drop(columns="portfolio"))).fit()
+    assert set(betas) == set(fitted.params.index) - {"const"}
+    for name, beta in betas.items():
+        assert beta == pytest.approx(fitted.params[name], abs=6e-4)
+
+
+def test_the_attribution_adds_up(reported: dict[str, Run]) -> None:
+    done = reported["05_performance_attribution"]
+    said = metrics(done)
+    accounts = figure_of(done, "accounts")
+    assert said["portfolio_return"] == pytest.approx(trace(accounts, "momentum alpha").iloc[-1] - 1, abs=6e-5)
+    assert said["benchmark_return"] == pytest.approx(trace(accounts, "benchmark").iloc[-1] - 1, abs=6e-5)
+    assert said["active_return"] == pytest.approx(said["portfolio_return"] - said["benchmark_return"], abs=2e-4)
+    parts = said["allocation"] + said["selection"] + said["interaction"] + said["trading"]
+    assert parts == pytest.approx(said["active_return"], abs=3e-4)
+    assert sum(said["factors"].values()) == pytest.approx(said["portfolio_return"], abs=6e-4)
+
+
+def test_rsi_and_averages_agree_with_another_library(reported: dict[str, Run], frozen: Path) -> None:
+    done = reported["01_feature_exploration"]
+    figure = figure_of(done, "focus")
+    price = MarketStore().panel([done.parameters["symbols"][0]])
+    price.index = price.index.tz_localize(None).normalize()
+    closes = price.iloc[:, 0]
+    rsi = trace(figure, "rsi_14")
+    # The other library starts its mean elsewhere; twenty years later nothing of that is left.
+    theirs = RSIIndicator(closes, 14).rsi().loc[rsi.index]
+    assert np.allclose(rsi, theirs, atol=1e-8)
+    for window in (50, 200):
+        assert np.allclose(trace(figure, f"sma_{window}"), closes.rolling(window).mean().loc[rsi.index], rtol=1e-12)
