@@ -442,7 +442,7 @@ def test_filling_again_empties_our_tables_and_keeps_those_of_others(filled, own_
     with contextlib.closing(sqlite3.connect(own_store.root / ONLINE)) as connection, connection:
         connection.execute("CREATE TABLE of_others (x)")
         connection.execute("INSERT INTO of_others VALUES (7)")
-        connection.execute("UPDATE quantdesk_technical SET entity_key = x'00' WHERE feature_name = 'sma_20'")
+        connection.execute("INSERT INTO quantdesk_technical (entity_key, feature_name) VALUES (x'00', 'sma_20')")
     (own_store.root / "online.json").unlink()
     assert own_store.materialize()
     with contextlib.closing(sqlite3.connect(own_store.root / ONLINE)) as connection:
