@@ -7,7 +7,7 @@ On each session, by group g with weights w and returns R of portfolio (p) and be
 - **interaction** ``(w_pg - w_bg) (R_pg - R_bg)``: more of a group in which the holdings were better.
 
 What weights at the start of a session and returns of its holdings do not explain (costs, trades inside a session) is
-its own line, **trading**. All effects are linked with :mod:`quantdesk.backtest.linking`, so that they sum to the
+its own line, **trading**. All effects are linked with `quantdesk.backtest.linking`, so that they sum to the
 difference of the compounded returns to the last digit.
 """
 
@@ -59,7 +59,7 @@ class Attribution:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupSessions:
-    """Weights and returns of groups on each session, shape (sessions, groups); see :func:`group_sessions`."""
+    """Weights and returns of groups on each session, shape (sessions, groups); see `group_sessions`."""
 
     weights: pd.DataFrame
     returns: pd.DataFrame
@@ -84,7 +84,7 @@ def group_sessions(
     Returns
     -------
     GroupSessions
-        A group without weight has the return 0; :func:`brinson_fachler` then takes the other side's.
+        A group without weight has the return 0; `brinson_fachler` then takes the other side's.
 
     Raises
     ------
@@ -206,7 +206,7 @@ def attribute(portfolio: Backtest, benchmark: Backtest, groups: Mapping[str, str
     portfolio, benchmark
         Two backtests; the sessions that both have are used.
     groups
-        The group of each symbol, for example :data:`quantdesk.backtest.sectors.SECTORS`.
+        The group of each symbol, for example `quantdesk.backtest.sectors.SECTORS`.
 
     Returns
     -------

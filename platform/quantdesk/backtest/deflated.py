@@ -23,11 +23,10 @@ __all__ = ["DeflatedSharpe", "deflated_sharpe", "expected_best_sharpe", "probabi
 
 
 def probabilistic_sharpe(sharpe: float, benchmark: float, sessions: int, skew: float, excess_kurtosis: float) -> float:
-    r"""Probability that the true Sharpe ratio is above `benchmark`, given the one that was measured.
+    """Probability that the true Sharpe ratio is above `benchmark`, given the one that was measured.
 
-    .. math:: \Phi\left(\frac{(SR - SR^*)\sqrt{n-1}}{\sqrt{1 - S \cdot SR + \frac{K+2}{4} SR^2}}\right)
-
-    with skewness S and excess kurtosis K (equation 9 of the paper writes the kurtosis without subtracting 3).
+    It is ``N((SR - benchmark) sqrt(n - 1) / sqrt(1 - S SR + (K + 2)/4 SR^2))`` with N the normal distribution,
+    skewness S and excess kurtosis K (equation 9 of the paper writes the kurtosis without subtracting 3).
 
     Parameters
     ----------
@@ -60,11 +59,11 @@ def probabilistic_sharpe(sharpe: float, benchmark: float, sessions: int, skew: f
 
 
 def expected_best_sharpe(trials: int, variance: float) -> float:
-    r"""The Sharpe ratio that the best of `trials` independent strategies without skill is expected to show.
+    """The Sharpe ratio that the best of `trials` independent strategies without skill is expected to show.
 
-    .. math:: \sqrt{V}\left((1-\gamma)\,\Phi^{-1}(1 - 1/N) + \gamma\,\Phi^{-1}(1 - 1/(Ne))\right)
-
-    with Euler's constant :math:`\gamma` (equation 1 of the appendix). One trial leaves nothing to choose from: 0.
+    It is ``sqrt(V) ((1 - g) q(1 - 1/N) + g q(1 - 1/(N e)))`` with variance V, N trials, Euler's constant ``g =
+    0.5772...`` and the normal quantile function ``q`` (equation 1 of the appendix). One trial leaves nothing to choose
+    from: 0.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ def run(
         Open prices on the same adjustment basis as `prices`; with them, a decision trades at the next **open** instead
         of the next close.
     execute
-        Turns orders into fills; :class:`~quantdesk.backtest.execution.ImmediateFill` when None. Then `costs` is unused:
+        Turns orders into fills; `ImmediateFill` when None. Then `costs` is unused:
         the callable prices its own fills.
     setup
         Account, limits, labels and the rule for missing prices; ``Setup()`` when None.
@@ -61,7 +61,7 @@ def run(
     Raises
     ------
     BadInput
-        See :func:`quantdesk.backtest.inputs.plan`; and a held or wanted symbol without a price when
+        See `quantdesk.backtest.inputs.plan`; and a held or wanted symbol without a price when
         ``setup.missing == "error"``; and fills that an `execute` callable was not asked for.
     """
     costs, setup = costs or Costs(), setup or Setup()

@@ -1,7 +1,7 @@
 """How orders become fills: the one place where a backtest meets a desk.
 
-The engine decides *what* it wants (:class:`TargetOrder`); an :class:`Execute` callable decides what it *gets*
-(:class:`Fill`). The default, :class:`ImmediateFill`, gets everything at once at the reference price plus costs.
+The engine decides *what* it wants (`TargetOrder`); an `Execute` callable decides what it *gets*
+(`Fill`). The default, `ImmediateFill`, gets everything at once at the reference price plus costs.
 Guardrails and routing stand downstream of this package; they come in as another callable of the same shape.
 """
 

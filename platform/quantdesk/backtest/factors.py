@@ -72,7 +72,7 @@ def factor_model(
     factors
         Simple returns of factors per session, one column each. Sessions on which one is NaN are left out.
     lags
-        Lags of the HAC errors (Bartlett weights, no small-sample correction); :func:`newey_west_lags` when None.
+        Lags of the HAC errors (Bartlett weights, no small-sample correction); `newey_west_lags` when None.
     labels
         The labels of the data.
 
@@ -171,7 +171,7 @@ def factor_attribution(returns: pd.Series, factors: pd.DataFrame, model: FactorM
     Parameters
     ----------
     returns, factors, model
-        What :func:`factor_model` took and gave. The betas are those of the whole period: this explains it, it could not
+        What `factor_model` took and gave. The betas are those of the whole period: this explains it, it could not
         have been traded.
 
     Raises

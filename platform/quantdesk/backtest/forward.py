@@ -1,6 +1,6 @@
 """What a model is asked to predict: returns after the decision, each with the interval in which it happens.
 
-Decided after the close of session T, traded at T+1 (as :func:`quantdesk.backtest.run` does it), so the return over a
+Decided after the close of session T, traded at T+1 (as `quantdesk.backtest.run` does it), so the return over a
 horizon of h sessions runs from the close of T+1 to the close of T+1+h. Using the return from T on would pay the model
 for a price that nobody could trade at any more.
 """
@@ -103,7 +103,7 @@ def information_coefficient(scores: pd.Series, outcomes: pd.Series, lags: int | 
     scores, outcomes
         Index ``(timestamp, symbol)``; rows that one lacks or where one is NaN are left out.
     lags
-        Decisions after which overlap ends, for the standard error; :func:`~quantdesk.backtest.factors.newey_west_lags`
+        Decisions after which overlap ends, for the standard error; `newey_west_lags`
         when None.
 
     Raises
@@ -149,7 +149,7 @@ def out_of_sample(model: Any, features: pd.DataFrame, outcomes: pd.Series, split
     outcomes
         One per row of `features`, same index.
     splitter
-        :class:`~quantdesk.backtest.PurgedKFold` or :class:`~quantdesk.backtest.WalkForward` on the same rows.
+        `PurgedKFold` or `WalkForward` on the same rows.
 
     Returns
     -------

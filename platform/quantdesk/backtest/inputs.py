@@ -48,7 +48,7 @@ class Setup:
     missing
         What to do when a held symbol, or one that is to be traded, has no price at a session. ``"error"`` refuses the
         backtest and names the symbol and the session. ``"carry"`` values the holding at its last known price, leaves
-        the order undone, and counts every such session in :attr:`~quantdesk.backtest.Backtest.stale_sessions`.
+        the order undone, and counts every such session in `stale_sessions`.
     limits
         What target weights may look like.
     labels

@@ -165,7 +165,7 @@ class Definition:
     Parameters
     ----------
     name, label, unit
-        Attribute of :class:`Metrics`, words for people, and ``"percent"``, ``"ratio"``, ``"times"`` or ``"sessions"``.
+        Attribute of `Metrics`, words for people, and ``"percent"``, ``"ratio"``, ``"times"`` or ``"sessions"``.
     meaning
         The formula in one line.
     compute
@@ -202,7 +202,7 @@ DEFINITIONS: tuple[Definition, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """The usual numbers of one series of returns; fractions, not percent. See :data:`DEFINITIONS`.
+    """The usual numbers of one series of returns; fractions, not percent. See `DEFINITIONS`.
 
     Parameters
     ----------
@@ -246,14 +246,14 @@ def summary(returns: pd.Series, turnover: pd.Series | None = None, labels: tuple
     returns
         Simple returns per session.
     turnover
-        One-way turnover per session (:attr:`quantdesk.backtest.Backtest.turnover`).
+        One-way turnover per session (`quantdesk.backtest.Backtest.turnover`).
     labels
         The labels of the data.
 
     Raises
     ------
     BadInput
-        See :func:`checked_returns`.
+        See `checked_returns`.
     """
     sessions = len(checked_returns(returns))
     numbers = {entry.name: entry.compute(returns) for entry in DEFINITIONS if entry.compute is not None}

@@ -72,7 +72,7 @@ class Backtest:
 def account(
     plan: Plan, trades: pd.DataFrame, cash: float, assumptions: tuple[str, ...], labels: tuple[str, ...]
 ) -> Backtest:
-    """Book `trades` (see :func:`quantdesk.backtest.bridge.fills`) and value the account at every close."""
+    """Book `trades` (see `quantdesk.backtest.bridge.fills`) and value the account at every close."""
     shape = plan.closes.shape
     rows, columns = trades["row"].to_numpy(dtype=int), trades["column"].to_numpy(dtype=int)
     shares, price, fee = (trades[name].to_numpy(dtype=float) for name in ("shares", "price", "fee"))

@@ -67,26 +67,23 @@ class TailRisk:
 def tail_risk(
     returns: pd.Series, method: Method = "historical", confidence: float = 0.95, labels: tuple[str, ...] = ()
 ) -> TailRisk:
-    r"""VaR and ES of one session.
+    """VaR and ES of one session.
 
     Parameters
     ----------
     returns
         Simple returns per session, no NaN; at least 20, and at least ``1 / (1 - confidence)`` for ``"historical"``.
     method
-        With :math:`\alpha = 1 - confidence`, mean :math:`\mu`, sample deviation :math:`\sigma`, skewness :math:`S`,
-        excess kurtosis :math:`K`, :math:`z = \Phi^{-1}(\alpha)` and :math:`\varphi` the normal density:
+        With ``a = 1 - confidence``, mean ``m``, sample deviation ``d``, skewness ``S``, excess kurtosis ``K``, and
+        ``z`` and ``f`` the quantile at ``a`` and the density there of the standard normal distribution:
 
-        ``"historical"``
-            VaR is minus the empirical :math:`\alpha`-quantile, interpolated linearly (type 7 of Hyndman and Fan 1996);
-            ES is minus the mean of the returns at or below it.
-        ``"normal"``
-            :math:`VaR = -\mu - \sigma z`, :math:`ES = -\mu + \sigma \varphi(z) / \alpha`.
-        ``"cornish_fisher"``
-            :math:`z` is replaced by
-            :math:`z + (z^2-1)S/6 + (z^3-3z)K/24 - (2z^3-5z)S^2/36` (Cornish and Fisher 1937; Zangari 1996), and the
-            factor of ES by its mean over the tail,
-            :math:`\varphi(z)/\alpha \cdot (1 + zS/6 + (z^2-1)K/24 - (2z^2-1)S^2/36)` (Maillard 2012).
+        - ``"historical"``: VaR is minus the empirical quantile at ``a``, interpolated linearly (type 7 of Hyndman and
+        Fan
+          1996); ES is minus the mean of the returns at or below it.
+        - ``"normal"``: VaR is ``-m - d z``, ES is ``-m + d f / a``.
+        - ``"cornish_fisher"``: in VaR, ``z`` becomes ``z + (z^2 - 1) S/6 + (z^3 - 3z) K/24 - (2z^3 - 5z) S^2/36``
+          (Cornish and Fisher 1937; Zangari 1996); in ES, ``f / a`` becomes its mean over the tail,
+          ``f / a (1 + z S/6 + (z^2 - 1) K/24 - (2z^2 - 1) S^2/36)`` (Maillard 2012).
     confidence
         Between 0.5 and 1, both excluded.
     labels
@@ -136,7 +133,7 @@ def risk_table(returns: pd.Series, confidences: Sequence[float] = (0.95, 0.99)) 
     -------
     DataFrame
         Texts; index ``(confidence, method)``, columns ``VaR, %``, ``ES, %``, ``usable``; an en dash for numbers that
-        must not be used (see :attr:`TailRisk.valid`).
+        must not be used (see `TailRisk.valid`).
     """
     found = [tail_risk(returns, method, level) for level in confidences for method in METHODS]
     dash = "\N{EN DASH}"
@@ -199,7 +196,7 @@ def exceedances(returns: pd.Series, var: pd.Series, confidence: float = 0.95) ->
     returns
         Simple returns per session.
     var
-        The VaR known before each session, as :func:`rolling_var` gives it; its sessions are a subset of the returns'.
+        The VaR known before each session, as `rolling_var` gives it; its sessions are a subset of the returns'.
     confidence
         That of `var`.
     """

@@ -40,7 +40,7 @@ class Study:
     top
         How many symbols with the highest prediction are held until the next decision.
     costs, setup
-        See :func:`quantdesk.backtest.run`.
+        See `quantdesk.backtest.run`.
     """
 
     features: pd.DataFrame
@@ -91,7 +91,7 @@ def compare(models: Mapping[str, Any], study: Study, splitter: TimeSplit) -> lis
     study
         The question.
     splitter
-        How to split; :class:`~quantdesk.backtest.WalkForward` for a history that could have been traded.
+        How to split; `WalkForward` for a history that could have been traded.
 
     Returns
     -------

@@ -93,7 +93,7 @@ class TimeSplit:
             yield one.train, one.test
 
     def splits(self) -> Iterator[Split]:
-        """The same as :meth:`split`, with the rows that were left out and why."""
+        """The same as `split`, with the rows that were left out and why."""
         raise NotImplementedError
 
     def _embargo_end(self, end: pd.Timestamp) -> pd.Timestamp:
@@ -163,7 +163,7 @@ class PurgedKFold(TimeSplit):
             raise BadParameter(f"n_splits is {n_splits!r}.", "Give at least 2.")
 
     def splits(self) -> Iterator[Split]:
-        """Yield one :class:`Split` per block, in time order."""
+        """Yield one `Split` per block, in time order."""
         everything = np.ones(len(self._starts), dtype=bool)
         for block in self._blocks(self.n_splits):
             yield self._split(block, everything)
@@ -179,7 +179,7 @@ class WalkForward(TimeSplit):
     n_splits
         How many test blocks.
     label_ends
-        As for :class:`PurgedKFold`.
+        As for `PurgedKFold`.
     max_train
         Train on at most this many sessions before the test block (a rolling window); on all of them when None.
 
@@ -195,7 +195,7 @@ class WalkForward(TimeSplit):
         self.max_train = max_train
 
     def splits(self) -> Iterator[Split]:
-        """Yield one :class:`Split` per test block, in time order."""
+        """Yield one `Split` per test block, in time order."""
         blocks = self._blocks(self.n_splits + 1)
         for number in range(1, len(blocks)):
             past = self._sessions[self._sessions < blocks[number][0]]

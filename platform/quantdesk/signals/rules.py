@@ -43,7 +43,7 @@ def top_n(
     top
         How many slots there are (capped at the number of symbols). A slot that no eligible symbol fills stays cash.
     rebalance
-        See :func:`rebalance_rows`.
+        See `rebalance_rows`.
     weighting
         ``"equal"``: each slot is ``1 / top``. ``"rank"``: the best gets ``top`` shares, the next ``top - 1``, ... of
         ``top (top + 1) / 2``.
@@ -95,7 +95,7 @@ def momentum_alpha(
     features
         Index ``(timestamp, symbol)`` with ``mom_12_1``, and with ``sma_50`` and ``sma_200`` when `trend_filter` is set.
     top, rebalance, weighting
-        See :func:`top_n`.
+        See `top_n`.
     trend_filter
         Hold a symbol only while its 50-session average is above its 200-session average.
     floor
@@ -176,7 +176,7 @@ def equal_weight(features: pd.DataFrame, on: str | None = None, *, rebalance: Re
     on
         The feature that must not be null for a symbol to count as available; the first column when None.
     rebalance
-        See :func:`rebalance_rows`.
+        See `rebalance_rows`.
 
     Returns
     -------
@@ -217,7 +217,7 @@ class Strategy:
     name
         The public name, for example ``"momentum_alpha"``.
     features
-        What :attr:`weights` needs as columns.
+        What `weights` needs as columns.
     weights
         Features -> target weights; its keyword arguments are the strategy's options.
     summary
@@ -284,7 +284,7 @@ STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
 
 
 def strategy(name: str) -> Strategy:
-    """The strategy of this name; :class:`~quantdesk.errors.UnknownName` otherwise."""
+    """The strategy of this name; `UnknownName` otherwise."""
     if name not in STRATEGIES:
         raise UnknownName("strategy", str(name), STRATEGIES)
     return STRATEGIES[name]

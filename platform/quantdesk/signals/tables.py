@@ -26,7 +26,7 @@ def at_sessions(known: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame
     Parameters
     ----------
     known
-        As :meth:`quantdesk.features.FeatureFrame.to_pandas` gives it: index ``(timestamp, symbol)``, where the
+        As `quantdesk.features.FeatureFrame.to_pandas` gives it: index ``(timestamp, symbol)``, where the
         timestamp is the moment at which the row was known (UTC).
     sessions
         The index of the prices that are traded: closes, increasing, aware.

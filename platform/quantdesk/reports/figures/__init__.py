@@ -1,7 +1,7 @@
 """The figures that notebooks draw. Pure: each takes frames or results and gives a plotly figure.
 
-Colours are those of :data:`quantdesk.reports.theme.LIGHT` and no others, because a dark page replaces each by its
-partner. Every figure takes a title and `labels`, the names out of :data:`quantdesk.reports.theme.LABELS` that say what
+Colours are those of `quantdesk.reports.theme.LIGHT` and no others, because a dark page replaces each by its
+partner. Every figure takes a title and `labels`, the names out of `quantdesk.reports.theme.LABELS` that say what
 its data are, and shows both above itself. Times on an axis are the dates of the sessions; every axis names its unit.
 """
 
