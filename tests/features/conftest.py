@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +13,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from quantdesk.features import FeatureStore
+from quantdesk.features.publish import ONLINE, REGISTRY
 from quantdesk.market import Description, Flags, MarketStore, RawSeries, bundled, load
 from quantdesk.market.series import Bars, Series
 from quantdesk.market.sessions import event_times, sessions_between
@@ -169,3 +174,115 @@ def real_store(real_market: MarketStore, tmp_path_factory: pytest.TempPathFactor
     found = FeatureStore(root=tmp_path_factory.mktemp("real") / "features", market=real_market)
     found.build()
     return found
+
+
+# Feast: imported where it is used, as it takes seconds.
+
+
+@pytest.fixture(scope="session")
+def filled(store, market, tmp_path_factory) -> FeatureStore:
+    """Built, applied, materialised. Read only, please."""
+    root = tmp_path_factory.mktemp("filled") / "features"
+    shutil.copytree(store.root, root, symlinks=True)
+    found = FeatureStore(root=root, market=market)
+    assert found.apply()
+    assert found.materialize()
+    return found
+
+
+@pytest.fixture(scope="session")
+def feast_store(filled):
+    """Stock Feast on the same files."""
+    from quantdesk.features.publish import open_feast
+
+    feast = open_feast(filled.root / REGISTRY, filled.root / ONLINE)
+    yield feast
+    close(feast)
+
+
+def open_desk(folder):
+    """Stock Feast on a repository whose files all lie in one folder."""
+    from feast import FeatureStore as Feast
+    from feast import RepoConfig
+
+    config = RepoConfig(
+        project="desk",
+        provider="local",
+        registry={"registry_type": "sql", "path": f"sqlite:///{folder}/r.db"},
+        offline_store={"type": "quantdesk.features.offline.QuantdeskOfflineStore"},
+        online_store={"type": "quantdesk.features.online.QuantdeskOnlineStore", "path": "o.db"},
+        entity_key_serialization_version=3,
+        materialization={"pull_latest_features": True},
+        repo_path=folder,
+    )
+    return Feast(config=config)
+
+
+def close(feast):
+    feast.registry.write_engine.dispose()
+    feast._get_provider().online_store.close_connection()
+
+
+@pytest.fixture(scope="session")
+def desk_files(tmp_path_factory):
+    """A repository of one's own: a bitemporal table with revisions and two keys, and a view about everything."""
+    tmp_path = tmp_path_factory.mktemp("desk")
+    from feast import Entity, FeatureView, Field, FileSource, ValueType
+    from feast.types import Float64, Int64, String
+
+    def at(day):
+        return pd.Timestamp(f"2020-01-{day:02d}", tz="UTC")
+
+    rows = [  # shop, product, event, created, price, label
+        ("a", 1, at(1), at(1), 10.0, "first"),
+        ("a", 1, at(10), at(10), 11.0, "second"),
+        ("a", 1, at(10), at(20), 12.0, "restated"),
+        ("a", 2, at(10), at(10), 99.0, "other product"),
+        ("b", 1, at(5), at(25), 50.0, "published late"),
+    ]
+    table = pd.DataFrame(rows, columns=["shop", "product", "event", "made", "raw_price", "label"])
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), tmp_path / "prices.parquet")
+    weather = pd.DataFrame({"event": [at(1), at(8)], "rain": [1.0, 2.0]})
+    pq.write_table(pa.Table.from_pandas(weather, preserve_index=False), tmp_path / "weather.parquet")
+    shop = Entity(name="shop", join_keys=["shop"], value_type=ValueType.STRING)
+    product = Entity(name="product", join_keys=["product"], value_type=ValueType.INT64)
+    prices = FeatureView(
+        name="prices",
+        entities=[shop, product],
+        ttl=dt.timedelta(days=30),
+        schema=[
+            Field(name="shop", dtype=String), Field(name="product", dtype=Int64),
+            Field(name="price", dtype=Float64), Field(name="label", dtype=String),
+        ],
+        source=FileSource(
+            name="prices", path="prices.parquet", timestamp_field="event",
+            created_timestamp_column="made", field_mapping={"raw_price": "price"},
+        ),
+    )  # fmt: skip
+    sky = FeatureView(
+        name="sky",
+        entities=[],
+        ttl=dt.timedelta(days=3),
+        schema=[Field(name="rain", dtype=Float64)],
+        source=FileSource(name="sky", path="weather.parquet", timestamp_field="event"),
+    )
+    feast = open_desk(tmp_path)
+    with contextlib.redirect_stdout(io.StringIO()):
+        feast.apply([shop, product, prices, sky])
+    close(feast)
+    return tmp_path
+
+
+@pytest.fixture
+def desk(desk_files, tmp_path):
+    """A copy of it that a test may change."""
+    shutil.copytree(desk_files, tmp_path, dirs_exist_ok=True)
+    feast = open_desk(tmp_path)
+    yield feast
+    close(feast)
+
+
+def asked(*rows):
+    frame = pd.DataFrame(rows, columns=["shop", "product", "day"])
+    frame["event_timestamp"] = pd.to_datetime("2020-01-" + frame.pop("day").astype(str).str.zfill(2), utc=True)
+    return frame
