@@ -45,7 +45,7 @@ def list_(as_json: Json = False) -> None:
 
     series = list_series()
     if as_json:
-        emit([one.to_dict() for one in series])
+        emit(series)
         return
     rows = [
         (
@@ -99,7 +99,7 @@ def quality(
     with progress(quiet=as_json) as shown:
         found = check_quality(symbols or [], progress=shown)
     if as_json:
-        emit([one.to_dict() for one in found])
+        emit(found)
         return
     rows = [
         (one.series, finding.degree, finding.check, f"{finding.count:,}", f"{finding.share:.2%}", finding.says)

@@ -46,7 +46,7 @@ def run(
     with progress(quiet=as_json) as shown:
         done = reports.run(name, parameter or [], output=output, progress=shown)
     if as_json:
-        emit(done.to_dict())
+        emit(done)
         return
     out.print(f"[green]✓[/] {done.report} in {done.duration_s:.1f} s")
     out.print(f"  page      {done.page}", markup=False)
@@ -60,7 +60,7 @@ def runs(as_json: Json = False) -> None:
 
     found = reports.list_runs()
     if as_json:
-        emit([one.to_dict() for one in found])
+        emit(found)
         return
     rows = [
         (one.started.strftime("%Y-%m-%d %H:%M:%S"), one.report, one.status, f"{one.duration_s:.1f}", one.id)

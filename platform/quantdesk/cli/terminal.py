@@ -43,6 +43,8 @@ Report = Callable[[str, int, int], None]
 
 def plain(value: Any) -> Any:
     """Anything that a command returns, as what JSON can hold. NaN and infinities become null."""
+    if hasattr(value, "to_dict") and not isinstance(value, type):
+        return plain(value.to_dict())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
