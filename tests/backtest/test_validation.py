@@ -152,10 +152,3 @@ def test_scikit_learn_takes_the_splitters(returns):
 def test_bad_splits_are_refused(make, message):
     with pytest.raises((BadInput, BadParameter), match=message):
         make(intervals(np.arange(0, 30), np.full(30, 3)))
-
-
-def test_the_base_splits_nothing():
-    from quantdesk.backtest.validation import TimeSplit
-
-    with pytest.raises(NotImplementedError):
-        TimeSplit(2, intervals([0, 1], [0, 0]), 0).splits()

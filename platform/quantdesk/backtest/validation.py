@@ -11,6 +11,7 @@ Both splitters speak scikit-learn's protocol (``split`` and ``get_n_splits``).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -50,8 +51,8 @@ class Split:
     end: pd.Timestamp
 
 
-class TimeSplit:
-    """What both splitters share: the label intervals, and how a test block becomes a split. Not used by itself."""
+class TimeSplit(ABC):
+    """What both splitters share: the label intervals, and how a test block becomes a split."""
 
     def __init__(self, n_splits: int, label_ends: pd.Series, embargo: int | pd.Timedelta) -> None:
         if isinstance(n_splits, bool) or not isinstance(n_splits, (int, np.integer)) or n_splits < 1:
@@ -92,9 +93,9 @@ class TimeSplit:
         for one in self.splits():
             yield one.train, one.test
 
+    @abstractmethod
     def splits(self) -> Iterator[Split]:
         """The same as `split`, with the rows that were left out and why."""
-        raise NotImplementedError
 
     def _embargo_end(self, end: pd.Timestamp) -> pd.Timestamp:
         if isinstance(self.embargo, pd.Timedelta):

@@ -6,7 +6,6 @@ its data are, and shows both above itself. Times on an axis are the dates of the
 """
 
 from quantdesk.reports.figures.features import correlation, coverage, information, panels
-from quantdesk.reports.figures.models import splits, trials
 from quantdesk.reports.figures.performance import (
     attribution_bars,
     contributions,
@@ -16,6 +15,7 @@ from quantdesk.reports.figures.performance import (
     monthly_returns,
 )
 from quantdesk.reports.figures.risk import exposures, losses, var_history
+from quantdesk.reports.figures.training import splits, trials
 
 __all__ = [
     "attribution_bars",
