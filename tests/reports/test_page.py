@@ -210,6 +210,11 @@ def test_a_huge_text_is_cut_in_the_middle_and_says_so() -> None:
     assert shown.html.endswith("END")
 
 
+def test_a_huge_table_is_left_out_and_says_so() -> None:
+    shown = output(data({"text/html": "<table>" + "<tr><td>1</td></tr>" * 100_000 + "</table>", "text/plain": "t"}))
+    assert "1,900,015 characters are left out here" in shown.html
+
+
 def test_labels_are_gathered_from_outputs() -> None:
     lines = [theme.label_line(names)._repr_mimebundle_() for names in (["simulated"], ["real", "survivors_only"])]
     outputs = [data(line) for line in lines]

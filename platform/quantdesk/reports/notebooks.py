@@ -148,8 +148,15 @@ def _files(config: NotebooksConfig) -> list[Path]:
         ) from error
 
 
-def load(path: Path) -> tuple[Any, str]:
+def load(path: Path, *, largest: float = LARGEST) -> tuple[Any, str]:
     """A notebook in format 4, and the SHA-256 of its file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    largest
+        Bytes that it may have.
 
     Raises
     ------
@@ -163,8 +170,8 @@ def load(path: Path) -> tuple[Any, str]:
         return DataError(f"{path} is no notebook that can be read: {reason}.", "Open and save it again in JupyterLab.")
 
     try:
-        if path.stat().st_size > LARGEST:
-            raise refuse(f"it has more than {LARGEST / 1e6:.0f} MB")
+        if path.stat().st_size > largest:
+            raise refuse(f"it has more than {largest / 1e6:.0f} MB")
         content = path.read_bytes()
         document = json.loads(content.decode("utf-8"))
     except OSError as error:

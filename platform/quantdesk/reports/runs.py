@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -237,7 +238,10 @@ def publish(run: Run, *, notebook: str, page: str, log: Path | None) -> Run:
             (folder / "notebook.ipynb").write_text(notebook, "utf-8")
             (folder / "report.html").write_text(page, "utf-8", newline="\n")
             (folder / "run.json").write_text(record, "utf-8")
-            (folder / "log.txt").write_bytes(log.read_bytes() if log is not None and log.is_file() else b"")
+            if log is not None and log.is_file():
+                shutil.copyfile(log, folder / "log.txt")
+            else:
+                (folder / "log.txt").touch()
     except OSError as error:
         raise EnvironmentProblem(
             f"{run.folder} cannot be written ({error.strerror or error}).", "Name a folder that can be made anew."

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -150,7 +151,7 @@ def publish_checkpoint(request: Request, outcome: Outcome) -> Run:
         The disk is full, or the folder cannot be written.
     """
     kept = Path(request.scratch) / "notebook.ipynb"
-    notebook, _ = load(kept if kept.is_file() else Path(request.scratch) / "input.ipynb")
+    notebook, _ = load(kept if kept.is_file() else Path(request.scratch) / "input.ipynb", largest=math.inf)
     running = next((cell for cell in notebook.cells if _status(cell) == "running"), None)
     if running is not None and outcome.problem is not None:
         number, heading = place(notebook.cells, running)

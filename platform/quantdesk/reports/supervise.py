@@ -28,6 +28,8 @@ __all__ = ["Progress", "supervise"]
 Progress = Callable[[str, int, int], None]
 """Told what is going on, how many code cells are done, and of how many (0: not known yet)."""
 
+WORKER = (sys.executable, "-P", "-m", "quantdesk.reports.worker")
+"""The command of a worker; two descriptors follow, of the pipe for its events and of the lock."""
 PATIENCE_S = 120.0
 """Seconds that a worker has, after its limits or a cancellation, to end its kernel and write the page."""
 
@@ -72,11 +74,10 @@ class _Worker:
         self._stopped: Status | None = None
         self._heard: dict[str, Any] = {}
         self._events, theirs = os.pipe()
-        command = [sys.executable, "-P", "-m", "quantdesk.reports.worker", str(theirs), str(place.lock)]
         try:
             with (place.folder / "log.txt").open("ab") as log:
                 self._process = subprocess.Popen(
-                    command,
+                    [*WORKER, str(theirs), str(place.lock)],
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,

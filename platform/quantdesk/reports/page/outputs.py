@@ -20,6 +20,8 @@ __all__ = ["Output", "labels_of", "output"]
 PLOTLY = "application/vnd.plotly.v1+json"
 LONGEST = 200_000
 """Characters of one text output that the page shows."""
+LONGEST_HTML = 1_000_000
+"""Characters of one HTML output; cleaning takes some 5 s for so many."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,10 @@ def _data(data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Output | None
         return Output("figure", alt=_described(parts), figure=parts)
     plain = _joined(data.get("text/plain"))
     if "text/html" in data:
-        html = clean(_joined(data["text/html"]))
+        given = _joined(data["text/html"])
+        if len(given) > LONGEST_HTML:
+            return Output("html", f'<p class="left-out">{_left_out(len(given))}</p>')
+        html = clean(given)
         if text_of(html) or "<img" in html:
             return Output("html", _scrolling(html))
     for mime in ("image/svg+xml", "image/png", "image/jpeg"):
@@ -92,11 +97,12 @@ def _text(text: str) -> str:
     """Terminal text as markup: escaped, colours as classes, and cut in the middle when it is huge."""
     if len(text) > LONGEST:
         left_out = len(text) - LONGEST
-        text = (
-            f"{text[: LONGEST // 2]}\n… {left_out:,} characters are left out here; "
-            f"the executed notebook has them …\n{text[-LONGEST // 2 :]}"
-        )
+        text = f"{text[: LONGEST // 2]}\n… {_left_out(left_out)} …\n{text[-LONGEST // 2 :]}"
     return str(ansi2html(text))  # type: ignore[no-untyped-call]
+
+
+def _left_out(count: int) -> str:
+    return f"{count:,} characters are left out here; the executed notebook has them."
 
 
 def _address(mime: str, content: str) -> str:
