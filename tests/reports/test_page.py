@@ -313,7 +313,12 @@ def test_a_result_without_labels_says_so() -> None:
 def test_an_incomplete_run_says_what_happened_and_where(status: Status) -> None:
     problem = Problem("It broke: <script>alert(1)</script>", 2, "b", "Part <i>")
     run = a_run(status=status, problem=problem, title="<script>alert(2)</script>")
-    cells = book(v4.new_code_cell("1"), v4.new_markdown_cell("## Part"), v4.new_code_cell("2"), v4.new_code_cell("3"))
+    cells = book(
+        v4.new_code_cell("1", execution_count=1),
+        v4.new_markdown_cell("## Part"),
+        v4.new_code_cell("2", execution_count=2),
+        v4.new_code_cell("3"),
+    )
     html = render(run, cells)
     soup = BeautifulSoup(html, "html.parser")
     alert = soup.find(role="alert").get_text(" ", strip=True)
@@ -322,6 +327,11 @@ def test_an_incomplete_run_says_what_happened_and_where(status: Status) -> None:
     assert "In cell 2, under “Part <i>”: It broke: <script>alert(1)</script>" in alert
     assert soup.select_one(".stopped")["id"] == soup.find(role="alert").find("a")["href"][1:] == "cell-2"
     assert len(scripts(html)) == 1
+    assert [summary.get_text(" ", strip=True) for summary in soup.select(".code summary")] == [
+        "Code [1]",
+        f"Code [2] {look.shape} stopped here",
+        "Code [3] · not run",
+    ]
     banner.mark(run, cells)
     nbformat.validate(cells)
     first = cells.cells[0]

@@ -273,6 +273,18 @@ def test_it_can_be_used_from_the_keyboard(charts: str, open_page) -> None:
     assert page.locator("#all-code").evaluate(outline) == "solid"
 
 
+def test_a_page_without_figures_has_an_even_stricter_policy_and_keeps_it(open_page) -> None:
+    cells = [
+        v4.new_markdown_cell("# Demo\n\n```python\nx = 1\n```\n\n$\\frac{1}{2}$ and $$x_1$$"),
+        v4.new_code_cell("x = 1"),
+    ]
+    html = render(a_run(), v4.new_notebook(cells=[*cells, shown("text/html", '<p style="color: red">x</p>')]))
+    opened = open_page(html)
+    assert "unsafe" not in html
+    assert opened.complaints == []
+    assert opened.page.locator("svg.qd-math").count() == 2
+
+
 def test_it_is_readable_without_scripts(charts: str, open_page) -> None:
     page = open_page(charts, java_script_enabled=False).page
     assert page.locator("nav.contents a").count() == 2

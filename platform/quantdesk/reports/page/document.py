@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -35,6 +36,8 @@ class Block:
         What the cell gave.
     stopped
         Whether the run ended here.
+    idle
+        Whether it never ran.
     """
 
     html: str = ""
@@ -42,6 +45,7 @@ class Block:
     number: int = 0
     outputs: tuple[Output, ...] = ()
     stopped: bool = False
+    idle: bool = False
 
 
 def render(run: Run, notebook: Any) -> str:
@@ -114,9 +118,12 @@ def _blocks(run: Run, notebook: Any) -> tuple[list[Block], list[Heading]]:
         elif cell.cell_type == "code":
             number += 1
             shown = tuple(item for node in cell.outputs if (item := output(node)) is not None)
-            code = str(highlight(cell.source)) if cell.source.strip() else ""
+            # Pygments styles its own element, which the policy of a page without figures forbids.
+            code = re.sub(r'<pre style="[^"]*">', "<pre>", str(highlight(cell.source)), count=1)
             stopped = run.problem is not None and run.problem.cell == number
-            blocks.append(Block(code=code, number=number, outputs=shown, stopped=stopped))
+            idle = run.problem is not None and not stopped and cell.execution_count is None
+            code = code if cell.source.strip() else ""
+            blocks.append(Block(code=code, number=number, outputs=shown, stopped=stopped, idle=idle))
     return blocks, headings
 
 
