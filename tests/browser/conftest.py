@@ -1,0 +1,165 @@
+"""A real Chromium, and a real hub on real data."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+HUB = Path(__file__).resolve().parents[1] / "hub" / "real_hub.py"
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PREPARE = """
+import os
+os.umask(0o022)
+from quantdesk import FeatureStore, market
+market.load(market.bundled())
+FeatureStore().build()
+"""
+
+
+def load() -> Any:
+    """The module that starts real hubs; tests are no package."""
+    if "real_hub" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("real_hub", HUB)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules["real_hub"] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules["real_hub"]
+
+
+real_hub = load()
+
+
+def find_chromium() -> str | None:
+    """A Chromium of this machine: as ``CHROMIUM`` says, on the path, or installed from Debian where that is allowed."""
+    named = os.environ.get("CHROMIUM")
+    found = named or next((path for name in NAMES if (path := shutil.which(name))), None)
+    if found or os.geteuid() != 0 or not shutil.which("apt-get"):
+        return found
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for line in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]):
+        subprocess.run(line, env=quiet, capture_output=True, check=False)
+    return shutil.which("chromium")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The browser, headless. Without one, a failure on CI, and elsewhere a test that is skipped with the reason."""
+    program = find_chromium()
+    if program is None:
+        reason = "no Chromium: install it (Debian: apt-get install chromium) or name it in CHROMIUM"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    flags = [
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--disable-component-update",
+    ]
+    flags += ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def real() -> Any:
+    """The module that starts real hubs."""
+    return real_hub
+
+
+@pytest.fixture(scope="session")
+def ground() -> Iterator[Any]:
+    """A folder and an interpreter that every account can use."""
+    with real_hub.ground() as prepared:
+        yield prepared
+
+
+@pytest.fixture(scope="session")
+def hub(ground: Any) -> Iterator[Any]:
+    """A hub on the bundled history and its features, with the notebooks of this checkout, and nobody logged in yet."""
+    state = ground.state()
+    env = {**os.environ, "QUANTDESK_STATE": str(state), "OPENBLAS_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", PREPARE], env=env, check=True, capture_output=True)
+    with real_hub.RealHub(ground, state, env={"QUANTDESK_NOTEBOOKS": str(ROOT / "notebooks")}) as running:
+        yield running
+
+
+class Watched:
+    """A person at a browser: what the page complains about, and which hosts it asks, is written down."""
+
+    def __init__(self, context: BrowserContext, address: str) -> None:
+        self.context = context
+        self.page: Page = context.new_page()
+        self.page.set_default_timeout(60_000)
+        self.address = address
+        self.complaints: list[str] = []
+        self.hosts: set[str] = set()
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self._complain(str(error.stack)))
+        self.page.on(
+            "request", lambda request: self.hosts.add(request.url.split("/")[2] if "://" in request.url else "")
+        )
+
+    def _console(self, message: Any) -> None:
+        # A form that is refused answers 4xx, which Chromium reports as a resource that failed to load.
+        refused = "Failed to load resource: the server responded with a status of 4"
+        if message.type in {"error", "warning"} and refused not in message.text:
+            self._complain(message.text)
+
+    def _complain(self, text: str) -> None:
+        """Write down what goes wrong on the hub's pages; of JupyterLab, which grumbles by itself, what is about us."""
+        ours = "/hub/" in self.page.url
+        if (
+            ours
+            or "failed to activate" in text
+            or "Failed to create module" in text
+            or "Content Security Policy" in text
+        ):
+            self.complaints.append(f"{self.page.url}: {text}")
+
+    def go(self, path: str) -> None:
+        self.page.goto(f"{self.address}/hub/{path}")
+
+    def log_in(self, name: str, password: str) -> None:
+        self.go("login")
+        self.page.get_by_label("User name").fill(name)
+        self.page.get_by_label("Password", exact=True).fill(password)
+        self.page.get_by_role("button", name="Log in").click()
+
+    def shot(self, name: str, **settings: Any) -> None:
+        """Keep a picture where ``QUANTDESK_SCREENSHOTS`` says, if it says so."""
+        folder = os.environ.get("QUANTDESK_SCREENSHOTS")
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=Path(folder, f"{name}.png"), **settings)
+
+    def close(self) -> None:
+        self.context.close()
+
+
+@pytest.fixture
+def person(chromium: Browser, hub: Any) -> Iterator[Any]:
+    """Makes people, each with a browser of their own."""
+    made: list[Watched] = []
+
+    def make(**settings: Any) -> Watched:
+        settings = {"viewport": {"width": 1440, "height": 900}, **settings}
+        made.append(Watched(chromium.new_context(**settings), hub.url))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
