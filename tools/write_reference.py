@@ -23,9 +23,7 @@ def commands(command: Any, path: str) -> Iterator[str]:
     if not children:
         arguments = [one for one in command.params if one.param_type_name == "argument"]
         options = [one for one in command.params if one.param_type_name == "option" and one.name != "help"]
-        usage = " ".join(
-            [path, *(one.name.upper() for one in arguments), "[OPTIONS]" if options else ""]
-        )
+        usage = " ".join([path, *(one.name.upper() for one in arguments), "[OPTIONS]" if options else ""])
         words = [f"## {path}", "", f"{command.help}".strip(), "", "```", usage.strip(), "```", ""]
         if arguments or options:
             words += ["| Argument or option | Meaning |", "|---|---|"]
