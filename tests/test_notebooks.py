@@ -35,6 +35,8 @@ from .notebooks.refresh import CHECKED, HERE, TEMPLATES, copy_of, freeze, names,
 
 NAMES = names()
 ALL = pytest.mark.parametrize("name", NAMES)
+# One process runs them all: the data and both runs are made once.
+pytestmark = pytest.mark.xdist_group("notebooks")
 
 
 def read(path: Path) -> Any:

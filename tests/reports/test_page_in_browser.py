@@ -21,7 +21,7 @@ from quantdesk.reports.runs import Problem, Provenance, Run, Status
 
 from .test_page import ATTACKS
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("report-page")]
 
 
 @dataclass

@@ -24,6 +24,9 @@ from quantdesk.reports.runs import RunsConfig
 
 from .conftest import write_notebook
 
+# One process runs them all: the reports are run once.
+pytestmark = pytest.mark.xdist_group("report-runs")
+
 HOSTILE = "\"); import os; os.mkdir(\"pwned\") #\n'''\\ \u2028 {x} %pwd </script><script>alert(1)</script>"
 NOTEBOOKS: dict[str, tuple[list[str], dict[int, str]]] = {
     "good": (
@@ -424,6 +427,8 @@ def test_a_parent_that_is_killed_leaves_a_published_run_and_no_process(place: Pa
 def test_a_run_whose_processes_all_died_is_published_by_the_next(place: Path) -> None:
     parent = parent_at_the_wait()
     (scratch,) = RunsConfig.from_env().scratch.iterdir()
+    sockets = (scratch / "sockets").readlink()
+    assert sockets.stat().st_mode & 0o777 == 0o700
     (worker,) = [process for process in marked(scratch.name) if "quantdesk.reports.worker" in process.cmdline()]
     parent.kill()
     worker.kill()
@@ -434,4 +439,5 @@ def test_a_run_whose_processes_all_died_is_published_by_the_next(place: Path) ->
     assert lost.problem is not None
     assert (lost.problem.cell, lost.problem.heading) == (2, "Wait")
     assert "computed" in lost.page.read_text()
+    assert not sockets.exists()
     assert list(RunsConfig.from_env().scratch.iterdir()) == []

@@ -7,6 +7,7 @@
         request.json        what was asked for
         input.ipynb         the notebook as it was when the run began
         notebook.ipynb      the notebook as far as it came
+        sockets             link to the folder of the kernel's sockets, whose path has to be short
         log.txt             what worker and kernel wrote
 """
 
@@ -82,8 +83,9 @@ def prepared(request: Request) -> Iterator[Place]:
             (hidden / "input.ipynb").write_text(nbformat.writes(notebook), "utf-8")  # type: ignore[no-untyped-call]
             (hidden / "request.json").write_text(json.dumps(asdict(request)), "utf-8")
             kernelspec.install(hidden)
-            sockets = Path(tempfile.mkdtemp(prefix="qd-"))
+            sockets = Path(tempfile.mkdtemp(prefix="qd-run-"))
             stack.callback(shutil.rmtree, sockets, ignore_errors=True)
+            (hidden / "sockets").symlink_to(sockets)
             os.rename(hidden, folder)
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             stack.callback((folder / "request.json").unlink, missing_ok=True)
@@ -110,6 +112,8 @@ def recover(config: RunsConfig | None = None) -> tuple[Run, ...]:
             with contextlib.suppress(OSError), _left_behind(scratch / "lock") as left:
                 if left:
                     found += _salvaged(scratch)
+                    if (scratch / "sockets").is_symlink():
+                        shutil.rmtree((scratch / "sockets").readlink(), ignore_errors=True)
                     shutil.rmtree(scratch, ignore_errors=True)
     return tuple(found)
 
