@@ -41,6 +41,9 @@ format: venv-dev  ## let ruff lay out the code
 bench: venv-dev  ## set-up, hub, spawn and notebooks, as ratios measured in one run
 	@$(BIN)/python benchmarks/run.py
 
+references: venv-dev  ## run the notebooks again for the executed copies in tests/notebooks
+	@$(BIN)/python tests/notebooks/refresh.py
+
 docs: venv-dev  ## the documentation, in site/
 	@$(BIN)/mkdocs build --strict
 

@@ -91,8 +91,38 @@ def shared_interpreter() -> Path:
     (partial / "lib" / version / "site-packages").mkdir()
     for library in (prefix / "lib").glob("libpython*.so*"):
         shutil.copy2(library, partial / "lib" / library.name, follow_symlinks=False)
+    own_libraries(partial / "bin" / version, prefix / "lib")
+    check_copy(partial / "bin" / version)
     partial.rename(target)
     return copied
+
+
+def own_libraries(python: Path, old: Path) -> None:
+    """Let a copied interpreter load the libpython beside it, not the one in the folder where it was built.
+
+    The search path is text inside the file; a shorter one that is relative to the file takes its place.
+    """
+    content = python.read_bytes()
+    was, now = os.fsencode(old), b"$ORIGIN/../lib"
+    if was in content and len(now) <= len(was):
+        python.write_bytes(content.replace(was + b"\0", now.ljust(len(was), b"\0") + b"\0"))
+
+
+def check_copy(python: Path) -> None:
+    """Start the copy as an account that has no rights at all, with what a server needs."""
+    script = "import ctypes, sqlite3, ssl, sys; print(sys.version)"
+    nobody = {"user": 65534, "group": 65534, "extra_groups": [], "env": {}}
+    try:
+        # From the root folder, because that account may not be able to enter the current one.
+        done = subprocess.run([str(python), "-I", "-c", script], cwd="/", capture_output=True, text=True, **nobody)
+        problem = done.stderr.strip()[-300:] if done.returncode or done.stdout.strip() != sys.version.strip() else None
+    except OSError as error:
+        problem = str(error)
+    if problem is not None:
+        raise SetupError(
+            f"The copy of {sys.executable} does not run under another account: {problem}\n"
+            "  Take an interpreter that everybody can use: make up PYTHON=/usr/bin/python3"
+        )
 
 
 def run(step: str, remedy: str, *command: str | Path, env: dict[str, str] | None = None) -> None:

@@ -85,7 +85,8 @@ def test_any_long_only_plan_equals_the_ledger_and_its_parts_add_up(seed, symbols
     np.testing.assert_allclose(result.equity, value, rtol=1e-12)
     np.testing.assert_allclose(result.weights.sum(axis=1) + result.cash / result.equity, 1.0, rtol=1e-9)
     assert (result.positions >= 0).all().all()
-    assert result.cash.min() >= -1e-6
+    # Cash that is fully invested is zero but for rounding, which grows with the account and the number of trades.
+    assert result.cash.min() >= -1e-11 * result.equity.max()
     paid = result.fills["fee"].sum() + result.fills["spread_cost"].sum()
     assert result.costs.sum() == pytest.approx(paid, abs=1e-6)
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 
@@ -147,3 +148,44 @@ def test_an_unsupported_python_is_named() -> None:
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 4
     assert "this is 3.10.4" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root copies an interpreter for other accounts")
+def test_a_copied_interpreter_runs_for_an_account_without_rights(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy must carry its own libraries: the account below cannot look into the folder that it came from."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        monkeypatch.setattr(bootstrap, "ROOT", folder)
+        seen = bootstrap.closed_to_others
+        # Whatever the machine, the interpreter that runs this test counts as one that only root can reach.
+        prefix = Path(sys.base_prefix).resolve()
+        monkeypatch.setattr(bootstrap, "closed_to_others", lambda path: prefix if path == prefix else seen(path))
+        if not (prefix / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "os.py").exists():
+            pytest.skip(f"{prefix} does not hold its own library")
+        copied = bootstrap.shared_interpreter()
+        assert copied.is_relative_to(folder)
+        script = "import ssl, sqlite3, sys; print(sys.prefix, sys.version_info[:3])"
+        done = subprocess.run(
+            [str(copied), "-c", script],
+            user=65534,
+            group=65534,
+            cwd="/",
+            env={},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == f"{copied.parents[1]} {tuple(sys.version_info[:3])}"
+        assert bootstrap.shared_interpreter() == copied
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root copies an interpreter for other accounts")
+def test_a_copy_that_does_not_run_is_refused(bootstrap: ModuleType, tmp_path: Path) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho 3.0.0\n")
+    broken.chmod(0o755)
+    with pytest.raises(bootstrap.SetupError, match="does not run under another account"):
+        bootstrap.check_copy(broken)

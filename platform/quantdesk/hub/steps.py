@@ -128,12 +128,14 @@ def _reports(state: Path) -> Step:
 
             return tell
 
+        cancel = threading.Event()
         with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 2)) as pool:
-            waiting = [pool.submit(reports.run, name, {}, progress=told(name)) for name in DEMO_REPORTS]
+            waiting = [pool.submit(reports.run, name, {}, progress=told(name), cancel=cancel) for name in DEMO_REPORTS]
             try:
                 for one in as_completed(waiting):
                     one.result()
             except BaseException:
+                cancel.set()
                 pool.shutdown(cancel_futures=True)
                 raise
         return f"{len(DEMO_REPORTS)} reports, in {state / 'reports'}"
