@@ -108,6 +108,8 @@ def _python(folder: Path) -> Path:
     subprocess.run([str(base), "-m", "venv", "--without-pip", str(venv)], check=True)
     packages = sysconfig.get_path("purelib")
     (venv / "lib" / version / "site-packages" / "all.pth").write_text(f"{packages}\n{ROOT / 'platform'}\n")
+    for hook in Path(packages).glob("*coverage.pth"):  # measured like the rest, where that is asked for
+        shutil.copy(hook, venv / "lib" / version / "site-packages" / f"z_{hook.name}")
     for name in ("etc", "share"):  # Jupyter's own files: links would lead out of what its server serves
         shutil.copytree(Path(sys.prefix, name), venv / name, copy_function=_link)
     return venv / "bin" / "python"
@@ -180,15 +182,14 @@ class RealHub:
         """What of this hub is still running: by its mark, and by its users' accounts."""
         accounts = json.loads(self.files.accounts.read_text())["accounts"] if self.files.accounts.exists() else []
         numbers = {account["uid"] for account in accounts}
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):
-                if process.status() == psutil.STATUS_ZOMBIE or process.pid == os.getpid():
-                    continue
-                mark = process.environ().get(MARK, "").split(":")[0]
-                if mark == marked(self.state) or process.uids().real in numbers:
-                    found.append(f"{process.pid} {' '.join(process.cmdline())[:120]}")
-        return found
+        own = marked(self.state)
+        found = find(
+            lambda one: (
+                one.pid != os.getpid()
+                and (one.environ().get(MARK, "").split(":")[0] == own or one.uids().real in numbers)
+            )
+        )
+        return [f"{process.pid} {' '.join(process.cmdline())[:120]}" for process in found]
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
         """Ask the launcher to end, and wait."""
@@ -341,6 +342,16 @@ def _execute(channel: websocket.WebSocket, code: str) -> str:
             raise AssertionError("\n".join(told["content"]["traceback"]))
         elif told["msg_type"] == "status" and told["content"]["execution_state"] == "idle":
             return "".join(printed)
+
+
+def find(fits: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
+    """The running processes of which something is true; those that end meanwhile are not among them."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.status() != psutil.STATUS_ZOMBIE and fits(process):
+                found.append(process)
+    return found
 
 
 def until(true: Callable[[], bool], seconds: float, why: Callable[[], str] = lambda: "") -> None:

@@ -180,6 +180,11 @@ def test_an_idle_timeout_of_zero_means_never(tmp_path: Path) -> None:
     assert "services" not in config.JupyterHub
 
 
+@pytest.mark.parametrize(("timeout", "every"), [(0, 300), (1, 1), (60, 20), (3600, 300)])
+def test_servers_tell_of_their_activity_more_often_than_they_may_be_idle(timeout: int, every: int) -> None:
+    assert configure._tell_activity_every(HubConfig(idle_timeout=timeout)) == every
+
+
 def test_free_ports_are_different_and_can_be_bound() -> None:
     ports = configure.free_ports(5)
     assert len(set(ports)) == 5

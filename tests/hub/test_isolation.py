@@ -58,12 +58,12 @@ def test_each_server_runs_under_an_account_of_its_own(desk: Any) -> None:
     assert seen["ana"] != seen["bob"]
 
 
-def test_one_user_cannot_read_what_is_the_other_users_or_the_hubs(desk: Any) -> None:
+def test_one_user_cannot_read_what_is_the_other_users_or_the_hubs(desk: Any, real: Any) -> None:
     desk.bob.run("import pathlib; pathlib.Path('secret.txt').write_text('42'); pathlib.Path('open.txt').touch(0o666)")
     files, home = desk.hub.files, desk.hub.files.homes / "bob"
     reports = files.state / "reports"
     (reports / "runs").mkdir(exist_ok=True)
-    runtimes = [Path(process.environ()["JUPYTER_RUNTIME_DIR"]) for process in servers(desk, "bob")]
+    runtimes = [Path(process.environ()["JUPYTER_RUNTIME_DIR"]) for process in servers(desk, "bob", real.find)]
     assert runtimes
     closed = [
         home, home / "secret.txt", home / "open.txt", home / ".jupyter", files.homes, files.root, files.database,
@@ -113,9 +113,9 @@ def test_market_data_and_features_can_be_read(desk: Any) -> None:
     assert set(attempts(desk.ana, [market, market / "bars.txt"]).values()) == {"read"}
 
 
-def test_a_server_gets_an_environment_of_its_own(desk: Any) -> None:
+def test_a_server_gets_an_environment_of_its_own(desk: Any, real: Any) -> None:
     """What the hub was started with does not reach the users, and none of its secrets does."""
-    (server,) = servers(desk, "ana")
+    (server,) = servers(desk, "ana", real.find)
     env = server.environ()
     taken = {"LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
     ours = {"HOME", "USER", "LOGNAME", "SHELL", "PATH", "TMPDIR", "JUPYTER_CONFIG_PATH", "JUPYTER_PATH"}
@@ -123,7 +123,8 @@ def test_a_server_gets_an_environment_of_its_own(desk: Any) -> None:
     others = {name for name in env if not name.startswith(("JUPYTERHUB_", "JPY_", "QUANTDESK_"))}
     assert others <= taken | ours
     printed = desk.ana.run("import os; print(dict(os.environ))")
-    hub = next(process for process in psutil.process_iter() if _is_hub(process, desk))
+    port = str(desk.hub.port)
+    (hub,) = real.find(lambda one: one.environ().get("QUANTDESK_PORT") == port and "jupyterhub" in one.cmdline())
     assert hub.environ()["CANARY_TOKEN"] == CANARY
     assert CANARY not in printed
     assert CANARY not in str(env)
@@ -133,25 +134,14 @@ def test_a_server_gets_an_environment_of_its_own(desk: Any) -> None:
     assert env["QUANTDESK_REPORTS_ROOT"].startswith(env["HOME"])
 
 
-def _is_hub(process: psutil.Process, desk: Any) -> bool:
-    try:
-        ours = process.environ().get("QUANTDESK_PORT") == str(desk.hub.port)
-        return ours and process.uids().real == 0 and "jupyterhub" in process.cmdline()
-    except psutil.Error:
-        return False
+def servers(desk: Any, name: str, find: Any) -> list[psutil.Process]:
+    """The single-user servers of a user."""
+    number = uid(desk, name)
+    return list(find(lambda one: one.uids().real == number and "jupyterhub.singleuser" in one.cmdline()))
 
 
-def servers(desk: Any, name: str) -> list[psutil.Process]:
-    number = pwd.getpwnam(f"qd-{name}").pw_uid
-    return [
-        process
-        for process in psutil.process_iter()
-        if process.uids().real == number and "jupyterhub.singleuser" in process.cmdline()
-    ]
-
-
-def test_one_user_sees_neither_the_environment_nor_the_files_of_the_others_processes(desk: Any) -> None:
-    (server,) = servers(desk, "bob")
+def test_one_user_sees_neither_the_environment_nor_the_files_of_the_others_processes(desk: Any, real: Any) -> None:
+    (server,) = servers(desk, "bob", real.find)
     base = Path("/proc", str(server.pid))
     tried = attempts(desk.ana, [base / "environ", base / "cwd" / "secret.txt", base / "fd", base / "maps"])
     assert "read" not in tried.values()
@@ -167,10 +157,10 @@ except PermissionError:
     assert desk.ana.run(kill) == "refused\n"
 
 
-def test_one_users_token_opens_no_other_server_and_nothing_of_the_hub(desk: Any) -> None:
+def test_one_users_token_opens_no_other_server_and_nothing_of_the_hub(desk: Any, real: Any) -> None:
     assert desk.ana.server("GET", "api/contents").status_code == 200
     assert desk.ana.server("GET", "api/contents", of="bob").status_code == 403
-    (server,) = servers(desk, "bob")
+    (server,) = servers(desk, "bob", real.find)
     port = server.environ()["JUPYTERHUB_SERVICE_URL"].split(":")[2].split("/")[0]
     code = f"""
 import json, os, urllib.error, urllib.request
@@ -205,27 +195,18 @@ def test_the_debugger_that_listens_without_a_password_is_not_offered(desk: Any) 
     assert "@jupyterlab/debugger-extension" in config["disabledExtensions"]
 
 
-def test_the_proxy_does_not_run_as_root(desk: Any) -> None:
-    found = [
-        process
-        for process in psutil.process_iter()
-        if any("configurable-http-proxy" in part for part in process.cmdline())
-        and str(desk.hub.port) in process.cmdline()
-    ]
+def test_the_proxy_does_not_run_as_root(desk: Any, real: Any) -> None:
+    port = str(desk.hub.port)
+    found = real.find(lambda one: port in one.cmdline() and "configurable-http-proxy" in " ".join(one.cmdline()))
     assert [process.uids().real for process in found] == [uid(desk, "@proxy")]
     assert found[0].uids().real not in (0, uid(desk, "ana"), uid(desk, "bob"))
 
 
-def test_everything_listens_on_127_0_0_1(desk: Any) -> None:
+def test_everything_listens_on_127_0_0_1(desk: Any, real: Any) -> None:
     numbers = {account["uid"] for account in json.loads(desk.hub.files.accounts.read_text())["accounts"]}
-    ours = {p.pid for p in psutil.process_iter() if p.uids().real in numbers or _mine(p, desk)}
-    listening = [c for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN and c.pid in ours]
+    state = str(desk.hub.state)
+    ours = real.find(lambda one: one.uids().real in numbers or one.environ().get("QUANTDESK_STATE") == state)
+    pids = {process.pid for process in ours}
+    listening = [one for one in psutil.net_connections("inet") if one.status == psutil.CONN_LISTEN and one.pid in pids]
     assert len(listening) >= 5
     assert {connection.laddr.ip for connection in listening} == {"127.0.0.1"}
-
-
-def _mine(process: psutil.Process, desk: Any) -> bool:
-    try:
-        return process.environ().get("QUANTDESK_STATE") == str(desk.hub.state)
-    except psutil.Error:
-        return False

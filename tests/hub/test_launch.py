@@ -136,6 +136,34 @@ def test_a_second_ctrl_c_does_not_wait(broken: HubConfig, monkeypatch: pytest.Mo
     assert signal.getsignal(signal.SIGINT) is before
 
 
+PRETEND = """
+import http.server, sys, threading
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        threading.Thread(target=self.server.shutdown).start()
+http.server.HTTPServer(("127.0.0.1", PORT), Health).serve_forever()
+sys.exit(CODE)
+"""
+
+
+@pytest.mark.parametrize("code", [0, 7])
+def test_a_hub_that_an_administrator_shuts_down_is_no_failure(
+    code: int, broken: HubConfig, real: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (port,) = real.free_ports(1)
+    script = PRETEND.replace("PORT", str(port)).replace("CODE", str(code))
+    monkeypatch.setattr(launch, "tethered", lambda command: [sys.executable, "-c", script])
+    told: list[str] = []
+    if code == 0:
+        serve(HubConfig.from_env(port=port), told.append)
+    else:
+        with pytest.raises(EnvironmentProblem, match=r"ended by itself \(exit code 7\)"):
+            serve(HubConfig.from_env(port=port), told.append)
+    assert told == [f"http://127.0.0.1:{port}/"]
+
+
 def test_logs_of_the_last_two_runs_are_kept_and_private(broken: HubConfig) -> None:
     for _ in range(3):
         with pytest.raises(EnvironmentProblem):
@@ -159,6 +187,7 @@ def working(fresh: Any, real: Any) -> Any:
     return hub
 
 
+@pytest.mark.slow
 def test_nothing_survives_a_killed_launcher(working: Any, real: Any) -> None:
     """Neither servers, nor kernels, nor what a user put into the background. The hub itself learns of it."""
     working.stop(signal.SIGKILL)

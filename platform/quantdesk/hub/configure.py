@@ -132,11 +132,17 @@ def _servers(c: Any, config: HubConfig, files: HubFiles) -> None:
     c.DeskSpawner.collaboration = config.collaboration
     c.DeskSpawner.cmd = single_user_command()
     c.DeskSpawner.env_keep = list(KEPT)
+    c.DeskSpawner.environment = {"JUPYTERHUB_ACTIVITY_INTERVAL": str(_tell_activity_every(config))}
     c.DeskSpawner.default_url = "/lab"
     c.DeskSpawner.ip = ADDRESS
     c.DeskSpawner.start_timeout = 90
     c.DeskSpawner.http_timeout = 90
     c.DeskSpawner.term_timeout = 10
+
+
+def _tell_activity_every(config: HubConfig) -> int:
+    """Seconds between two words of a server about its activity: often enough that no active one looks idle."""
+    return max(1, min(300, config.idle_timeout // 3)) if config.idle_timeout else 300
 
 
 def _pages(c: Any, config: HubConfig, files: HubFiles) -> None:

@@ -146,7 +146,7 @@ def _write(files: HubFiles, record: _Record) -> None:
 def _has_password(files: HubFiles, admin: str) -> bool:
     if not files.database.is_file():
         return False
-    with closing(sqlite3.connect(f"file:{files.database}?mode=ro", uri=True, timeout=10)) as connection:
+    with closing(sqlite3.connect(f"{files.database.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
         tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'users_info'").fetchone()
         if not tables[0]:
             return False

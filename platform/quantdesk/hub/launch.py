@@ -39,7 +39,7 @@ _STEP = 0.1
 
 
 def serve(config: HubConfig, on_ready: Callable[[str], None], *, stop: threading.Event | None = None) -> None:
-    """Run the hub until Ctrl-C, SIGTERM, SIGHUP, or until `stop` is set.
+    """Run the hub until Ctrl-C, SIGTERM, SIGHUP, a shutdown on the administrator's page, or until `stop` is set.
 
     Parameters
     ----------
@@ -72,7 +72,9 @@ def serve(config: HubConfig, on_ready: Callable[[str], None], *, stop: threading
             if not stop.is_set():
                 on_ready(address)
             while not stop.wait(_STEP * 3):
-                if hub.poll() is not None:
+                if hub.poll() == 0:  # an administrator shut it down on its page
+                    return
+                if hub.returncode is not None:
                     raise EnvironmentProblem(f"The hub ended by itself (exit code {hub.returncode}).", _log_end(files))
         finally:
             _stop(hub, files, hurry)

@@ -60,7 +60,10 @@ def server_settings(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]
     """
     collaboration = environment.get("QUANTDESK_COLLABORATION", "false") == "true"
     return {
-        "ServerApp": {"root_dir": environment["HOME"]},
+        "ServerApp": {
+            "root_dir": environment["HOME"],
+            "kernel_manager_class": "quantdesk.hub.lab.activity.BusyIsActive",
+        },
         "KernelManager": {"transport": kernel_transport(environment.get("JUPYTER_RUNTIME_DIR", ""))},
         "MultiKernelManager": {"default_kernel_name": "quantdesk"},
         # Nothing is asked of the network: no news, no look for updates, no catalogue of extensions.
