@@ -23,7 +23,8 @@ WHO = "import platform, sys; print(platform.__file__); print(platform.python_imp
 
 
 def python(*arguments: str, cwd: Path = ROOT, path: str | None = None) -> list[str]:
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    # Without the measuring of coverage, which would count the package that the wheel unpacks to as a second one.
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH" and not key.startswith("COVERAGE")}
     if path is not None:
         env["PYTHONPATH"] = path
     done = subprocess.run([sys.executable, *arguments], cwd=cwd, env=env, capture_output=True, text=True, check=True)
