@@ -62,7 +62,7 @@ def test_a_second_person_is_refused_with_the_reason(solo: Any) -> None:
 def test_a_user_added_by_hand_gets_no_server_either(solo: Any) -> None:
     assert solo.solo.api("POST", "users/second").status_code == 201
     answer = solo.solo.api("POST", "users/second/server")
-    assert answer.status_code == 500
+    assert answer.status_code == 403
     assert "serves solo alone" in answer.text
     assert not (solo.hub.files.homes / "second").exists()
 

@@ -228,6 +228,19 @@ def test_a_deleted_name_starts_again_with_an_empty_home(desk: Any) -> None:
     ]
 
 
+def test_what_keeps_a_server_from_starting_is_told(desk: Any) -> None:
+    hanna = desk.hub.user("hanna", desk.admin)
+    home = desk.hub.files.homes / "hanna"
+    home.mkdir()
+    try:
+        page = hanna.get("spawn")
+        assert page.status_code == 500
+        assert f"The home {home} belongs to the number 0" in html.unescape(page.text)
+        assert home.stat().st_uid == 0
+    finally:
+        home.rmdir()
+
+
 @pytest.fixture(params=["login", "signup", "home", "users", "change-password", "token", "admin", "nothing-here"])
 def page(request: pytest.FixtureRequest, desk: Any) -> requests.Response:
     browser = desk.hub.browser() if request.param in {"login", "signup"} else desk.admin

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from jupyterhub.spawner import LocalProcessSpawner
+from jupyterhub.spawner import LocalProcessSpawner, SpawnException
 from traitlets import Bool, Unicode
 
 from quantdesk.errors import EnvironmentProblem, QuantdeskError
@@ -77,6 +77,10 @@ def server_environment(
     }
 
 
+class Refused(EnvironmentProblem):
+    """Somebody who gets no server from this hub."""
+
+
 class DeskSpawner(LocalProcessSpawner):  # type: ignore[misc]
     """Starts and stops one user's JupyterLab.
 
@@ -114,8 +118,10 @@ class DeskSpawner(LocalProcessSpawner):  # type: ignore[misc]
             self.account = await asyncio.to_thread(self._open_account)
             self.runtime = self._make_runtime(self.account)
         except QuantdeskError as error:
-            error.jupyterhub_message = str(error)  # type: ignore[attr-defined]  # JupyterHub shows this attribute
-            raise
+            refused = isinstance(error, Refused)
+            raise SpawnException(
+                str(error), reason="refused" if refused else "machine", status_code=403 if refused else 500
+            ) from error
         with self._log().open("wb") as log:
             self.popen_kwargs = {
                 "cwd": self.account.home,
@@ -132,7 +138,7 @@ class DeskSpawner(LocalProcessSpawner):  # type: ignore[misc]
         if self.isolated:
             return Accounts(self.files).open(self.user.name)
         if self.user.name != self.administrator:
-            raise EnvironmentProblem(one_person(self.administrator))
+            raise Refused(one_person(self.administrator))
         return own_account(self.user.name, self.files)
 
     def _make_runtime(self, account: Account) -> str:
