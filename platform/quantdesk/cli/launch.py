@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -39,6 +40,7 @@ def up(
     from quantdesk.hub.first_login import ensure_admin, first_login_pending
 
     config, files = HubConfig.from_env(port=port), HubFiles()
+    os.umask(0o022)  # data and features are for every account to read; what is private sets its own modes
     if not setup_only:
         launch.check_port(config.port)
     prepare_state(files, isolated=config.isolated)
@@ -53,9 +55,10 @@ def up(
     if setup_only:
         return
     admin = config.administrator
-    secret = ensure_admin(files, admin, renew=new_admin_secret)
 
     def ready(address: str) -> None:
+        # Not before the hub is there: a secret that is made and never shown would be lost.
+        secret = ensure_admin(files, admin, renew=new_admin_secret)
         out.print(Text.assemble(("  ✓ ", "green"), f"{'Hub':<14}", "ready\n"))
         rows = [("Open", address)]
         if secret is not None:
