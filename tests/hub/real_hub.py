@@ -153,7 +153,10 @@ class RealHub:
 
     def start(self) -> RealHub:
         self.port = self.port or free_ports(1)[0]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("QUANTDESK_")}
+        # Feast leaves its own folder for metrics in the environment of this process; another account may not write
+        # there, nor where the coverage of this run is kept.
+        dropped = ("QUANTDESK_", "PROMETHEUS_", *(() if self.account is None else ("COVERAGE_", "COV_CORE_")))
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
         env = {**kept, "QUANTDESK_STATE": str(self.state), "QUANTDESK_PORT": str(self.port), **self.env}
         lowered: dict[str, Any] = {}
         if self.account is not None:
