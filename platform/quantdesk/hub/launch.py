@@ -161,7 +161,7 @@ def _start(config: HubConfig, files: HubFiles) -> subprocess.Popen[bytes]:
         "QUANTDESK_COLLABORATION": str(config.collaboration).lower(),
         MARK: marked(files.state),
     }
-    # Importing Feast, as the steps before this may have done, leaves a folder here into which the hub's metrics would go.
+    # Importing Feast, as a step before this may have done, names a folder into which the hub would put its metrics.
     env.pop("PROMETHEUS_MULTIPROC_DIR", None)
     line = tethered([sys.executable, "-P", "-m", "jupyterhub", f"--config={settings}"])
     with contextlib.suppress(FileNotFoundError):
