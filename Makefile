@@ -2,9 +2,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help up references test test-all check format bench docs lock data clean
 
-# The first Python of this machine that is 3.11 to 3.13 and really starts; PYTHON= overrides.
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 /usr/bin/python3; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
+# PYTHON= decides; else the one that .venv stands on; else the first of this machine that is 3.11 to 3.13 and really starts.
+PYTHON ?= $(shell for p in "$$(.venv/bin/python -c 'import sys; print(sys._base_executable)' 2>/dev/null)" python3 python3.13 python3.12 python3.11 /usr/bin/python3; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
 PORT ?= 8000
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
