@@ -14,12 +14,12 @@ import io
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from quantdesk.errors import DataError
-from quantdesk.features.build import CURRENT, current, definitions_version
+from quantdesk.features.build import CURRENT, Progress, current, definitions_version
 from quantdesk.features.definitions import VIEWS
 from quantdesk.features.manifest import read_manifest
 from quantdesk.records import atomic_write, exclusive
@@ -28,8 +28,6 @@ __all__ = ["ONLINE", "REGISTRY", "apply", "filled_until", "materialize", "open_f
 
 REGISTRY, ONLINE = "registry.db", "online.db"
 _BEGINNING = dt.datetime(1678, 1, 1, tzinfo=dt.UTC)
-
-Progress = Callable[[str, int, int], None]
 
 
 def apply(root: Path, *, progress: Progress | None = None) -> bool:
