@@ -1,11 +1,15 @@
-"""What tests of several stages need: one real Chromium per process, because Playwright allows only one."""
+"""What tests of several stages need: one real Chromium per process, as Playwright allows only one; a PostgreSQL."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -45,3 +49,25 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=program, args=flags)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """A real PostgreSQL server: ``postgres()`` makes a fresh database and gives its URL. See tests/postgresql.py.
+
+    Without one, a failure on CI, and elsewhere a test that is skipped with the reason.
+    """
+    spec = importlib.util.spec_from_file_location("postgresql", Path(__file__).with_name("postgresql.py"))
+    assert spec
+    assert spec.loader
+    module = sys.modules["postgresql"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    programs = module.find_postgres()
+    if programs is None:
+        reason = "no PostgreSQL: install it (Debian: apt-get install postgresql) or put its programs on the PATH"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    cluster = module.Cluster(programs)
+    yield cluster
+    cluster.stop()
