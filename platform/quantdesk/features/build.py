@@ -10,7 +10,11 @@ On the disk::
         offline -> builds/<key>                            the current build; replaced in one rename
 
 A build is written beside the current one and takes its place when it is whole, so a reader sees the old one or the new
-one. Its key is a hash of all that goes in: a second call finds the key and has nothing to do.
+one. Its key is a hash of all that goes in, the build before included; while nothing of that changes, a second call has
+nothing to do.
+
+A build under the same definitions is added to the one before: see :mod:`quantdesk.features.revisions`. Other
+definitions, another recipe or another layout begin anew, and the manifest says so.
 """
 
 from __future__ import annotations
@@ -23,18 +27,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from quantdesk.errors import DataError
 from quantdesk.features import definitions, inputs, missing, rolling, sentiment, tables, transforms
-from quantdesk.features.definitions import BENCHMARK, FEATURES, VIEWS, View
-from quantdesk.features.manifest import MANIFEST, Manifest, read_manifest
+from quantdesk.features.definitions import BENCHMARK, VIEWS, View
+from quantdesk.features.manifest import LAYOUT, MANIFEST, Load, Manifest, read_manifest
 from quantdesk.features.retrieval import partition
+from quantdesk.features.revisions import Grown, grown, reason_column, rows_of
 from quantdesk.features.sentiment import Breadth, Calm, Panel, SentimentSource
-from quantdesk.features.tables import Hours, Table, hours, sheet, symbol_table
+from quantdesk.features.tables import Hours, hours, sheet, symbol_table
 from quantdesk.market import MarketStore, Series
 from quantdesk.records import atomic_directory, atomic_write, exclusive, sha256_of
 
@@ -43,7 +47,6 @@ __all__ = ["CURRENT", "Built", "Progress", "Recipe", "build", "current", "defini
 CURRENT = "offline"
 """The link to the current build. Its path is what the Feast repository names."""
 
-_LAYOUT = 1
 _PURE = (rolling, inputs, transforms, definitions, missing, tables, sentiment)
 
 Progress = Callable[[str, int, int], None]
@@ -112,7 +115,15 @@ def current(root: Path) -> Path:
         raise DataError(f"There are no features in {root} yet.", "Run `quantdesk features build`.") from None
 
 
-def build(market: MarketStore, root: Path, recipe: Recipe, *, progress: Progress | None = None) -> Built:
+def build(
+    market: MarketStore,
+    root: Path,
+    recipe: Recipe,
+    *,
+    now: dt.datetime | None = None,
+    anew: bool = False,
+    progress: Progress | None = None,
+) -> Built:
     """Compute every feature of every series, unless that has been done.
 
     Parameters
@@ -123,6 +134,10 @@ def build(market: MarketStore, root: Path, recipe: Recipe, *, progress: Progress
         The feature store's folder.
     recipe
         What the mood is made from.
+    now
+        When the load is: what it finds changed counts as known from then on. The clock when left out.
+    anew
+        Begin anew and forget what was known before.
     progress
         Called with (what, done, total), one step per series.
 
@@ -135,79 +150,188 @@ def build(market: MarketStore, root: Path, recipe: Recipe, *, progress: Progress
     """
     tell = progress or (lambda what, done, total: None)
     version = definitions_version()
-    recipe_key = hashlib.sha256(f"{_LAYOUT}|{market.version}|{version}|{recipe}".encode()).hexdigest()
-    done = _whole(root / CURRENT, recipe_key)
+    done = None if anew else _done(root, market.version, version, recipe)
     if done is not None:
         # Before the lock is taken: whoever may only read the store is told so, too.
         tell("features", len(done.series), len(done.series))
-        return Built(recipe_key, False, len(done.series), done.rows)
+        return Built(done.key, False, len(done.series), done.rows)
     with exclusive(root / ".lock"):
-        target = root / "builds" / recipe_key
-        if _whole(target, recipe_key) is None:
+        done = None if anew else _done(root, market.version, version, recipe)
+        if done is not None:  # by whoever held the lock until now
+            return Built(done.key, False, len(done.series), done.rows)
+        before, why = _before(root, version, recipe, anew=anew)
+        parent = None if before is None else before[1].key
+        when = (now or dt.datetime.now(dt.UTC)).astimezone(dt.UTC)
+        since = when.isoformat() if anew else parent
+        key = hashlib.sha256(f"{LAYOUT}|{market.version}|{version}|{recipe}|{since}".encode()).hexdigest()
+        target = root / "builds" / key
+        if _whole(target, key) is None:
             shutil.rmtree(target, ignore_errors=True)
             with atomic_directory(target) as folder:
-                _write(market, folder, recipe, (recipe_key, version), tell)
+                _Loading(market, folder, recipe, before, when).write(key, version, why, tell)
                 _open_to_readers(folder)
             for folder in (root, root / "builds"):
                 folder.chmod(0o755)
-        before = (root / CURRENT).readlink().name if (root / CURRENT).is_symlink() else recipe_key
+        held = (root / CURRENT).readlink().name if (root / CURRENT).is_symlink() else key
         _point(root / CURRENT, target)
-        _sweep(root / "builds", keep={recipe_key, before})
+        _sweep(root / "builds", keep={key, held})
         manifest = read_manifest(target)
-        return Built(recipe_key, True, len(manifest.series), manifest.rows)
+        return Built(key, True, len(manifest.series), manifest.rows)
 
 
-def _whole(folder: Path, key: str) -> Manifest | None:
-    """The manifest of a build that has this key and all of its files."""
+def _whole(folder: Path, key: str | None = None) -> Manifest | None:
+    """The manifest of a build that has all of its files (and this key)."""
     try:
         manifest = read_manifest(folder)
     except DataError:
         return None
-    there = manifest.key == key and all((folder / name).is_file() for name in manifest.files)
+    there = key in (None, manifest.key) and all((folder / name).is_file() for name in manifest.files)
     return manifest if there else None
 
 
-def _write(market: MarketStore, folder: Path, recipe: Recipe, versions: tuple[str, str], tell: Progress) -> None:
-    every = market.series()
-    calendars = _calendars(every)
-    panel = [series for series in every if series.source == recipe.panel and series.kind == "equity"]
-    benchmark = next((series for series in every if series.key == BENCHMARK), None)
-    against = sheet(market.bars(benchmark.id), calendars[benchmark.calendar]) if benchmark else None
-    files: dict[str, str] = {}
-    left_out: dict[str, int] = {}
-    prices: dict[str, pd.Series] = {}
-    rows = 0
-    for number, series in enumerate(every):
-        tell(f"features of {series.key}", number, len(every))
-        own = sheet(market.bars(series.id), calendars[series.calendar])
-        if own.left_out:
-            left_out[series.key] = own.left_out
-        if series in panel:
-            prices[series.key] = own.price
-        for view in (view for view in VIEWS.values() if view.entity is not None):
-            name = f"{view.name}/{partition('symbol', series.key)}/rows.parquet"
-            files[name] = _save(symbol_table(view, own, against), view, folder / name, series.key)
-            rows += len(own.hours.session)
-    if panel:
-        mood = sentiment.sentiment_table(_panel(panel, prices, calendars[panel[0].calendar]), recipe.sources)
-        files["sentiment/rows.parquet"] = _save(mood, VIEWS["sentiment"], folder / "sentiment/rows.parquet", None)
-        rows += len(mood.event)
-    else:
-        (folder / "sentiment").mkdir()
-    manifest = Manifest(
-        key=versions[0],
-        market=market.version,
-        definitions=versions[1],
-        series=every,
-        benchmark=benchmark.key if benchmark else None,
-        panel=tuple(series.key for series in panel),
-        left_out=left_out,
-        files=files,
-        rows=rows,
-    )
-    with atomic_write(folder / MANIFEST) as temporary:
-        temporary.write_text(manifest.to_json(), encoding="utf-8")
-    tell("features", len(every), len(every))
+def _done(root: Path, market: str, version: str, recipe: Recipe) -> Manifest | None:
+    """The current build, if it is what these inputs make."""
+    manifest = _whole(root / CURRENT)
+    made = None if manifest is None else (manifest.market, manifest.definitions, manifest.recipe)
+    return manifest if made == (market, version, str(recipe)) else None
+
+
+_Before = tuple[Path, Manifest]
+
+
+def _before(root: Path, version: str, recipe: Recipe, *, anew: bool) -> tuple[_Before | None, str]:
+    """The build to add to, or none; and why there is a load."""
+    try:
+        folder = current(root)
+    except DataError:
+        return None, "the first load"
+    try:
+        manifest = read_manifest(folder)
+    except DataError as error:
+        return None, f"begun anew: {error.problem}"
+    changes = {
+        "begun anew, as asked": anew,
+        "begun anew: the definitions of the features changed": manifest.definitions != version,
+        "begun anew: the recipe changed": manifest.recipe != str(recipe),
+    }
+    for why, changed in changes.items():
+        if changed:
+            return None, f"{why} (the build before was {manifest.key[:12]})"
+    return (folder, manifest), "the market data changed"
+
+
+class _Loading:
+    """One load, table by table, into a folder that nobody sees yet."""
+
+    def __init__(
+        self, market: MarketStore, folder: Path, recipe: Recipe, before: _Before | None, when: dt.datetime
+    ) -> None:
+        self._market, self._folder, self._recipe = market, folder, recipe
+        self._before = before
+        self._loads = before[1].loads if before else ()
+        # Knowledge never goes backwards, even if the clock does.
+        earlier = [dt.datetime.fromisoformat(load.at) + dt.timedelta(microseconds=1) for load in self._loads]
+        self._when = max([when, *earlier])
+        self._files: dict[str, str] = {}
+        self._lost: list[str] = []
+        self._counts = {"added": 0, "restated": 0, "withdrawn": 0}
+        self._rows = 0
+
+    def write(self, key: str, version: str, why: str, tell: Progress) -> None:
+        """Compute and write everything, the manifest last."""
+        every = self._market.series()
+        calendars = _calendars(every)
+        panel = [series for series in every if series.source == self._recipe.panel and series.kind == "equity"]
+        benchmark = next((series for series in every if series.key == BENCHMARK), None)
+        against = (
+            sheet(self._market.bars(benchmark.id), calendars[benchmark.calendar]) if benchmark is not None else None
+        )
+        left_out: dict[str, int] = {}
+        prices: dict[str, pd.Series] = {}
+        for number, series in enumerate(every):
+            tell(f"features of {series.key}", number, len(every))
+            own = sheet(self._market.bars(series.id), calendars[series.calendar])
+            if own.left_out:
+                left_out[series.key] = own.left_out
+            if series in panel:
+                prices[series.key] = own.price
+            for view in (view for view in VIEWS.values() if view.entity is not None):
+                table = symbol_table(view, own, against)
+                names = [feature.name for feature in view.features]
+                self._save(_file(view, series.key), rows_of(table, names, series.key, len(self._loads)))
+        (self._folder / "sentiment").mkdir()
+        if panel:
+            mood = sentiment.sentiment_table(_panel(panel, prices, calendars[panel[0].calendar]), self._recipe.sources)
+            names = [feature.name for feature in VIEWS["sentiment"].features]
+            self._save(_file(VIEWS["sentiment"], None), rows_of(mood, names, None, len(self._loads)))
+        gone = self._keep_what_went(every)
+        load = Load(self._when.isoformat(), self._market.version, why, **self._counts, lost=tuple(self._lost))
+        manifest = Manifest(
+            key=key,
+            market=self._market.version,
+            definitions=version,
+            series=(*every, *gone),
+            benchmark=benchmark.key if benchmark else None,
+            panel=tuple(series.key for series in panel),
+            left_out=left_out,
+            files=dict(sorted(self._files.items())),
+            rows=self._rows,
+            loads=(*self._loads, load),
+            gone=tuple(series.key for series in gone),
+            recipe=str(self._recipe),
+            parent=self._before[1].key if self._before else None,
+        )
+        with atomic_write(self._folder / MANIFEST) as temporary:
+            temporary.write_text(manifest.to_json(), encoding="utf-8")
+        tell("features", len(every), len(every))
+
+    def _keep_what_went(self, every: Sequence[Series]) -> list[Series]:
+        """Tables whose source is gone: their rows stay, and from now on say so. Returns the series that went."""
+        if self._before is None:
+            return []
+        for name in self._before[1].files:
+            if name not in self._files and name not in self._lost:
+                self._save(name, None)
+        keys = {series.key for series in every}
+        return [series for series in self._before[1].series if series.key not in keys]
+
+    def _save(self, name: str, fresh: pa.Table | None) -> None:
+        """Write one table, added to what the build before had of it. Equal tables give equal bytes."""
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        old = self._old(name)
+        if old is None:
+            if fresh is None:
+                return
+            result = Grown(fresh, fresh.num_rows, 0, 0)
+        else:
+            at = (self._when - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+            result = grown(old, fresh, at, len(self._loads))
+        if old is not None and not result.changed and self._before is not None:
+            shutil.copyfile(self._before[0] / name, path)
+        else:
+            words = [column for column in ("symbol",) if column in result.table.column_names]
+            words += [column for column in result.table.column_names if column.startswith("why_")]
+            pq.write_table(result.table, path, compression="lz4", use_dictionary=words, row_group_size=4096)
+        for count in self._counts:
+            self._counts[count] += getattr(result, count)
+        self._rows += result.table.num_rows
+        self._files[name] = sha256_of(path)
+
+    def _old(self, name: str) -> pa.Table | None:
+        """What the build before has of a table. What is not as it was written is not carried on, and named."""
+        if self._before is None or name not in self._before[1].files:
+            return None
+        path = self._before[0] / name
+        if not path.is_file() or sha256_of(path) != self._before[1].files[name]:
+            self._lost.append(name)
+            return None
+        return pq.read_table(path, partitioning=None)
+
+
+def _file(view: View, symbol: str | None) -> str:
+    """The path of a table below the folder of a build."""
+    return f"{view.name}/{partition('symbol', symbol)}/rows.parquet" if symbol else f"{view.name}/rows.parquet"
 
 
 def _calendars(every: Sequence[Series]) -> dict[str, Hours]:
@@ -228,26 +352,6 @@ def _panel(panel: Sequence[Series], prices: dict[str, pd.Series], calendar: Hour
     return Panel(event, event + lag, calendar.session[inside], table.reindex(calendar.session[inside]))
 
 
-def _save(table: Table, view: View, path: Path, symbol: str | None) -> str:
-    """Write one table; returns the hash of the file. Equal tables give equal bytes."""
-    columns: dict[str, pa.Array] = {}
-    if symbol is not None:
-        zeros = pa.array(np.zeros(len(table.event), dtype=np.int32))
-        columns["symbol"] = pa.DictionaryArray.from_arrays(zeros, pa.array([symbol]))
-    columns["session"] = pa.array(table.session.to_numpy()).cast(pa.date32())
-    stamp = pa.timestamp("us", tz="UTC")
-    columns["event_timestamp"] = pa.array(table.event).cast(stamp)
-    columns["created_timestamp"] = pa.array(table.created).cast(stamp)
-    for feature in view.features:
-        columns[feature.name] = pa.array(table.values[feature.name], from_pandas=True)
-    for feature in view.features:
-        columns[reason_column(feature.name)] = pa.array(table.reasons[feature.name], pa.string()).dictionary_encode()
-    path.parent.mkdir(parents=True)
-    words = [name for name in columns if name == "symbol" or (name not in FEATURES and name.startswith("why_"))]
-    pq.write_table(pa.table(columns), path, compression="lz4", use_dictionary=words, row_group_size=4096)
-    return sha256_of(path)
-
-
 def _open_to_readers(folder: Path) -> None:
     """Whoever works under another account reads the features; a strict umask must not lock them out."""
     for path in folder.rglob("*"):
@@ -266,8 +370,3 @@ def _sweep(builds: Path, keep: set[str]) -> None:
     for folder in builds.iterdir():
         if folder.name not in keep and not folder.name.startswith("."):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def reason_column(feature: str) -> str:
-    """The column that says why a feature is null."""
-    return f"why_{feature}"

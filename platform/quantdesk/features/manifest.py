@@ -9,14 +9,44 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from quantdesk import __version__
 from quantdesk.errors import DataError, UnknownName
 from quantdesk.features.definitions import BENCHMARK
 from quantdesk.market.series import Series
 
-__all__ = ["MANIFEST", "Manifest", "read_manifest"]
+__all__ = ["LAYOUT", "MANIFEST", "Load", "Manifest", "read_manifest"]
 
 MANIFEST = "manifest.json"
+LAYOUT = 2
+"""How a build is laid out. Another number cannot be read, and is built anew."""
 _REMEDY = "Run `quantdesk features build`: it builds the features again."
+
+
+@dataclass(frozen=True)
+class Load:
+    """One load of market data into the features.
+
+    Attributes
+    ----------
+    at
+        When it was, ISO with a zone (UTC), microseconds: what it changed was known from then on.
+    market
+        The version of the market store that it read.
+    why
+        Why there was a load: that market data changed, or why everything was built anew.
+    added, restated, withdrawn
+        How many rows are new, are new versions of old ones, and say that an event is gone.
+    lost
+        Files of the build before that were damaged, so that their history begins anew with this load.
+    """
+
+    at: str
+    market: str
+    why: str
+    added: int
+    restated: int
+    withdrawn: int
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,7 +72,19 @@ class Manifest:
     files
         Per file, by its path below the build's folder, its SHA-256.
     rows
-        Feature rows in all files.
+        Feature rows in all files, every version counted.
+    loads
+        Every load that the rows come from, the first one first. A row's column ``load`` is a place in this list.
+    gone
+        Keys of series that the market store no longer holds. Their rows stay, and say when they went.
+    recipe
+        What was built besides what the definitions say.
+    parent
+        The build to which this one was added; None for one that began anew.
+    layout
+        See :data:`LAYOUT`.
+    version
+        The version of quantdesk that wrote it.
     """
 
     key: str
@@ -54,10 +96,28 @@ class Manifest:
     left_out: Mapping[str, int]
     files: Mapping[str, str]
     rows: int
+    loads: tuple[Load, ...] = ()
+    gone: tuple[str, ...] = ()
+    recipe: str = ""
+    parent: str | None = None
+    layout: int = LAYOUT
+    version: str = __version__
 
     @cached_property
     def _by_name(self) -> dict[str, Series]:
         return {series.id: series for series in self.series} | {series.key: series for series in self.series}
+
+    @property
+    def knowledge(self) -> str:
+        """How it is known when each row was known, in one sentence: it belongs beside every proof."""
+        if not self.loads:
+            return "Nobody recorded when the rows were loaded."
+        first, changed = self.loads[0], sum(one.restated + one.withdrawn for one in self.loads[1:])
+        return (
+            f"Knowledge times are by policy, not observed: the history was loaded on {first.at[:10]} and each session "
+            f"counts as known at its event plus the publication lag of its source; {changed} changes found by "
+            f"{len(self.loads) - 1} later loads count as known from the load that found them."
+        )
 
     def find(self, name: str) -> Series:
         """The series that a name means.
@@ -98,10 +158,20 @@ def read_manifest(build: Path) -> Manifest:
     path = build / MANIFEST
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        layout = content.get("layout", 1) if "key" in content else LAYOUT
+        if layout != LAYOUT:
+            writer = content.get("version", "0.1.0 or earlier")
+            raise DataError(
+                f"The features in {build} were built by quantdesk {writer} in layout {layout}; "
+                f"quantdesk {__version__} reads layout {LAYOUT}.",
+                _REMEDY,
+            )
+        content["loads"] = tuple(Load(**{**one, "lost": tuple(one["lost"])}) for one in content["loads"])
+        content["gone"] = tuple(content["gone"])
         content["series"] = tuple(Series.from_dict(given) for given in content["series"])
         content["panel"] = tuple(content["panel"])
         return Manifest(**content)
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"There are no features in {build.parent} yet.", _REMEDY) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged ({error}).", _REMEDY) from error

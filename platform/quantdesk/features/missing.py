@@ -17,6 +17,8 @@ A code is a word, or a word and an argument joined by a colon:
 ``no_history``               the store holds nothing at all about this symbol in the feature's view
 ``not_yet_known``            the store holds something, but nothing of it was known at the row's time
 ``expired:<days>d``          the latest known row is older than the view's time to live
+``withdrawn``                the source no longer has the session: a load found it gone
+``null_in_source``           the source of a declared view holds no value there
 ===========================  =========================================================================================
 """
 
