@@ -56,7 +56,8 @@ def make_up(clone: Path, python: str, port: int) -> tuple[subprocess.Popen[str],
         "npm_config_cache": str(clone.parent / "npm"),
     }
     child = subprocess.Popen(
-        ["make", "up", f"PORT={port}", f"PYTHON={python}"],
+        # A shell that starts tests in the background hands SIGINT down as ignored.
+        ["env", "--default-signal=INT", "make", "up", f"PORT={port}", f"PYTHON={python}"],
         cwd=clone,
         env=env,
         stdout=subprocess.PIPE,

@@ -364,9 +364,11 @@ def test_another_thread_can_cancel(place: Path) -> None:
     assert (done.problem.cell, done.problem.heading, done.problem.message) == (2, "Wait", "It was cancelled.")
 
 
+# A shell that starts tests in the background hands SIGINT down as ignored; a Ctrl-C in a terminal is never that.
 PARENT = """
-import sys
+import signal, sys
 from quantdesk.reports import run, ReportFailed
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     run("sleeps", progress=lambda what, done, total: print(what, flush=True))
 except ReportFailed as failed:

@@ -181,7 +181,7 @@ def _features() -> Iterator[Finding]:
     store = FeatureStore()
     symbols, until = len(store.symbols()), publish.filled_until(store.root)
     yield Finding(
-        "features", "ok", f"{len(store.features())} features of {symbols} series; online until {until:%Y-%m-%d}"
+        "features", "ok", f"{len(store.features())} features of {symbols} series; online store filled {until:%Y-%m-%d}"
     )
 
 
