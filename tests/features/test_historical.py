@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from quantdesk.errors import BadDates, BadInput, DataError
 from quantdesk.features import FEATURES, FeatureStore
+from quantdesk.features import files as files_module
 from quantdesk.features import historical as historical_module
 from quantdesk.features.build import current
 from quantdesk.features.retrieval import Source, files_of, join, read
@@ -165,7 +166,7 @@ def test_a_changed_frame_is_void(store):
     assert frame.is_pit_validated, "a copy is the caller's own"
     frame._values.iloc[30, 0] = 0.0
     assert not frame.is_pit_validated
-    assert frame.doubts == ("The values were changed after they were checked.",)
+    assert frame.doubts == ("The frame was changed after it was checked.",)
     assert "NOT validated" in repr(frame)
 
 
@@ -195,20 +196,20 @@ def test_features_of_other_definitions_are_not_believed(store, monkeypatch):
 @pytest.mark.parametrize("wrong", ["late", "other symbol", "superseded"])
 def test_a_join_that_is_wrong_is_caught(store, monkeypatch, wrong):
     """The checks share no code with the join: put a fault into the join, and they see it."""
-    honest = historical_module.join
+    honest = files_module.as_of_join
 
-    def faulty(source, columns, row_keys, row_time, **options):
-        given = honest(source, columns, row_keys, row_time, **options)
-        position = given.match.position
+    def faulty(history, row_key, row_time, **options):
+        given = honest(history, row_key, row_time, **options)
+        position = given.position
         if wrong == "late":
-            position[:] = np.where(position >= 0, np.minimum(position + 1, len(given.history.event) - 1), -1)
+            position[:] = np.where(position >= 0, np.minimum(position + 1, len(history.event) - 1), -1)
         elif wrong == "other symbol":
             position[:] = position[::-1].copy()
         else:
             position[:] = np.maximum(position - 1, -1)
         return given
 
-    monkeypatch.setattr(historical_module, "join", faulty)
+    monkeypatch.setattr(files_module, "as_of_join", faulty)
     frame = store.get_historical_features(["AAA1", "BBB2"], ["sma_20"])
     assert not frame.is_pit_validated
     assert frame.evidence.violations > 0

@@ -131,8 +131,9 @@ class Snapshot(Protocol):
         Returns
         -------
         pandas.DataFrame
-            Columns ``event_timestamp``, ``created_timestamp`` (UTC) and ``value`` (float64, NaN for null), by event
-            and then by the time at which each version was known.
+            By event and then by the time at which each version was known: ``event_timestamp`` and
+            ``created_timestamp`` (UTC), ``value`` (float64, NaN for null), ``reason`` (why it is null, else None) and
+            ``load`` (the place in ``manifest.loads`` of the load that wrote it).
         """
         ...
 

@@ -1,58 +1,52 @@
-"""The proof that a frame saw only what was known. Pure.
+"""What was done to prove a frame, what it showed, and the hash that ties the proof to the frame. Pure.
 
-The join is checked after the fact in two ways that do not share its code. Every row: the answer belongs to the row's
-symbol, had happened, was known, and had not expired. A seeded sample of rows: the answer is found again by looking at
-every feature row of the store's table, one by one.
+A verdict is never stored: :attr:`Evidence.failures` works it out from what was found, each time that it is asked for.
+The hash covers the values, the index, the column types and their order, the matched times, the labels, and the
+evidence itself; change any of them, by whatever route, and the frame is no longer believed.
+
+The hash finds changes. It is no signature: whoever writes a whole frame by hand, times and evidence included, can hash
+that, too. What such a frame cannot do is agree with the files it names; :meth:`FeatureFrame.verify` asks them again.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from quantdesk.features.asof import Integers
+from quantdesk.features.proof import SAMPLE, Examination, examine
 
-if TYPE_CHECKING:
-    from quantdesk.features.retrieval import Answer
-
-__all__ = ["RULE", "SAMPLE", "Evidence", "Examination", "content_hash", "examine"]
+__all__ = ["RULE", "SAMPLE", "Evidence", "Examination", "Times", "content_hash", "examine"]
 
 RULE = (
     "A row asked for time t sees a feature row only if max(event_timestamp, created_timestamp) <= t; of those the "
     "latest event, of its revisions the latest one known. A frame by date range asks each symbol's sessions at the "
     "moment the session was known, close plus publication lag: that moment is the row's timestamp. Trade after it."
 )
-SAMPLE = 64
-"""Rows per view that the brute-force oracle answers again."""
 
 
 @dataclass(frozen=True)
-class Examination:
-    """What was found in one view's answers.
+class Times:
+    """What answered each row of a view, in nanoseconds since 1970 (UTC). Arrays of shape ``(m,)``.
 
     Attributes
     ----------
-    view
-        The view.
-    rows, found
-        Rows that asked, and rows that have an answer.
-    violations
-        Answers that belong to another symbol, had not happened, were not known, or had expired.
-    oracle_rows, oracle_mismatches
-        Rows that were answered again by brute force, and those that got another answer.
+    event, created
+        The two times of the feature row; :data:`~quantdesk.features.asof.NOT_A_TIME` where nothing answered.
+    outcome
+        An :class:`~quantdesk.features.asof.Outcome` per row, ``int8``.
     """
 
-    view: str
-    rows: int
-    found: int
-    violations: int
-    oracle_rows: int
-    oracle_mismatches: int
+    event: Integers
+    created: Integers
+    outcome: NDArray[np.int8]
 
 
 @dataclass(frozen=True)
@@ -68,31 +62,46 @@ class Evidence:
     seed
         Of the oracle's sample.
     as_of
-        The date on which knowledge was cut off, or None.
+        The moment at which knowledge was cut off (ISO), or None.
+    ttl
+        Per view how old an answer may be, in nanoseconds; None for ever.
+    origin
+        Where the feature rows are: a folder, or an address without its password.
+    build
+        The key of the build that they belong to.
     sources
-        Per file that was read its SHA-256 now.
+        Per part of the build that was read, its SHA-256 as it was found; None where it could not be hashed.
+    as_built
+        The SHA-256 that the build wrote down for each of them; None where it does not know the part.
     registry_version
-        The version of the feature definitions that made the files.
+        The version of the definitions that made the feature rows.
+    code_version
+        The version of the definitions that were running when the question was asked.
     market_version
-        The version of the market data that they were made from.
-    failures
-        Every reason not to believe it; empty when all checks ran and passed.
+        The version of the market data that the rows were made from.
+    impossible
+        Checks that could not be made, in sentences.
     not_cured
         What no point-in-time join can cure, said by the data's own labels.
     content
-        A hash of the frame as it was checked.
+        The hash of the frame as it was checked; see :func:`content_hash`.
     """
 
     rule: str
     views: tuple[Examination, ...]
     seed: int
     as_of: str | None
-    sources: Mapping[str, str]
+    ttl: Mapping[str, int | None]
+    origin: str
+    build: str
+    sources: Mapping[str, str | None]
+    as_built: Mapping[str, str | None]
     registry_version: str
+    code_version: str
     market_version: str
-    failures: tuple[str, ...]
-    not_cured: tuple[str, ...]
-    content: str
+    impossible: tuple[str, ...] = ()
+    not_cured: tuple[str, ...] = ()
+    content: str = field(default="", compare=False)
 
     @property
     def rows_checked(self) -> int:
@@ -104,92 +113,129 @@ class Evidence:
         """Rows that break the rule, and rows on which the oracle disagrees."""
         return sum(view.violations + view.oracle_mismatches for view in self.views)
 
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Every reason not to believe the frame; empty when all checks ran and passed."""
+        return (*self._of_views(), *self._of_sources(), *self._of_versions(), *self.impossible)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
-        return {**asdict(self), "rows_checked": self.rows_checked, "violations": self.violations}
+        said = {"failures": list(self.failures), "rows_checked": self.rows_checked, "violations": self.violations}
+        return {**asdict(self), **said}
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Evidence:
+        """The inverse of :meth:`to_dict`; what it worked out is worked out again, not taken over."""
+        own = {name: given[name] for name in cls.__dataclass_fields__}
+        own["views"] = tuple(Examination(**view) for view in own["views"])
+        own["impossible"], own["not_cured"] = tuple(own["impossible"]), tuple(own["not_cured"])
+        return cls(**own)
+
+    def _of_views(self) -> list[str]:
+        found = [] if self.views else ["No view was examined."]
+        for view in self.views:
+            if view.violations:
+                how = ", ".join(f"{name} {count}" for name, count in view.kinds.items())
+                how = f" ({how})" if how else ""
+                found.append(f"{view.violations} of {view.rows} rows of {view.view} saw what they could not know{how}.")
+            if view.oracle_mismatches:
+                share = f"{view.oracle_mismatches} of {view.oracle_rows}"
+                found.append(f"The oracle gives {share} sampled rows of {view.view} another answer.")
+            if not view.oracle_rows:
+                found.append(f"The oracle answered no row of {view.view} again.")
+        return found
+
+    def _of_sources(self) -> list[str]:
+        found = []
+        gone = sorted(name for name, digest in self.sources.items() if digest is None)
+        if gone:
+            found.append(f"{len(gone)} feature files could not be hashed, {gone[0]} among them.")
+        changed = sorted(
+            name for name, digest in self.sources.items() if digest is not None and digest != self.as_built.get(name)
+        )
+        if changed:
+            found.append(f"{len(changed)} feature files are not as they were built, {changed[0]} among them.")
+        if not self.sources and any(view.found for view in self.views):
+            found.append("There are answers, and no source that they come from.")
+        return found
+
+    def _of_versions(self) -> list[str]:
+        if not self.registry_version or not self.code_version:
+            return ["The version of the definitions behind the features is not known."]
+        if self.registry_version != self.code_version:
+            return ["The features were built by another version of their definitions; build them again."]
+        return []
+
+    def sealed(self, content: str) -> Evidence:
+        """The same evidence with the hash of the frame."""
+        return replace(self, content=content)
 
 
-def examine(
-    view: str,
-    answer: Answer,
-    keys: Sequence[str],
-    row_keys: Sequence[Any],
-    row_time: Integers,
-    *,
-    known_by: int | None,
-    ttl: int,
-    seed: int,
-) -> Examination:
-    """Check every answer of a view, and answer a sample again.
+def content_hash(
+    values: pd.DataFrame,
+    known: Mapping[str, Times],
+    sessions: Integers | None,
+    evidence: Evidence,
+    labels: str,
+) -> str:
+    """A hash of all that a frame says, its own evidence included.
 
     Parameters
     ----------
-    view
-        Its name.
-    answer
-        What the join gave.
-    keys
-        The key columns of the view.
-    row_keys
-        Per key column what the rows asked for.
-    row_time
-        Nanoseconds since 1970 (UTC), one per row.
-    known_by
-        The cut-off of knowledge, or None.
-    ttl
-        Nanoseconds.
-    seed
-        Of the sample.
+    values
+        Every bit of every column, the columns' names, types and order, and the index with its names and types.
+    known
+        Per view the matched times and outcomes.
+    sessions
+        The session close of each row, or None.
+    evidence
+        All of it but its own ``content``.
+    labels
+        The labels, as text.
     """
-    position, history = answer.match.position, answer.history
-    rows = np.flatnonzero(position >= 0)
-    place = position[rows]
-    wrong = (history.event[place] > row_time[rows]) | (history.created[place] > row_time[rows])
-    wrong |= row_time[rows] - history.event[place] > ttl
-    if known_by is not None:
-        wrong |= history.created[place] > known_by
-    theirs, asked = _same_coding(answer, keys, row_keys)
-    wrong |= theirs[place] != asked[rows]
-
-    size = min(SAMPLE, len(row_time))
-    sample = np.random.default_rng(seed).choice(len(row_time), size=size, replace=False)
-    mismatches = 0
-    for row in sample:
-        limit = row_time[row] if known_by is None else min(row_time[row], known_by)
-        mine = (theirs == asked[row]) & (history.event <= row_time[row]) & (history.created <= limit)
-        mismatches += int(_best(answer, np.flatnonzero(mine), int(row_time[row]) - ttl) != position[row])
-    return Examination(view, len(row_time), len(rows), int(wrong.sum()), size, mismatches)
-
-
-def _same_coding(answer: Answer, keys: Sequence[str], row_keys: Sequence[Any]) -> tuple[Integers, Integers]:
-    """The keys themselves as numbers, made without the join's own coding."""
-    size = answer.table.num_rows
-    pairs = [
-        np.concatenate([answer.table.column(name).to_pandas().to_numpy(object), asked])
-        for name, asked in zip(keys, row_keys, strict=True)
-    ]
-    rows = len(answer.row_key)
-    coded = pd.MultiIndex.from_arrays(pairs).factorize()[0] if pairs else np.zeros(size + rows, dtype=np.int64)
-    return coded[:size], coded[size:]
-
-
-def _best(answer: Answer, candidates: Integers, oldest: int) -> int:
-    """The latest event, then the latest revision, then the last written; -1 for none, or one older than `oldest`."""
-    if not candidates.size:
-        return -1
-    event = answer.history.event[candidates]
-    latest = candidates[event == event.max()]
-    created = answer.history.created[latest]
-    return int(latest[created == created.max()][-1]) if event.max() >= oldest else -1
-
-
-def content_hash(values: pd.DataFrame) -> str:
-    """A hash of a frame: its columns, its index and every bit of its values."""
-    digest = hashlib.sha256("\x1f".join(map(str, values.columns)).encode())
-    digest.update(np.asarray(values.index.get_level_values(0), dtype="datetime64[ns]").tobytes())
-    digest.update("\x1f".join(map(str, values.index.get_level_values(1))).encode())
-    for name in values.columns:
-        column = values[name]
-        plain = pd.api.types.is_float_dtype(column.dtype)
-        digest.update(column.to_numpy(dtype=np.float64).tobytes() if plain else repr(column.tolist()).encode())
+    index = values.index
+    head = {
+        "columns": [[str(name), str(dtype)] for name, dtype in values.dtypes.items()],
+        "index": [list(map(str, index.names)), [str(dtype) for dtype in index.dtypes]],
+        "rows": len(values),
+        "views": list(known),
+        "sessions": sessions is not None,
+        "evidence": asdict(replace(evidence, content="")),
+        "labels": labels,
+    }
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True, default=str).encode())
+    for level in range(index.nlevels):
+        _feed_level(digest, index, level)
+    for place in range(values.shape[1]):
+        _feed(digest, values.iloc[:, place])
+    for times in known.values():
+        for part in (times.event, times.created, times.outcome):
+            digest.update(np.ascontiguousarray(part).data)
+    if sessions is not None:
+        digest.update(np.ascontiguousarray(sessions).data)
     return digest.hexdigest()
+
+
+def _feed_level(digest: Any, index: pd.MultiIndex, level: int) -> None:
+    """One level of the index: in the order of the rows, however its labels happen to be coded."""
+    codes, labels = np.asarray(index.codes[level]), index.levels[level]
+    if isinstance(labels, pd.DatetimeIndex):
+        stamps = np.append(labels.asi8, np.iinfo(np.int64).min)  # the last place is where code -1 points
+        digest.update(stamps[codes].data)
+        return
+    places, first = pd.factorize(codes)
+    names = [None if code < 0 else labels[code] for code in first]
+    digest.update(_said(names).encode())
+    digest.update(places.astype(np.int32).data)
+
+
+def _feed(digest: Any, column: pd.Series) -> None:
+    """One column: its bits where it has a plain type, else each value with its type."""
+    if isinstance(column.dtype, np.dtype) and column.dtype != object:
+        digest.update(np.ascontiguousarray(column.to_numpy()).view(np.uint8).data)
+    else:
+        digest.update(_said(column.tolist()).encode())
+
+
+def _said(values: list[Any]) -> str:
+    return "\x1f".join(f"{type(value).__name__}:{value!r}" for value in values)

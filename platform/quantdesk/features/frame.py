@@ -5,20 +5,30 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quantdesk.errors import BadInput
-from quantdesk.features.evidence import Evidence, content_hash
+from quantdesk.errors import BadInput, DataError
+from quantdesk.features.evidence import Evidence, Times, content_hash
 from quantdesk.market.series import Series
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from quantdesk.features.asof import Integers
+    from quantdesk.features.backend import Backend
+    from quantdesk.features.verification import Verification
 
 __all__ = ["Answers", "FeatureFrame", "Labels", "OnlineFeatures"]
 
 _HINDSIGHT = "adjusted_with_hindsight: prices carry splits and dividends that came later; returns are right, levels not"
 _SURVIVORS = "survivors_only: the symbols were chosen knowing that they lived on; a backtest on them looks too good"
+
+
+_CHANGED = "The frame was changed after it was checked."
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,12 @@ class Labels:
             "series": [one.to_dict() for one in self.series],
         }
 
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Labels:
+        """The inverse of :meth:`to_dict`."""
+        series = tuple(Series.from_dict(one) for one in given["series"])
+        return cls(given["real"], given["adjusted_with_hindsight"], given["survivors_only"], series)
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -82,23 +98,23 @@ class Answers:
     features
         The names of the asked features.
     known
-        Per view the times of the row that answered: columns ``event_timestamp`` and ``created_timestamp``.
+        Per view the times of the feature row that answered each row.
     codes
         Makes the reasons when they are asked for: per feature one code per row, None where there is a value.
     sessions
-        The session close of each row; None for a frame that was asked by entity rows.
+        The session close of each row, nanoseconds since 1970 (UTC); None for a frame that was asked by entity rows.
     """
 
     features: tuple[str, ...]
-    known: Mapping[str, pd.DataFrame]
+    known: Mapping[str, Times]
     codes: Callable[[], Mapping[str, NDArray[np.object_]]]
-    sessions: pd.DatetimeIndex | None
+    sessions: Integers | None
 
 
 class FeatureFrame:
     """Historical features, each row as it was known at its timestamp.
 
-    Made by :meth:`quantdesk.features.FeatureStore.get_historical_features`.
+    Made by :meth:`quantdesk.features.FeatureStore.get_historical_features`, or read by :meth:`load`.
 
     Parameters
     ----------
@@ -110,13 +126,61 @@ class FeatureFrame:
         Why they may be believed, or why not.
     labels
         What must be said about their data.
+    objections
+        What speaks against the frame besides its evidence.
     """
 
-    def __init__(self, values: pd.DataFrame, answers: Answers, evidence: Evidence, labels: Labels) -> None:
+    def __init__(
+        self,
+        values: pd.DataFrame,
+        answers: Answers,
+        evidence: Evidence,
+        labels: Labels,
+        objections: tuple[str, ...] = (),
+    ) -> None:
         self._values = values
         self._answers = answers
-        self.evidence = evidence
-        self.labels = labels
+        self._evidence = evidence
+        self._labels = labels
+        self._objections = objections
+
+    @classmethod
+    def sealed(cls, values: pd.DataFrame, answers: Answers, evidence: Evidence, labels: Labels) -> FeatureFrame:
+        """A frame whose evidence holds the hash of everything in it. For whoever has just checked it."""
+        content = content_hash(values, answers.known, answers.sessions, evidence, repr(labels))
+        return cls(values, answers, evidence.sealed(content), labels)
+
+    @classmethod
+    def load(cls, path: Path | str) -> FeatureFrame:
+        """Read a frame that :meth:`save` wrote. See :func:`quantdesk.features.saved.load`."""
+        from quantdesk.features import saved
+
+        return saved.load(path)
+
+    def save(self, path: Path | str) -> Path:
+        """Write everything into one Parquet file, whole or not at all. See :func:`quantdesk.features.saved.save`."""
+        from quantdesk.features import saved
+
+        return saved.save(self, path)
+
+    def verify(self, backend: Backend | None = None) -> Verification:
+        """Make the checks again from what the frame carries, and from its sources where they are still there.
+
+        See :func:`quantdesk.features.verification.verify`.
+        """
+        from quantdesk.features import verification
+
+        return verification.verify(self, backend)
+
+    @property
+    def evidence(self) -> Evidence:
+        """Why the values may be believed, or why not."""
+        return self._evidence
+
+    @property
+    def labels(self) -> Labels:
+        """What must be said about the data."""
+        return self._labels
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -152,8 +216,9 @@ class FeatureFrame:
                 "Ask by start_date and end_date, or use to_pandas().",
             )
         symbols = self._values.index.get_level_values("symbol")
-        index = pd.MultiIndex.from_arrays([self._answers.sessions, symbols], names=["timestamp", "symbol"])
-        return self._values.set_axis(index, axis="index")
+        closes = _instants(self._answers.sessions)
+        index = pd.MultiIndex.from_arrays([closes, symbols], names=["timestamp", "symbol"])
+        return self._values.copy().set_axis(index, axis="index")
 
     def known(self, view: str | None = None) -> pd.DataFrame:
         """When what each row shows had happened and was first known.
@@ -173,7 +238,9 @@ class FeatureFrame:
             view = next(iter(self._answers.known))
         if view is None or view not in self._answers.known:
             raise BadInput(f"The frame has no view {view!r}.", f"Its views: {', '.join(self._answers.known)}.")
-        return self._answers.known[view].set_axis(self._values.index, axis="index")
+        times = self._answers.known[view]
+        columns = {"event_timestamp": _instants(times.event), "created_timestamp": _instants(times.created)}
+        return pd.DataFrame(columns).set_axis(self._values.index, axis="index")
 
     def reasons(self) -> pd.DataFrame:
         """Why each null is null.
@@ -205,10 +272,33 @@ class FeatureFrame:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Every reason not to believe the frame; empty when there is none."""
-        if content_hash(self._values) != self.evidence.content:
-            return (*self.evidence.failures, "The values were changed after they were checked.")
-        return self.evidence.failures
+        """Every reason not to believe the frame; empty when there is none. Worked out anew each time."""
+        changed = () if self._content() == self.evidence.content else (_CHANGED,)
+        return (*self.evidence.failures, *self._objections, *changed)
+
+    def proven(self) -> FeatureFrame:
+        """The frame itself; for whoever may only build on one that was proven.
+
+        Raises
+        ------
+        DataError
+            It is not validated; the message says why.
+        """
+        doubts = self.doubts
+        if doubts:
+            raise DataError(
+                f"The features are not validated point in time: {doubts[0]}",
+                "Ask for them again; frame.doubts has every reason. Whoever uses them all the same hands on "
+                "frame.to_pandas(), which proves nothing.",
+            )
+        return self
+
+    def _content(self) -> str:
+        known, sessions = self._answers.known, self._answers.sessions
+        try:
+            return content_hash(self._values, known, sessions, self.evidence, repr(self.labels))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return "a part was replaced by something of another kind"
 
     def __len__(self) -> int:
         return len(self._values)
@@ -224,6 +314,10 @@ class FeatureFrame:
     def _repr_html_(self) -> str:
         """The table as a notebook shows it, with its labels above it."""
         return f"<p>{html.escape(repr(self)[1:-1])}</p>{self._values.to_html(max_rows=10, notebook=True)}"
+
+
+def _instants(nanos: Integers) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(nanos.copy().view("datetime64[ns]")).tz_localize("UTC")
 
 
 @dataclass(frozen=True)

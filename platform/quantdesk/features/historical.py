@@ -1,36 +1,30 @@
-"""Questions about the past: rows in, a proven frame out. An edge module: it reads the current build."""
+"""Questions about the past: rows in, a proven frame out. Pure: what it asks is a snapshot of whatever backend."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from quantdesk.errors import BadDates
 from quantdesk.features import missing
 from quantdesk.features.asof import Integers, Outcome
-from quantdesk.features.build import definitions_version, reason_column
+from quantdesk.features.backend import Asking, Snapshot
+from quantdesk.features.build import definitions_version
 from quantdesk.features.definitions import VIEWS, Feature, View
-from quantdesk.features.evidence import RULE, Evidence, Examination, content_hash, examine
+from quantdesk.features.evidence import RULE, Evidence, Examination, Times, examine
 from quantdesk.features.frame import Answers, FeatureFrame, Labels
-from quantdesk.features.manifest import Manifest
+from quantdesk.features.proof import Matched
 from quantdesk.features.request import by_view, nanosecond
-from quantdesk.features.retrieval import Answer, Source, files_of, join, nanoseconds, read
 from quantdesk.market.spans import Span
-from quantdesk.records import sha256_of
 
-__all__ = ["Rows", "answer", "rows_by_range", "source_of"]
+__all__ = ["Rows", "answer", "rows_by_range", "rows_of_entities"]
 
 _SEED = 20_000
-_CLOCK = "technical"
-"""The view whose rows are the sessions of every symbol."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +33,10 @@ class Rows:
 
     Attributes
     ----------
-    name
-        The symbol of each row, as the caller wrote it.
+    names
+        The distinct symbols, as the caller wrote them.
+    code
+        The place of each row's symbol in `names`.
     time
         The moment of each row, nanoseconds since 1970 (UTC).
     session
@@ -49,19 +45,21 @@ class Rows:
         Other columns that go along, or None.
     """
 
-    name: NDArray[np.object_]
+    names: tuple[str, ...]
+    code: NDArray[np.int64]
     time: Integers
     session: Integers | None = None
     carried: pd.DataFrame | None = None
 
 
-def source_of(view: View, build: Path) -> Source:
-    """Where a view's rows are in a build."""
-    keys = ("symbol",) if view.entity else ()
-    return Source(build / view.name, keys, "event_timestamp", "created_timestamp", view.ttl)
+def rows_of_entities(frame: pd.DataFrame, times: Integers) -> Rows:
+    """The rows of an entity frame that was checked, in its order."""
+    code, names = pd.factorize(frame["symbol"].to_numpy(dtype=object))
+    others = frame.drop(columns=["symbol", "event_timestamp"])
+    return Rows(tuple(names), code.astype(np.int64), times, carried=others if others.shape[1] else None)
 
 
-def rows_by_range(build: Path, manifest: Manifest, symbols: Sequence[str], span: Span) -> Rows:
+def rows_by_range(snapshot: Snapshot, symbols: Sequence[str], span: Span) -> Rows:
     """One row per symbol and session, at the moment the session was known; by time, then in the order of `symbols`.
 
     Raises
@@ -69,33 +67,21 @@ def rows_by_range(build: Path, manifest: Manifest, symbols: Sequence[str], span:
     BadDates
         A symbol has no session in the range; the message says which it has.
     """
-    source = source_of(VIEWS[_CLOCK], build)
-    names, times, sessions, orders = [], [], [], []
-    for order, name in enumerate(symbols):
-        series = manifest.find(name)
-        table = read(source, ["session", "event_timestamp", "created_timestamp"], {"symbol": [series.key]})
-        event, known, session = _first_known(table)
-        inside = _inside(span, session, known)
+    times, sessions = [], []
+    for name in symbols:
+        series = snapshot.manifest.find(name)
+        found = snapshot.sessions(series.key)
+        inside = _inside(span, found.session, found.known)
         if not inside.any():
             raise BadDates(
                 f"{name} has no sessions from {span}.", f"It runs from {series.start} to {series.end} ({series.id})."
             )
-        times.append(known[inside])
-        sessions.append(event[inside])
-        names.append(np.full(int(inside.sum()), name, dtype=object))
-        orders.append(np.full(int(inside.sum()), order))
+        times.append(found.known[inside])
+        sessions.append(found.event[inside])
     time = np.concatenate(times)
-    sorting = np.lexsort((np.concatenate(orders), time))
-    return Rows(np.concatenate(names)[sorting], time[sorting], np.concatenate(sessions)[sorting])
-
-
-def _first_known(table: pa.Table) -> tuple[Integers, Integers, NDArray[np.datetime64]]:
-    """Each event once, with the moment at which its first version was known and its session."""
-    event, created = nanoseconds(table["event_timestamp"]), nanoseconds(table["created_timestamp"])
-    known = np.maximum(event, created)
-    order = np.lexsort((known, event))
-    once = order[np.unique(event[order], return_index=True)[1]]
-    return event[once], known[once], table["session"].to_numpy().astype("datetime64[D]")[once]
+    sorting = np.argsort(time, kind="stable")  # stable: within a moment the order of the symbols
+    code = np.repeat(np.arange(len(symbols)), [len(one) for one in times])[sorting]
+    return Rows(tuple(symbols), code, time[sorting], np.concatenate(sessions)[sorting])
 
 
 def _inside(span: Span, session: NDArray[np.datetime64], known: Integers) -> NDArray[np.bool_]:
@@ -114,123 +100,84 @@ def _inside(span: Span, session: NDArray[np.datetime64], known: Integers) -> NDA
 
 
 def answer(
-    build: Path, manifest: Manifest, rows: Rows, features: Sequence[Feature], as_of: pd.Timestamp | None = None
+    snapshot: Snapshot, rows: Rows, features: Sequence[Feature], as_of: pd.Timestamp | None = None
 ) -> FeatureFrame:
     """Answer the rows from every view that the features need, prove it, and label it."""
+    manifest = snapshot.manifest
     known_by = None if as_of is None else as_of.as_unit("ns").value
-    distinct = tuple(dict.fromkeys(rows.name))
-    key_of = {name: manifest.find(name).key for name in distinct}
-    keys = pd.Series(rows.name).map(key_of).to_numpy(dtype=object)
+    keys = tuple(manifest.find(name).key for name in rows.names)
+    asking = Asking(keys, rows.code, rows.time, known_by)
 
-    answers: dict[str, Answer] = {}
+    views = by_view(features)
+    answers: dict[str, Matched] = {}
     found: list[Examination] = []
-    for view, some in by_view(features).items():
-        source = source_of(view, build)
-        row_keys = [keys] if view.entity else []
-        given = join(source, [feature.name for feature in some], row_keys, rows.time, known_by=known_by)
-        answers[view.name] = given
-        ttl = view.ttl // pd.Timedelta(1, "ns")
-        found.append(
-            examine(view.name, given, source.keys, row_keys, rows.time, known_by=known_by, ttl=ttl, seed=_SEED)
-        )
+    for view, some in views.items():
+        matched = snapshot.match(view, [feature.name for feature in some], asking)
+        answers[view.name] = matched
+        found.append(examine(matched, rows.time, known_by=known_by, ttl=_nanos(view), seed=_SEED))
 
-    index = pd.MultiIndex.from_arrays([_instants(rows.time), rows.name], names=["timestamp", "symbol"])
-    columns = {feature.name: answers[feature.view].floats(feature.name) for feature in features}
-    values = pd.DataFrame(columns, index=index)
-    if rows.carried is not None:
-        values = _carry(values, rows.carried)
-    labels = Labels.of([one for view in answers for one in manifest.behind(view, tuple(key_of.values()))])
-    hashes = _hashes(build, list(answers), set(key_of.values()))
+    labels = Labels.of([one for view in answers for one in manifest.behind(view, keys)])
+    sources = snapshot.digests(list(views), list(dict.fromkeys(keys)))
     evidence = Evidence(
         rule=RULE,
         views=tuple(found),
         seed=_SEED,
         as_of=None if as_of is None else as_of.isoformat(),
-        sources=hashes,
+        ttl={view.name: _nanos(view) for view in views},
+        origin=snapshot.origin,
+        build=manifest.key,
+        sources=dict(sources),
+        as_built={name: manifest.files.get(name) for name in sources},
         registry_version=manifest.definitions,
+        code_version=definitions_version(),
         market_version=manifest.market,
-        failures=_failures(manifest, found, hashes),
+        impossible=tuple(said for view in views for said in snapshot.unproven(view)),
         not_cured=labels.not_cured,
-        content=content_hash(values),
     )
     behind = Answers(
         features=tuple(feature.name for feature in features),
-        known={name: _known(given) for name, given in answers.items()},
-        codes=lambda: _codes(build, features, answers, set(key_of.values())),
-        sessions=None if rows.session is None else _instants(rows.session),
+        known={name: Times(given.event, given.created, given.outcome) for name, given in answers.items()},
+        codes=lambda: _codes(features, answers),
+        sessions=rows.session,
     )
-    return FeatureFrame(values, behind, evidence, labels)
+    return FeatureFrame.sealed(_values(rows, features, answers), behind, evidence, labels)
 
 
-def _carry(values: pd.DataFrame, carried: pd.DataFrame) -> pd.DataFrame:
-    """Set the caller's other columns beside the features, row by row."""
-    return values.assign(**{str(name): carried[name].to_numpy() for name in carried.columns})
+def _nanos(view: View) -> int | None:
+    return view.ttl // pd.Timedelta(1, "ns") or None
 
 
-def _instants(nanos: Integers) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(nanos.view("datetime64[ns]")).tz_localize("UTC")
+def _values(rows: Rows, features: Sequence[Feature], answers: Mapping[str, Matched]) -> pd.DataFrame:
+    block = np.empty((len(features), len(rows.time)))
+    for place, feature in enumerate(features):
+        block[place] = answers[feature.view].columns[feature.name]
+    names = [feature.name for feature in features]
+    values = pd.DataFrame(block.T, index=_index(rows), columns=names, copy=False)
+    if rows.carried is None:
+        return values
+    return values.assign(**{str(name): rows.carried[name].to_numpy() for name in rows.carried.columns})
 
 
-def _known(given: Answer) -> pd.DataFrame:
-    """The two times of what answered each row; NaT where nothing did."""
-    position = given.match.position
-    hit = position >= 0
-
-    def times(column: Integers) -> pd.DatetimeIndex:
-        taken = np.full(len(position), np.iinfo(np.int64).min)
-        taken[hit] = column[position[hit]]
-        return _instants(taken)
-
-    return pd.DataFrame(
-        {"event_timestamp": times(given.history.event), "created_timestamp": times(given.history.created)}
-    )
-
-
-def _failures(manifest: Manifest, found: Sequence[Examination], hashes: Mapping[str, str]) -> tuple[str, ...]:
-    failures = []
-    for view in found:
-        if view.violations:
-            failures.append(f"{view.violations} of {view.rows} rows of {view.view} saw what they could not know.")
-        if view.oracle_mismatches:
-            share = f"{view.oracle_mismatches} of {view.oracle_rows}"
-            failures.append(f"The oracle gives {share} sampled rows of {view.view} another answer.")
-    changed = sorted(name for name, digest in hashes.items() if digest != manifest.files.get(name))
-    if changed:
-        failures.append(f"{len(changed)} feature files are not as they were built, {changed[0]} among them.")
-    if manifest.definitions != definitions_version():
-        failures.append("The features were built by another version of their definitions; build them again.")
-    return tuple(failures)
+def _index(rows: Rows) -> pd.MultiIndex:
+    """The index ``(timestamp, symbol)``, built from the codes that are there; both levels sorted."""
+    if bool((rows.time[1:] >= rows.time[:-1]).all()):
+        first = np.concatenate([[True], rows.time[1:] != rows.time[:-1]])
+        moments, when = rows.time[first], np.cumsum(first) - 1
+    else:
+        moments, when = np.unique(rows.time, return_inverse=True)
+    order = sorted(range(len(rows.names)), key=rows.names.__getitem__)
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    symbols = pd.Index([rows.names[number] for number in order], dtype=object)
+    stamps = pd.DatetimeIndex(moments.view("datetime64[ns]")).tz_localize("UTC")
+    return pd.MultiIndex([stamps, symbols], [when, place[rows.code]], names=["timestamp", "symbol"])
 
 
-def _hashes(build: Path, views: Sequence[str], keys: set[str]) -> dict[str, str]:
-    """The SHA-256 of every file that was read, as it is now."""
-    found = {}
-    for view in views:
-        source = source_of(VIEWS[view], build)
-        for path in files_of(source, {"symbol": keys}):
-            status = path.stat()
-            found[path.relative_to(build).as_posix()] = _hash(path, status.st_mtime_ns, status.st_size, status.st_ino)
-    return found
-
-
-@lru_cache(maxsize=4096)
-def _hash(path: Path, _modified: int, _size: int, _inode: int) -> str:
-    """A file's hash, worked out once for what is there: again after it was replaced or touched."""
-    return sha256_of(path)
-
-
-def _codes(
-    build: Path, features: Sequence[Feature], answers: Mapping[str, Answer], keys: set[str]
-) -> dict[str, NDArray[np.object_]]:
+def _codes(features: Sequence[Feature], answers: Mapping[str, Matched]) -> dict[str, NDArray[np.object_]]:
+    """Per feature and row why it is null: what the store wrote, or why nothing answered."""
     codes: dict[str, NDArray[np.object_]] = {}
     for feature in features:
         view, given = VIEWS[feature.view], answers[feature.view]
-        column = reason_column(feature.name)
-        table = read(source_of(view, build), [column], {"symbol": keys})
-        written = table[column].to_pandas().to_numpy(dtype=object) if table.num_rows else np.array([None], dtype=object)
         words = np.array([missing.of_outcome(outcome, view.ttl) for outcome in Outcome], dtype=object)
-        found = given.match.outcome == Outcome.FOUND
-        codes[feature.name] = np.where(
-            found, written[np.where(found, given.match.position, 0)], words[given.match.outcome]
-        )
+        codes[feature.name] = np.where(given.found, given.reasons(feature.name), words[given.outcome])
     return codes

@@ -14,12 +14,13 @@ import pandas as pd
 
 from quantdesk.errors import BadInput
 from quantdesk.features import publish
-from quantdesk.features.build import Built, Progress, Recipe, build, current
+from quantdesk.features.backend import Backend, Snapshot
+from quantdesk.features.build import Built, Progress, Recipe, build
 from quantdesk.features.config import FeatureConfig
 from quantdesk.features.definitions import FEATURES, VIEWS, Feature
+from quantdesk.features.files import FilesBackend
 from quantdesk.features.frame import FeatureFrame, Labels, OnlineFeatures
-from quantdesk.features.historical import Rows, answer, rows_by_range
-from quantdesk.features.manifest import Manifest, read_manifest
+from quantdesk.features.historical import answer, rows_by_range, rows_of_entities
 from quantdesk.features.request import as_of_moment, checked_entities, checked_features, checked_symbols
 from quantdesk.market import MarketStore
 from quantdesk.market.spans import Bound, span
@@ -65,7 +66,7 @@ class FeatureStore:
         self._recipe = Recipe(panel=config.panel)
         self._market = market
         self._feast: tuple[object, Any, weakref.finalize[..., Any]] | None = None
-        self._manifest: tuple[Path, Manifest] | None = None
+        self.backend: Backend = FilesBackend(self.root)
 
     def __repr__(self) -> str:
         return f"FeatureStore(root={str(self.root)!r})"
@@ -76,7 +77,7 @@ class FeatureStore:
 
     def symbols(self) -> tuple[str, ...]:
         """Every symbol that has features."""
-        return tuple(series.key for series in self._current()[1].series)
+        return tuple(series.key for series in self._current().manifest.series)
 
     def build(self, *, progress: Progress | None = None) -> Built:
         """Compute all features from the market store, unless that has been done. See :func:`.build.build`."""
@@ -142,15 +143,37 @@ class FeatureStore:
                     "entity_df is given together with symbols or dates.",
                     "Give either entity_df, or symbols with start_date and end_date.",
                 )
-            build_, manifest = self._current()
-            frame, times = checked_entities(entity_df, manifest, features)
-            others = frame.drop(columns=["symbol", "event_timestamp"])
-            rows = Rows(frame["symbol"].to_numpy(dtype=object), times, carried=others if others.shape[1] else None)
-            return answer(build_, manifest, rows, features, known_by)
+            snapshot = self._current()
+            rows = rows_of_entities(*checked_entities(entity_df, snapshot.manifest, features))
+            return answer(snapshot, rows, features, known_by)
         wanted = span(start_date, end_date)
-        build_, manifest = self._current()
-        names = checked_symbols(symbols, manifest)
-        return answer(build_, manifest, rows_by_range(build_, manifest, names, wanted), features, known_by)
+        snapshot = self._current()
+        names = checked_symbols(symbols, snapshot.manifest)
+        return answer(snapshot, rows_by_range(snapshot, names, wanted), features, known_by)
+
+    def revisions(self, symbol: str, feature: str) -> pd.DataFrame:
+        """Every version of a feature of one symbol that was ever loaded: nothing is overwritten.
+
+        A row of the store is restated as a whole; a version in which this feature stayed as it was is left out.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per version, by event and then by the time it was known: ``event_timestamp`` and
+            ``created_timestamp`` (UTC), ``value`` (float64, NaN for null), ``reason`` (why it is null, else None),
+            ``load`` (the number of the load that wrote it, from 0) and ``loaded_at`` (when that was, UTC).
+
+        Raises
+        ------
+        UnknownName
+            A symbol or feature that does not exist; the message offers the nearest.
+        """
+        (asked,) = checked_features([feature])
+        snapshot = self._current()
+        manifest = snapshot.manifest
+        found = snapshot.revisions(VIEWS[asked.view], manifest.find(symbol).key, asked.name)
+        loaded = pd.to_datetime([load.at for load in manifest.loads], utc=True)
+        return _changes(found.assign(loaded_at=loaded[found["load"].to_numpy()]))
 
     def get_online_features(
         self, symbols: Sequence[str] | str | None = None, feature_names: Sequence[str] | str | None = None
@@ -168,7 +191,7 @@ class FeatureStore:
             The online store has not been filled.
         """
         features = checked_features(feature_names)
-        manifest = self._current()[1]
+        manifest = self._current().manifest
         names = checked_symbols(symbols, manifest)
         until = publish.filled_until(self.root)
         keys = [manifest.find(name).key for name in names]
@@ -197,12 +220,9 @@ class FeatureStore:
             self._feast[2]()
             self._feast = None
 
-    def _current(self) -> tuple[Path, Manifest]:
-        """The current build and its manifest, which is read once per build."""
-        folder = current(self.root)
-        if self._manifest is None or self._manifest[0] != folder:
-            self._manifest = (folder, read_manifest(folder))
-        return self._manifest
+    def _current(self) -> Snapshot:
+        """The current build, resolved once: whatever is asked of it, two builds are never mixed."""
+        return self.backend.snapshot()
 
     def _online(self) -> Any:
         """Feast on the current files; made again when they were replaced."""
@@ -213,6 +233,14 @@ class FeatureStore:
             feast = publish.open_feast(*files)
             self._feast = (seen, feast, weakref.finalize(self, publish.release, feast))
         return self._feast[1]
+
+
+def _changes(chain: pd.DataFrame) -> pd.DataFrame:
+    """The versions that differ from the one before of the same event."""
+    before = chain.shift()
+    same = [(chain[name] == before[name]) | (chain[name].isna() & before[name].isna()) for name in ("value", "reason")]
+    stays = (chain["event_timestamp"] == before["event_timestamp"]) & same[0] & same[1]
+    return chain[~stays].reset_index(drop=True)
 
 
 def _instants(seconds: Sequence[int]) -> pd.DatetimeIndex:
