@@ -14,13 +14,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quantdesk.features.asof import Integers
+from quantdesk.features.asof import NOT_A_TIME, Integers
 from quantdesk.features.proof import SAMPLE, Examination, examine
 
 __all__ = ["RULE", "SAMPLE", "Evidence", "Examination", "Times", "content_hash", "examine"]
@@ -173,6 +173,7 @@ class Evidence:
 
 def content_hash(
     values: pd.DataFrame,
+    views: Mapping[str, str],
     known: Mapping[str, Times],
     sessions: Integers | None,
     evidence: Evidence,
@@ -184,6 +185,8 @@ def content_hash(
     ----------
     values
         Every bit of every column, the columns' names, types and order, and the index with its names and types.
+    views
+        Per feature its view.
     known
         Per view the matched times and outcomes.
     sessions
@@ -193,11 +196,12 @@ def content_hash(
     labels
         The labels, as text.
     """
-    index = values.index
+    index = cast("pd.MultiIndex", values.index)
     head = {
         "columns": [[str(name), str(dtype)] for name, dtype in values.dtypes.items()],
-        "index": [list(map(str, index.names)), [str(dtype) for dtype in index.dtypes]],
+        "index": [[str(name), str(level.dtype)] for name, level in zip(index.names, index.levels, strict=True)],
         "rows": len(values),
+        "features": list(views.items()),
         "views": list(known),
         "sessions": sessions is not None,
         "evidence": asdict(replace(evidence, content="")),
@@ -220,11 +224,11 @@ def _feed_level(digest: Any, index: pd.MultiIndex, level: int) -> None:
     """One level of the index: in the order of the rows, however its labels happen to be coded."""
     codes, labels = np.asarray(index.codes[level]), index.levels[level]
     if isinstance(labels, pd.DatetimeIndex):
-        stamps = np.append(labels.asi8, np.iinfo(np.int64).min)  # the last place is where code -1 points
-        digest.update(stamps[codes].data)
+        stamps = np.append(cast("Any", labels).asi8, NOT_A_TIME)  # the last place is where code -1 points
+        digest.update(np.ascontiguousarray(stamps[codes]).data)
         return
     places, first = pd.factorize(codes)
-    names = [None if code < 0 else labels[code] for code in first]
+    names = [None if code < 0 else labels[code] for code in first.tolist()]
     digest.update(_said(names).encode())
     digest.update(places.astype(np.int32).data)
 

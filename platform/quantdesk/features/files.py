@@ -174,7 +174,8 @@ class Build:
     def revisions(self, view: View, key: str, feature: str) -> pd.DataFrame:
         """Every version that the store holds of a feature of one symbol, by event and then by time of knowledge."""
         times, reason = ["event_timestamp", "created_timestamp"], reason_column(feature)
-        frame = self._table(view, [*times, feature, reason, LOAD], [key]).to_pandas().astype({reason: object})
+        table = self._table(view, [*times, feature, reason, LOAD], [key])
+        frame: pd.DataFrame = table.to_pandas().astype({reason: object})
         frame = frame.rename(columns={feature: "value", reason: "reason", LOAD: "load"})
         return frame.sort_values(times, kind="stable", ignore_index=True)[[*times, "value", "reason", "load"]]
 
@@ -217,8 +218,10 @@ class Build:
         found = match.position >= 0
         if not table.num_rows:
             return np.full(len(found), None, dtype=object)
-        written = table[column].to_pandas().to_numpy(dtype=object)
-        return np.where(found, written[np.where(found, match.position, 0)], None)
+        written = table[column].cast(pa.string()).to_pandas().to_numpy(dtype=object)
+        taken: NDArray[np.object_] = written[np.where(found, match.position, 0)]
+        taken[~found] = None
+        return taken
 
 
 def _identity(path: Path) -> _Identity:
@@ -268,7 +271,7 @@ def _coded(words: pa.DictionaryArray, asking: Asking) -> tuple[Integers, Integer
 def _floats(table: pa.Table, name: str, place: Integers, found: NDArray[np.bool_]) -> NDArray[np.float64]:
     if not table.num_rows:
         return np.full(len(found), np.nan)
-    values = table.column(name).to_numpy().astype(np.float64, copy=False)[place]
+    values: NDArray[np.float64] = table.column(name).to_numpy().astype(np.float64, copy=False)[place]
     values[~found] = np.nan
     return values
 

@@ -95,8 +95,8 @@ class Answers:
 
     Attributes
     ----------
-    features
-        The names of the asked features.
+    views
+        Per asked feature its view, in the order of the columns.
     known
         Per view the times of the feature row that answered each row.
     codes
@@ -105,10 +105,15 @@ class Answers:
         The session close of each row, nanoseconds since 1970 (UTC); None for a frame that was asked by entity rows.
     """
 
-    features: tuple[str, ...]
+    views: Mapping[str, str]
     known: Mapping[str, Times]
     codes: Callable[[], Mapping[str, NDArray[np.object_]]]
     sessions: Integers | None
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the asked features."""
+        return tuple(self.views)
 
 
 class FeatureFrame:
@@ -147,7 +152,7 @@ class FeatureFrame:
     @classmethod
     def sealed(cls, values: pd.DataFrame, answers: Answers, evidence: Evidence, labels: Labels) -> FeatureFrame:
         """A frame whose evidence holds the hash of everything in it. For whoever has just checked it."""
-        content = content_hash(values, answers.known, answers.sessions, evidence, repr(labels))
+        content = content_hash(values, answers.views, answers.known, answers.sessions, evidence, repr(labels))
         return cls(values, answers, evidence.sealed(content), labels)
 
     @classmethod
@@ -171,6 +176,11 @@ class FeatureFrame:
         from quantdesk.features import verification
 
         return verification.verify(self, backend)
+
+    @property
+    def answers(self) -> Answers:
+        """What stands behind the values."""
+        return self._answers
 
     @property
     def evidence(self) -> Evidence:
@@ -271,9 +281,14 @@ class FeatureFrame:
         return not self.doubts
 
     @property
+    def changed(self) -> bool:
+        """Whether anything in the frame is not what was checked: values, index, times, labels, evidence."""
+        return self._content() != self.evidence.content
+
+    @property
     def doubts(self) -> tuple[str, ...]:
         """Every reason not to believe the frame; empty when there is none. Worked out anew each time."""
-        changed = () if self._content() == self.evidence.content else (_CHANGED,)
+        changed = (_CHANGED,) if self.changed else ()
         return (*self.evidence.failures, *self._objections, *changed)
 
     def proven(self) -> FeatureFrame:
@@ -294,9 +309,11 @@ class FeatureFrame:
         return self
 
     def _content(self) -> str:
-        known, sessions = self._answers.known, self._answers.sessions
+        given = self._answers
         try:
-            return content_hash(self._values, known, sessions, self.evidence, repr(self.labels))
+            return content_hash(
+                self._values, given.views, given.known, given.sessions, self.evidence, repr(self.labels)
+            )
         except (AttributeError, KeyError, TypeError, ValueError):
             return "a part was replaced by something of another kind"
 

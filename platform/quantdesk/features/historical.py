@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -135,7 +136,7 @@ def answer(
         not_cured=labels.not_cured,
     )
     behind = Answers(
-        features=tuple(feature.name for feature in features),
+        views={feature.name: feature.view for feature in features},
         known={name: Times(given.event, given.created, given.outcome) for name, given in answers.items()},
         codes=lambda: _codes(features, answers),
         sessions=rows.session,
@@ -170,7 +171,8 @@ def _index(rows: Rows) -> pd.MultiIndex:
     place[order] = np.arange(len(order))
     symbols = pd.Index([rows.names[number] for number in order], dtype=object)
     stamps = pd.DatetimeIndex(moments.view("datetime64[ns]")).tz_localize("UTC")
-    return pd.MultiIndex([stamps, symbols], [when, place[rows.code]], names=["timestamp", "symbol"])
+    levels, codes = cast("Any", [stamps, symbols]), cast("Any", [when, place[rows.code]])  # the stubs want lists
+    return pd.MultiIndex(levels, codes, names=["timestamp", "symbol"])
 
 
 def _codes(features: Sequence[Feature], answers: Mapping[str, Matched]) -> dict[str, NDArray[np.object_]]:

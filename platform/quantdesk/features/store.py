@@ -77,7 +77,7 @@ class FeatureStore:
 
     def symbols(self) -> tuple[str, ...]:
         """Every symbol that has features."""
-        return tuple(series.key for series in self._current().manifest.series)
+        return tuple(series.key for series in self.snapshot().manifest.series)
 
     def build(self, *, progress: Progress | None = None) -> Built:
         """Compute all features from the market store, unless that has been done. See :func:`.build.build`."""
@@ -143,11 +143,11 @@ class FeatureStore:
                     "entity_df is given together with symbols or dates.",
                     "Give either entity_df, or symbols with start_date and end_date.",
                 )
-            snapshot = self._current()
+            snapshot = self.snapshot()
             rows = rows_of_entities(*checked_entities(entity_df, snapshot.manifest, features))
             return answer(snapshot, rows, features, known_by)
         wanted = span(start_date, end_date)
-        snapshot = self._current()
+        snapshot = self.snapshot()
         names = checked_symbols(symbols, snapshot.manifest)
         return answer(snapshot, rows_by_range(snapshot, names, wanted), features, known_by)
 
@@ -169,7 +169,7 @@ class FeatureStore:
             A symbol or feature that does not exist; the message offers the nearest.
         """
         (asked,) = checked_features([feature])
-        snapshot = self._current()
+        snapshot = self.snapshot()
         manifest = snapshot.manifest
         found = snapshot.revisions(VIEWS[asked.view], manifest.find(symbol).key, asked.name)
         loaded = pd.to_datetime([load.at for load in manifest.loads], utc=True)
@@ -191,7 +191,7 @@ class FeatureStore:
             The online store has not been filled.
         """
         features = checked_features(feature_names)
-        manifest = self._current().manifest
+        manifest = self.snapshot().manifest
         names = checked_symbols(symbols, manifest)
         until = publish.filled_until(self.root)
         keys = [manifest.find(name).key for name in names]
@@ -220,7 +220,7 @@ class FeatureStore:
             self._feast[2]()
             self._feast = None
 
-    def _current(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
         """The current build, resolved once: whatever is asked of it, two builds are never mixed."""
         return self.backend.snapshot()
 
