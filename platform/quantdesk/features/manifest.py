@@ -14,7 +14,7 @@ from quantdesk.errors import DataError, UnknownName
 from quantdesk.features.definitions import BENCHMARK
 from quantdesk.market.series import Series
 
-__all__ = ["LAYOUT", "MANIFEST", "Load", "Manifest", "read_manifest"]
+__all__ = ["LAYOUT", "MANIFEST", "Load", "Manifest", "parse_manifest", "read_manifest"]
 
 MANIFEST = "manifest.json"
 LAYOUT = 2
@@ -157,12 +157,35 @@ def read_manifest(build: Path) -> Manifest:
     """
     path = build / MANIFEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return parse_manifest(path.read_text(encoding="utf-8"), str(path), str(build))
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(f"There are no features in {build.parent} yet.", _REMEDY) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is damaged ({error}).", _REMEDY) from error
+
+
+def parse_manifest(text: str, what: str, where: str) -> Manifest:
+    """The manifest that :meth:`Manifest.to_json` wrote.
+
+    Parameters
+    ----------
+    text
+        The manifest.
+    what, where
+        What it is called and where its features are, for messages.
+
+    Raises
+    ------
+    DataError
+        It is damaged, or of another layout.
+    """
+    try:
+        content = json.loads(text)
         layout = content.get("layout", 1) if "key" in content else LAYOUT
         if layout != LAYOUT:
             writer = content.get("version", "0.1.0 or earlier")
             raise DataError(
-                f"The features in {build} were built by quantdesk {writer} in layout {layout}; "
+                f"The features in {where} were built by quantdesk {writer} in layout {layout}; "
                 f"quantdesk {__version__} reads layout {LAYOUT}.",
                 _REMEDY,
             )
@@ -171,7 +194,5 @@ def read_manifest(build: Path) -> Manifest:
         content["series"] = tuple(Series.from_dict(given) for given in content["series"])
         content["panel"] = tuple(content["panel"])
         return Manifest(**content)
-    except (FileNotFoundError, NotADirectoryError):
-        raise DataError(f"There are no features in {build.parent} yet.", _REMEDY) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} is damaged ({error}).", _REMEDY) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{what} is damaged ({error}).", _REMEDY) from error
