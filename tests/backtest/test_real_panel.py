@@ -44,7 +44,7 @@ def prices(market) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def features(frame, prices) -> pd.DataFrame:
-    filed = signals.at_sessions(frame.to_pandas(), prices.index)
+    filed = signals.at_sessions(frame, prices.index)
     pd.testing.assert_frame_equal(filed, frame.by_session(), check_freq=False)  # closes are known within the day
     return filed
 

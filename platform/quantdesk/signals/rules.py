@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from quantdesk.errors import BadInput, BadParameter, UnknownName
-from quantdesk.signals.tables import Rebalance, decision_rows, wide
+from quantdesk.signals.tables import Rebalance, check_features, decision_rows, wide
 
 __all__ = [
     "STRATEGIES",
@@ -183,6 +183,7 @@ def equal_weight(features: pd.DataFrame, on: str | None = None, *, rebalance: Re
     DataFrame
         Target weights that sum to 1 on each row with an available symbol.
     """
+    features = check_features(features)
     if on is None and not len(features.columns):
         raise BadInput("The frame of features has no column.", "Ask for at least one feature.")
     chosen = decision_rows(wide(features, str(features.columns[0]) if on is None else on), rebalance)

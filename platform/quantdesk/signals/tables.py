@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from quantdesk.errors import BadInput, UnknownName
+from quantdesk.features.frame import FeatureFrame
 
 __all__ = ["Rebalance", "at_sessions", "decision_rows", "rebalance_rows", "wide"]
 
@@ -16,7 +17,7 @@ Rebalance = Literal["daily", "weekly", "monthly", "quarterly"]
 _PERIODS: Mapping[str, str | None] = {"daily": None, "weekly": "W-SUN", "monthly": "M", "quarterly": "Q"}
 
 
-def at_sessions(known: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
+def at_sessions(known: FeatureFrame | pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
     """File each row under the last session that had closed when the row became known: there it can be decided on.
 
     A close is known minutes after it, so that the row of a session stays with that session. A series that is published
@@ -26,8 +27,9 @@ def at_sessions(known: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame
     Parameters
     ----------
     known
-        As `quantdesk.features.FeatureFrame.to_pandas` gives it: index ``(timestamp, symbol)``, where the
-        timestamp is the moment at which the row was known (UTC).
+        A `quantdesk.features.FeatureFrame`, whose proof is checked once more; or a table like the one that its
+        `to_pandas` gives, which proves nothing: index ``(timestamp, symbol)``, where the timestamp is the moment at
+        which the row was known (UTC).
     sessions
         The index of the prices that are traded: closes, increasing, aware.
 
@@ -41,8 +43,10 @@ def at_sessions(known: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame
     ------
     BadInput
         Another index, naive times, or sessions that do not increase.
+    DataError
+        The frame is not validated point in time, or was changed since.
     """
-    check_features(known)
+    known = check_features(known)
     if not isinstance(sessions, pd.DatetimeIndex) or sessions.tz is None or not _increase(sessions):
         raise BadInput("The sessions do not increase, or have no time zone.", "Give the index of the prices.")
     ordered = known.sort_index(level=0, kind="stable")
@@ -61,8 +65,13 @@ def _increase(sessions: pd.DatetimeIndex) -> bool:
     return len(sessions) > 0 and sessions.is_monotonic_increasing and not sessions.has_duplicates
 
 
-def check_features(features: pd.DataFrame) -> None:
-    """Refuse anything but rows of ``(timestamp, symbol)`` without duplicates, with aware timestamps."""
+def check_features(features: FeatureFrame | pd.DataFrame) -> pd.DataFrame:
+    """The table, if it has rows of ``(timestamp, symbol)`` without duplicates, with aware timestamps.
+
+    A `FeatureFrame` must hold what its evidence says, hash included.
+    """
+    if isinstance(features, FeatureFrame):
+        features = features.proven().to_pandas()
     if not isinstance(features, pd.DataFrame) or features.index.nlevels != 2:
         levels = getattr(getattr(features, "index", None), "nlevels", 0)
         raise BadInput(
@@ -77,15 +86,17 @@ def check_features(features: pd.DataFrame) -> None:
     times = cast("pd.MultiIndex", features.index).levels[0]
     if not isinstance(times, pd.DatetimeIndex) or times.tz is None:
         raise BadInput(f"The first index level holds {times.dtype}.", "Give timestamps with a time zone (UTC).")
+    return features
 
 
-def wide(features: pd.DataFrame, name: str) -> pd.DataFrame:
+def wide(features: FeatureFrame | pd.DataFrame, name: str) -> pd.DataFrame:
     """One feature as a table of timestamps by symbols.
 
     Parameters
     ----------
     features
-        Index ``(timestamp, symbol)`` without duplicates, timestamps aware; one column per feature.
+        Index ``(timestamp, symbol)`` without duplicates, timestamps aware; one column per feature. The proof of a
+        `FeatureFrame` is checked.
     name
         A column of `features`.
 
@@ -101,7 +112,7 @@ def wide(features: pd.DataFrame, name: str) -> pd.DataFrame:
     BadInput
         Another index, duplicate rows, naive timestamps, or no row at all.
     """
-    check_features(features)
+    features = check_features(features)
     if name not in features.columns:
         raise UnknownName("feature", name, [str(column) for column in features.columns])
     table = features[name].unstack(level=1).sort_index().sort_index(axis=1).astype("float64")
