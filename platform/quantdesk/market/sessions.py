@@ -18,7 +18,7 @@ from quantdesk.errors import BadInput, UnknownName
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["OWN", "OwnCalendar", "calendar_names", "event_times", "sessions_between", "time_zone"]
+__all__ = ["OWN", "OwnCalendar", "calendar_names", "event_times", "open_times", "sessions_between", "time_zone"]
 
 _EARLIEST, _LATEST = 1886, 2200
 
@@ -240,6 +240,35 @@ def event_times(calendar: str, sessions: pd.DatetimeIndex) -> pd.DatetimeIndex:
         regular = _local(sessions, exchange.close_times[-1][1], str(exchange.tz))
         events = events.where(~absent, regular)
     return events.as_unit("ns").rename("timestamp")
+
+
+def open_times(calendar: str, days: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """The UTC instant at which trading opens on each day.
+
+    Parameters
+    ----------
+    calendar
+        A name from :data:`OWN`, where a day opens at midnight in its zone, or an exchange's, where a day without a
+        session gets the time of a regular opening.
+    days
+        Local dates as midnights without a zone.
+
+    Returns
+    -------
+    pandas.DatetimeIndex
+        One instant per given day, UTC, in nanoseconds.
+    """
+    import pandas as pd
+
+    if days.empty:
+        return pd.DatetimeIndex([], dtype="datetime64[ns, UTC]", name="timestamp")
+    if calendar in OWN:
+        return _local(days, dt.time(0), OWN[calendar].zone)
+    exchange = _exchange(calendar, *_years(days.min().date(), days.max().date()))
+    opens = exchange.opens.reindex(days)
+    absent = opens.isna().to_numpy()
+    regular = _local(days, exchange.open_times[-1][1], str(exchange.tz))
+    return pd.DatetimeIndex(opens).tz_convert("UTC").where(~absent, regular).as_unit("ns").rename("timestamp")
 
 
 def _local(sessions: pd.DatetimeIndex, at: dt.time, zone: str) -> pd.DatetimeIndex:

@@ -6,7 +6,7 @@ import datetime as dt
 import tomllib
 import zoneinfo
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
@@ -15,20 +15,20 @@ from quantdesk.market.admission import SOURCE_NAME
 from quantdesk.market.publication import POLICIES
 from quantdesk.market.series import FIELDS, Adjustment, Kind
 
-__all__ = ["MAPPING_FILE", "FolderMapping", "Overrides", "read_mapping"]
+__all__ = ["MAPPING_FILE", "FolderMapping", "Overrides", "Strict", "Text", "Writing", "read_mapping", "read_toml"]
 
 MAPPING_FILE = "series.toml"
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
     """A misspelled key is an error, never ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Overrides(_Strict):
+class Overrides(Strict):
     """What may differ for one symbol; None leaves the folder's value."""
 
     kind: Kind | None = None
@@ -39,7 +39,50 @@ class Overrides(_Strict):
     note: str | None = None
 
 
-class FolderMapping(_Strict):
+class Writing(Strict):
+    """How dates and numbers are written in a file.
+
+    Attributes
+    ----------
+    date_format
+        A strptime format for dates that are not in ISO form.
+    time_zone
+        The zone of times of day without one.
+    delimiter, decimal, thousands
+        How CSV numbers are written.
+    missing
+        What stands for no value.
+    """
+
+    date_format: Text | None = None
+    time_zone: Text | None = None
+    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
+    decimal: Annotated[str, StringConstraints(min_length=1, max_length=1)] = "."
+    thousands: Annotated[str, StringConstraints(max_length=1)] = ""
+    missing: tuple[str, ...] = ("", ".", "-", "NA", "N/A", "NaN", "nan", "null", "None")
+
+    @field_validator("date_format")
+    @classmethod
+    def _date_format(cls, date_format: str | None) -> str | None:
+        if date_format is not None and "%z" in date_format.lower():
+            raise ValueError("dates with a zone are read in ISO form, without a date_format")
+        return date_format
+
+    @field_validator("time_zone")
+    @classmethod
+    def _time_zone(cls, zone: str | None) -> str | None:
+        if zone is not None and zone not in zoneinfo.available_timezones():
+            raise ValueError(f"there is no time zone {zone!r}; one is, for example, America/New_York")
+        return zone
+
+    @model_validator(mode="after")
+    def _numbers(self) -> Self:
+        if len({self.delimiter, self.decimal, self.thousands} - {""}) < 2 + bool(self.thousands):
+            raise ValueError("delimiter, decimal and thousands must be different characters")
+        return self
+
+
+class FolderMapping(Writing):
     """How the files of one folder are to be read.
 
     What is not declared is taken at its worst: prices of unknown adjustment count as adjusted with hindsight, and
@@ -64,14 +107,8 @@ class FolderMapping(_Strict):
         it, only what it names is read. Without ``symbol`` the file's name is the symbol.
     symbols
         New names for symbols, for example ``"BRK/B" = "BRK.B"``.
-    date_format
-        A strptime format for dates that are not in ISO form.
-    time_zone
-        The zone of times of day without one.
-    delimiter, decimal, thousands
-        How CSV numbers are written.
-    missing
-        What stands for no value.
+    date_format, time_zone, delimiter, decimal, thousands, missing
+        As in :class:`Writing`.
     strict
         Refuse implausible rows (a price that is not positive, a high below the close). When False they are kept as
         they are, and the quality report names them.
@@ -94,12 +131,6 @@ class FolderMapping(_Strict):
     files: tuple[Text, ...] = ("*.csv", "*.csv.gz", "*.parquet")
     columns: dict[str, Text] = Field(default_factory=dict)
     symbols: dict[str, Text] = Field(default_factory=dict)
-    date_format: Text | None = None
-    time_zone: Text | None = None
-    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
-    decimal: Annotated[str, StringConstraints(min_length=1, max_length=1)] = "."
-    thousands: Annotated[str, StringConstraints(max_length=1)] = ""
-    missing: tuple[str, ...] = ("", ".", "-", "NA", "N/A", "NaN", "nan", "null", "None")
     strict: bool = True
     series: dict[str, Overrides] = Field(default_factory=dict)
 
@@ -129,32 +160,12 @@ class FolderMapping(_Strict):
             raise ValueError("date, and close or adj_close, are needed")
         return columns
 
-    @field_validator("date_format")
-    @classmethod
-    def _date_format(cls, date_format: str | None) -> str | None:
-        if date_format is not None and "%z" in date_format.lower():
-            raise ValueError("dates with a zone are read in ISO form, without a date_format")
-        return date_format
-
     @field_validator("publication")
     @classmethod
     def _publication(cls, policy: str) -> str:
         if policy not in POLICIES:
             raise ValueError(f"there is no policy {policy!r}; there are {', '.join(POLICIES)}")
         return policy
-
-    @field_validator("time_zone")
-    @classmethod
-    def _time_zone(cls, zone: str | None) -> str | None:
-        if zone is not None and zone not in zoneinfo.available_timezones():
-            raise ValueError(f"there is no time zone {zone!r}; one is, for example, America/New_York")
-        return zone
-
-    @model_validator(mode="after")
-    def _numbers(self) -> FolderMapping:
-        if len({self.delimiter, self.decimal, self.thousands} - {""}) < 2 + bool(self.thousands):
-            raise ValueError("delimiter, decimal and thousands must be different characters")
-        return self
 
     @property
     def lag(self) -> dt.timedelta:
@@ -164,8 +175,16 @@ class FolderMapping(_Strict):
         return POLICIES[self.publication].lag
 
 
+_M = TypeVar("_M", bound=BaseModel)
+
+
 def read_mapping(path: Path) -> FolderMapping:
-    """Read a ``series.toml``.
+    """Read a ``series.toml``; errors as :func:`read_toml`."""
+    return read_toml(path, FolderMapping)
+
+
+def read_toml(path: Path, schema: type[_M]) -> _M:
+    """Read a TOML file that must fit `schema`.
 
     Raises
     ------
@@ -177,13 +196,19 @@ def read_mapping(path: Path) -> FolderMapping:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadInput(f"{path} cannot be read ({error}).", "It must be a TOML file in UTF-8.") from error
     try:
-        return FolderMapping(**given)
+        return schema(**given)
     except ValidationError as errors:
         first = errors.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file as a whole"
         if first["type"] == "extra_forbidden":
-            said, remedy = f"{path}: there is no key {key!r}.", f"Keys: {', '.join(FolderMapping.model_fields)}."
+            said, remedy = f"{path}: there is no key {key!r}.", f"Keys: {', '.join(_keys(schema))}."
         else:
             shown = repr(first.get("input"))[:80]
             said, remedy = f"{path}: {key} = {shown} cannot be used.", f"{first['msg'].removeprefix('Value error, ')}."
         raise BadInput(said, remedy) from errors
+
+
+def _keys(schema: type[BaseModel]) -> list[str]:
+    """The keys of a schema, its own before those that it inherits."""
+    own = [name for name in schema.model_fields if name in schema.__annotations__]
+    return [*own, *(name for name in schema.model_fields if name not in own)]

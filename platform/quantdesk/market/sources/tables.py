@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from quantdesk.errors import DataError
 from quantdesk.market.series import FIELDS
-from quantdesk.market.sources.mapping import FolderMapping
+from quantdesk.market.sources.mapping import FolderMapping, Writing
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Table", "parse"]
+__all__ = ["Table", "dates", "numbers", "parquet_table", "parse", "text_table", "written_times"]
 
 _KNOWN = {
     "date": ("date", "session", "day", "timestamp", "datetime", "time"),
@@ -84,19 +84,19 @@ def parse(where: str, content: bytes, mapping: FolderMapping, zone: str | None) 
     """
     import pandas as pd
 
-    table = _parquet(where, content) if where.endswith(".parquet") else _text(where, content, mapping)
+    table = parquet_table(where, content) if where.endswith(".parquet") else text_table(where, content, mapping)
     columns = _columns(table, mapping)
     fields = [field for field in FIELDS if field in columns]
     frame = pd.DataFrame(index=table.frame.index)
-    frame["session"] = _dates(table, columns["date"], mapping, zone)
+    frame["session"] = dates(table, columns["date"], mapping, zone)
     for field in fields:
-        frame[field] = _numbers(table, columns[field], mapping)
+        frame[field] = numbers(table, columns[field], mapping)
     if "symbol" in columns:
         frame["symbol"] = table.frame[columns["symbol"]].astype(str).str.strip()
     return frame, fields
 
 
-def _text(where: str, content: bytes, mapping: FolderMapping) -> Table:
+def text_table(where: str, content: bytes, mapping: Writing) -> Table:
     """CSV by the standard library's reader: it knows the line of each row, and forgives nothing."""
     import pandas as pd
 
@@ -122,11 +122,12 @@ def _text(where: str, content: bytes, mapping: FolderMapping) -> Table:
                 f"{where}, line {line} has {len(row)} fields, and the header {len(header)}.",
                 f"Fields are split at {mapping.delimiter!r}.",
             )
-    numbers, rows = [line for line, _ in lines[1:]], [row for _, row in lines[1:]]
-    return Table(where, "line", pd.DataFrame(rows, index=numbers, columns=header, dtype=str))
+    places, rows = [line for line, _ in lines[1:]], [row for _, row in lines[1:]]
+    return Table(where, "line", pd.DataFrame(rows, index=places, columns=header, dtype=str))
 
 
-def _parquet(where: str, content: bytes) -> Table:
+def parquet_table(where: str, content: bytes) -> Table:
+    """Parquet, with the types that it has."""
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -171,7 +172,8 @@ def _columns(table: Table, mapping: FolderMapping) -> dict[str, str]:
     return found
 
 
-def _numbers(table: Table, column: str, mapping: FolderMapping) -> pd.Series:
+def numbers(table: Table, column: str, mapping: Writing) -> pd.Series:
+    """A column as float64, exact to the last bit; NaN where it holds nothing."""
     import pandas as pd
 
     values = table.frame[column]
@@ -184,8 +186,8 @@ def _numbers(table: Table, column: str, mapping: FolderMapping) -> pd.Series:
     plain = text.str.replace(mapping.thousands, "", regex=False) if mapping.thousands else text
     if mapping.decimal != ".":
         plain = plain.str.replace(".", "?", regex=False).str.replace(mapping.decimal, ".", regex=False)
-    numbers = pd.to_numeric(plain.mask(absent), errors="coerce")
-    bad = numbers.isna() & ~absent
+    found = pd.to_numeric(plain.mask(absent), errors="coerce")
+    bad = found.isna() & ~absent
     if bad.any():
         row = bad.idxmax()
         remedy = f"{_more(bad)} Correct it, or say how numbers are written: decimal, thousands, missing.".strip()
@@ -195,13 +197,13 @@ def _numbers(table: Table, column: str, mapping: FolderMapping) -> pd.Series:
     return pd.Series(exact, index=values.index, dtype="float64")
 
 
-def _dates(table: Table, column: str, mapping: FolderMapping, zone: str | None) -> pd.Series:
+def dates(table: Table, column: str, mapping: Writing, zone: str | None) -> pd.Series:
     """Local dates as midnights without a zone.
 
     When every time is midnight as the file writes it, the file holds dates. Otherwise it holds instants, and the date
     of an instant is the one in the calendar's zone.
     """
-    written, instants = _times(table, column, mapping)
+    written, instants = written_times(table, column, mapping)
     bad = written.isna()
     if bad.any():
         row = bad.idxmax()
@@ -228,7 +230,7 @@ def _dates(table: Table, column: str, mapping: FolderMapping, zone: str | None) 
     return sessions
 
 
-def _times(table: Table, column: str, mapping: FolderMapping) -> tuple[pd.Series, pd.Series | None]:
+def written_times(table: Table, column: str, mapping: Writing) -> tuple[pd.Series, pd.Series | None]:
     """The times as the file writes them, without their zone, and as instants when it writes a zone. NaT is no time."""
     import pandas as pd
 

@@ -16,6 +16,11 @@ from quantdesk.records import sha256_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from quantdesk.market.actions.action import Action
+    from quantdesk.market.actions.adjust import Dividends
+    from quantdesk.market.actions.adjusted import Adjusted, Traded
+    from quantdesk.market.universes import Universe
+
 __all__ = ["MarketStore"]
 
 _REBUILD = "Run `quantdesk data load`: it writes damaged files again from their source."
@@ -171,6 +176,107 @@ class MarketStore:
         if panel.empty:
             raise _no_rows([entry.series for entry in entries], wanted)
         return panel.rename_axis(index="timestamp")
+
+    def actions(self, symbol: str) -> tuple[Action, ...]:
+        """The splits and dividends of one series, all that is known today: loaded ones, else read off its closes.
+
+        Parameters
+        ----------
+        symbol
+            A plain symbol or ``SYMBOL@source``.
+
+        Returns
+        -------
+        tuple of Action
+            By ex-date; corrections are actions of their own, with a later ``known_at``.
+
+        Raises
+        ------
+        UnknownName, DataError
+            As for :meth:`bars`.
+        BadInput
+            The series holds no price as traded, and none can be worked out.
+        """
+        return tuple(sorted(self._traded(symbol).actions, key=lambda one: (one.ex_date, one.kind, one.known_at)))
+
+    def adjusted(
+        self,
+        symbol: str,
+        start: Bound = None,
+        end: Bound = None,
+        *,
+        as_of: Bound = None,
+        dividends: Dividends = "reinvested",
+    ) -> Adjusted:
+        """Prices of one series, adjusted with the splits and dividends that were known and in effect on a date.
+
+        The level on a day does not hold what came later: the last row is the price as traded, and earlier rows are on
+        its scale. Nothing here is adjusted with hindsight.
+
+        Parameters
+        ----------
+        symbol
+            A plain symbol or ``SYMBOL@source``; the series must hold closes as traded, or adjusted for splits alone.
+        start, end
+            As for :meth:`bars`.
+        as_of
+            When: an aware datetime, or a date, which means its end in UTC. Bars and actions that were not known then
+            are not there. None for everything that is known today.
+        dividends
+            ``"reinvested"`` (returns are total returns), ``"subtracted"`` or ``"ignored"``: see
+            :mod:`quantdesk.market.actions.adjust`.
+
+        Returns
+        -------
+        Adjusted
+            The frame, the actions that took effect, and the labels.
+
+        Raises
+        ------
+        UnknownName, BadDates, DataError
+            As for :meth:`bars`; and an `as_of` in the future, or before the first bar.
+        BadInput
+            The series holds no price as traded, and none can be worked out; or a dividend in another currency.
+        """
+        import datetime as dt
+
+        from quantdesk.market.actions.adjusted import adjusted, moment, within
+
+        known = moment(span(as_of).start, dt.datetime.now(dt.UTC))
+        return within(adjusted(self._traded(symbol), known, dividends), span(start, end))
+
+    def _traded(self, symbol: str) -> Traded:
+        from quantdesk.market.actions.adjusted import as_traded
+        from quantdesk.market.actions.intake import loaded_actions
+
+        bars = self.bars(symbol)
+        return as_traded(bars, loaded_actions(self.root, bars.series.symbol), self.series())
+
+    def universe(self, name: str) -> Universe:
+        """Who was a member of what, by date: one that was loaded, or the equities and funds of a source.
+
+        Parameters
+        ----------
+        name
+            As it was loaded, or the name of a source, for example ``"skfolio"``.
+
+        Raises
+        ------
+        UnknownName
+            There is neither; the message offers the nearest names.
+        DataError
+            Its file is damaged.
+        """
+        from quantdesk.market.universes import of_series
+        from quantdesk.market.universes.intake import loaded_universe, universe_file
+
+        loaded = universe_file(self.root).names()
+        if name in loaded:
+            return loaded_universe(self.root, name)
+        sources = {one.source for one in self.series() if one.kind in ("equity", "etf")}
+        if name not in sources:
+            raise UnknownName("universe", str(name)[:80], [*loaded, *sources])
+        return of_series(name, [one for one in self.series() if one.source == name])
 
     def verify(self) -> list[str]:
         """Hash every file now; returns what is wrong with each that is not as it was written."""
