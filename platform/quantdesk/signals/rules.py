@@ -183,9 +183,9 @@ def equal_weight(features: pd.DataFrame, on: str | None = None, *, rebalance: Re
     DataFrame
         Target weights that sum to 1 on each row with an available symbol.
     """
-    features = check_features(features)
-    if on is None and not len(features.columns):
+    if on is None and isinstance(features, pd.DataFrame) and not len(features.columns):
         raise BadInput("The frame of features has no column.", "Ask for at least one feature.")
+    features = check_features(features)
     chosen = decision_rows(wide(features, str(features.columns[0]) if on is None else on), rebalance)
     there = chosen.notna().astype("float64")
     return there.div(there.sum(axis=1).where(lambda count: count > 0, 1.0), axis=0)
