@@ -15,6 +15,7 @@ from typing import Any
 from quantdesk.features import transforms
 from quantdesk.features.inputs import Inputs
 from quantdesk.features.rolling import Array
+from quantdesk.market.series import Flags
 
 __all__ = ["BENCHMARK", "FEATURES", "VIEWS", "Feature", "View"]
 
@@ -72,9 +73,14 @@ class Feature:
     undefined: str
     compute: Callable[[Inputs], Array] | None
 
+    @property
+    def home(self) -> View:
+        """The view that holds it."""
+        return VIEWS[self.view]
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON values; without the code."""
-        given = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "compute"}
+        given = {field.name: getattr(self, field.name) for field in fields(Feature) if field.name != "compute"}
         return {**given, "inputs": list(self.inputs), "kinds": sorted(self.kinds)}
 
 
@@ -106,6 +112,11 @@ class View:
     def features(self) -> tuple[Feature, ...]:
         """Its features, in the order of declaration."""
         return tuple(feature for feature in FEATURES.values() if feature.view == self.name)
+
+    @property
+    def flags(self) -> Flags | None:
+        """What a result must say about its numbers; None where that follows from the series behind them."""
+        return None
 
 
 # Longer than the week in September 2001 without sessions, and than the slowest source (published a week later) over

@@ -83,6 +83,8 @@ class Evidence:
         Checks that could not be made, in sentences.
     not_cured
         What no point-in-time join can cure, said by the data's own labels.
+    knowledge
+        Per view how it is known when its rows were known, in sentences: observed, or by which policy.
     content
         The hash of the frame as it was checked; see :func:`content_hash`.
     """
@@ -101,6 +103,7 @@ class Evidence:
     market_version: str
     impossible: tuple[str, ...] = ()
     not_cured: tuple[str, ...] = ()
+    knowledge: tuple[str, ...] = ()
     content: str = field(default="", compare=False)
 
     @property
@@ -128,7 +131,8 @@ class Evidence:
         """The inverse of :meth:`to_dict`; what it worked out is worked out again, not taken over."""
         own = {name: given[name] for name in cls.__dataclass_fields__}
         own["views"] = tuple(Examination(**view) for view in own["views"])
-        own["impossible"], own["not_cured"] = tuple(own["impossible"]), tuple(own["not_cured"])
+        for name in ("impossible", "not_cured", "knowledge"):
+            own[name] = tuple(own[name])
         return cls(**own)
 
     def _of_views(self) -> list[str]:

@@ -28,7 +28,7 @@ from quantdesk.features.retrieval import Source, files_of, nanoseconds, partitio
 from quantdesk.features.revisions import LOAD, reason_column
 from quantdesk.records import sha256_of
 
-__all__ = ["CLOCK", "Build", "FilesBackend", "source_of"]
+__all__ = ["CLOCK", "Build", "FilesBackend", "digest_of", "source_of"]
 
 CLOCK = "technical"
 """The view that has a row for every session of every symbol."""
@@ -206,8 +206,7 @@ class Build:
             identity = _identity(path)
             if self._read.get(name, identity) != identity:
                 return None
-            settled = time.time() - max(identity[3], identity[4]) / 1e9 > _FRESH
-            digest = _remembered(path, identity) if settled else sha256_of(path)
+            digest = digest_of(path)
             return digest if _identity(path) == identity else None
         except OSError:
             return None
@@ -222,6 +221,13 @@ class Build:
         taken: NDArray[np.object_] = written[np.where(found, match.position, 0)]
         taken[~found] = None
         return taken
+
+
+def digest_of(path: Path) -> str:
+    """A file's SHA-256 as it is now; what was hashed and has not been touched since is not hashed again."""
+    identity = _identity(path)
+    settled = time.time() - max(identity[3], identity[4]) / 1e9 > _FRESH
+    return _remembered(path, identity) if settled else sha256_of(path)
 
 
 def _identity(path: Path) -> _Identity:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -16,9 +16,10 @@ from quantdesk.features import missing
 from quantdesk.features.asof import Integers, Outcome
 from quantdesk.features.backend import Asking, Snapshot
 from quantdesk.features.build import definitions_version
-from quantdesk.features.definitions import VIEWS, Feature, View
+from quantdesk.features.definitions import Feature, View
 from quantdesk.features.evidence import RULE, Evidence, Examination, Times, examine
 from quantdesk.features.frame import Answers, FeatureFrame, Labels
+from quantdesk.features.manifest import Manifest
 from quantdesk.features.proof import Matched
 from quantdesk.features.request import by_view, nanosecond
 from quantdesk.market.spans import Span
@@ -117,7 +118,7 @@ def answer(
         answers[view.name] = matched
         found.append(examine(matched, rows.time, known_by=known_by, ttl=_nanos(view), seed=_SEED))
 
-    labels = Labels.of([one for view in answers for one in manifest.behind(view, keys)])
+    labels = _labels(list(views), manifest, keys)
     sources = snapshot.digests(list(views), list(dict.fromkeys(keys)))
     evidence = Evidence(
         rule=RULE,
@@ -134,6 +135,7 @@ def answer(
         market_version=manifest.market,
         impossible=tuple(said for view in views for said in snapshot.unproven(view)),
         not_cured=labels.not_cured,
+        knowledge=tuple(_knowledge(view, manifest) for view in views),
     )
     behind = Answers(
         views={feature.name: feature.view for feature in features},
@@ -142,6 +144,28 @@ def answer(
         sessions=rows.session,
     )
     return FeatureFrame.sealed(_values(rows, features, answers), behind, evidence, labels)
+
+
+def _labels(views: Sequence[View], manifest: Manifest, keys: Sequence[str]) -> Labels:
+    """What must be said: by the series behind the built-in views, and by what was declared of the user's own."""
+    own = [view for view in views if view.flags is not None]
+    labels = Labels.of([one for view in views if view not in own for one in manifest.behind(view.name, tuple(keys))])
+    for flags in (view.flags for view in own if view.flags is not None):
+        labels = replace(
+            labels,
+            real=labels.real and flags.real,
+            adjusted_with_hindsight=labels.adjusted_with_hindsight or flags.adjusted_with_hindsight,
+            survivors_only=labels.survivors_only or flags.survivors_only,
+        )
+    return labels
+
+
+def _knowledge(view: View, manifest: Manifest) -> str:
+    """How it is known when the rows of a view were known, in a sentence."""
+    if view.flags is None:
+        return f"{view.name}: {manifest.knowledge}"
+    said = f"each row counts as {view.knowledge}, as declared" if view.knowledge else "not declared"
+    return f"{view.name}: {said}."
 
 
 def _nanos(view: View) -> int | None:
@@ -179,7 +203,7 @@ def _codes(features: Sequence[Feature], answers: Mapping[str, Matched]) -> dict[
     """Per feature and row why it is null: what the store wrote, or why nothing answered."""
     codes: dict[str, NDArray[np.object_]] = {}
     for feature in features:
-        view, given = VIEWS[feature.view], answers[feature.view]
+        view, given = feature.home, answers[feature.view]
         words = np.array([missing.of_outcome(outcome, view.ttl) for outcome in Outcome], dtype=object)
         codes[feature.name] = np.where(given.found, given.reasons(feature.name), words[given.outcome])
     return codes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 
 from quantdesk.errors import BadDates, BadInput, UnknownName
 from quantdesk.features.asof import Integers
-from quantdesk.features.definitions import FEATURES, VIEWS, Feature, View
+from quantdesk.features.definitions import VIEWS, Feature, View
 from quantdesk.market.spans import span
 
 if TYPE_CHECKING:
@@ -38,27 +39,58 @@ def checked_symbols(given: Sequence[str] | str | None, manifest: Manifest) -> tu
     return names
 
 
-def checked_features(given: Sequence[str] | str | None) -> tuple[Feature, ...]:
+def checked_features(
+    given: Sequence[str] | str | None, declared: Mapping[str, View] = MappingProxyType({})
+) -> tuple[Feature, ...]:
     """The features that a caller names, in that order.
+
+    Parameters
+    ----------
+    given
+        ``"sma_20"``, or with the view before it: ``"technical:sma_20"``, as Feast writes it.
+    declared
+        The views that the user declared, by name.
 
     Raises
     ------
     BadInput
-        None, or one twice.
+        None, one twice, or a plain name that several views have.
     UnknownName
-        One that is not defined.
+        One that is not defined; the message offers the nearest, the user's own among them.
     """
+    views = {**VIEWS, **declared}
+    by_name: dict[str, list[Feature]] = {}
+    for view in views.values():
+        for feature in view.features:
+            by_name.setdefault(feature.name, []).append(feature)
+            by_name[f"{view.name}:{feature.name}"] = [feature]
     names = _names("feature", given)
+    found = []
     for name in names:
-        if name not in FEATURES:
-            raise UnknownName("feature", name[:80], FEATURES)
-    return tuple(FEATURES[name] for name in names)
+        if name not in by_name:
+            known = by_name if ":" in name else [known for known in by_name if ":" not in known]
+            raise UnknownName("feature", name[:80], known)
+        if len(by_name[name]) > 1:
+            homes = [f"{one.view}:{name}" for one in by_name[name]]
+            raise BadInput(f"The feature {name} is in {len(homes)} views.", f"Say which: {' or '.join(homes)}.")
+        found.append(by_name[name][0])
+    twice = sorted({one.name for one in found if sum(other.name == one.name for other in found) > 1})
+    if twice:
+        raise BadInput(f"The feature {twice[0]} is named twice.", "Columns have plain names: ask for one at a time.")
+    return tuple(found)
 
 
 def by_view(features: Sequence[Feature]) -> Mapping[View, tuple[Feature, ...]]:
     """The asked features of each view."""
-    found = {view: tuple(f for f in features if f.view == view.name) for view in VIEWS.values()}
-    return {view: some for view, some in found.items() if some}
+    found: dict[View, tuple[Feature, ...]] = {}
+    for feature in sorted(features, key=lambda one: _order(one.view)):
+        found[feature.home] = (*found.get(feature.home, ()), feature)
+    return found
+
+
+def _order(view: str) -> int:
+    """The views of the platform first, in their own order; then those of the user, in the order of the question."""
+    return list(VIEWS).index(view) if view in VIEWS else len(VIEWS)
 
 
 def _names(what: str, given: Sequence[str] | str | None) -> tuple[str, ...]:
