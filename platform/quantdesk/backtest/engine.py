@@ -75,7 +75,8 @@ def run(
     else:
         trades = _loop(planned, execute or ImmediateFill(costs), setup.cash, shorts=not setup.limits.long_only)
     said = _assumptions(costs if execute is None else None, opens is not None, setup, trades)
-    result = account(planned, trades, setup.cash, said, costs.labels(setup.labels) if execute is None else setup.labels)
+    labels = costs.labels(setup.all_labels) if execute is None else setup.all_labels
+    result = account(planned, trades, setup.cash, said, labels)
     if setup.missing == "error" and result.stale_sessions:
         _refuse_unpriced_holding(planned, result)
     if float(result.equity.min()) <= 0:
@@ -94,7 +95,7 @@ def _loop(plan: Plan, execute: Execute, cash: float, *, shorts: bool) -> pd.Data
         marks = plan.marks[row]
         value = cash + float(held[held != 0] @ marks[held != 0])
         wish = np.zeros_like(held)
-        priced = ~np.isnan(plan.execution[row])
+        priced = ~np.isnan(plan.execution[row]) & ~np.isnan(plan.targets[row])
         wish[priced] = plan.targets[row, priced] * value / marks[priced] - held[priced]
         size = np.where(priced, wish * np.where(priced, marks, 0.0), 0.0)
         ranked = [int(column) for column in np.argsort(size, kind="stable") if wish[column] != 0.0]
@@ -166,6 +167,11 @@ def _assumptions(costs: Costs | None, at_open: bool, setup: Setup, trades: pd.Da
     ]
     if setup.missing == "carry":
         said.append("A holding without a price is valued at its last known one, and is not traded until it has one.")
+    if setup.universe is not None:
+        said.append(
+            f"Only members of {setup.universe.name} on the day are bought, as known then; one that leaves is sold at"
+            " its last session, or when the exit became known, and at its last price where there is none after it."
+        )
     if not setup.limits.long_only and len(trades):
         said.append("Short positions pay no borrowing fee.")
     return tuple(said)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from quantdesk.backtest.members import admitted, with_exits
 from quantdesk.errors import BadInput, BadParameter, UnknownName
+
+if TYPE_CHECKING:
+    from quantdesk.market.universes import Universe
 
 __all__ = ["Limits", "Plan", "Setup", "plan"]
 
@@ -53,25 +57,39 @@ class Setup:
         What target weights may look like.
     labels
         The labels of the data, for example ``("real", "survivors_only")``; every result carries them on.
+    universe
+        Who may be held on a day; anything with prices when None. Its labels are carried on, too.
+    outside
+        What to do with a weight for a symbol that is no member of `universe` on the day of the decision: ``"error"``
+        names the first one, ``"drop"`` sets it to 0 and counts it in `Backtest.outside`.
 
     Raises
     ------
     BadParameter
         `cash` is not a positive number.
     UnknownName
-        Another word for `missing`.
+        Another word for `missing` or `outside`.
     """
 
     cash: float = 1_000_000.0
     missing: Literal["error", "carry"] = "error"
     limits: Limits = field(default_factory=Limits)
     labels: tuple[str, ...] = ()
+    universe: Universe | None = None
+    outside: Literal["error", "drop"] = "error"
 
     def __post_init__(self) -> None:
         if isinstance(self.cash, bool) or not isinstance(self.cash, (int, float)) or not 0 < self.cash < float("inf"):
             raise BadParameter(f"cash is {self.cash!r}.", "Give a positive, finite amount.")
         if self.missing not in ("error", "carry"):
             raise UnknownName("missing", str(self.missing), ("error", "carry"))
+        if self.outside not in ("error", "drop"):
+            raise UnknownName("outside", str(self.outside), ("error", "drop"))
+
+    @property
+    def all_labels(self) -> tuple[str, ...]:
+        """Those of the data and of the universe, each once."""
+        return tuple(dict.fromkeys((*self.labels, *(self.universe.labels if self.universe is not None else ()))))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +112,8 @@ class Plan:
         Target weights on the row at which they are **traded** (one session after the decision); NaN on other rows.
     pending
         The last decision, when no session follows it; it is not traded.
+    outside
+        By symbol, how many wishes were dropped because it was no member of the universe.
     """
 
     index: pd.DatetimeIndex
@@ -104,6 +124,7 @@ class Plan:
     fresh: npt.NDArray[np.bool_]
     targets: Floats
     pending: Mapping[str, float] | None
+    outside: Mapping[str, int] = field(default_factory=dict)
 
 
 def plan(prices: pd.DataFrame, weights: pd.DataFrame, opens: pd.DataFrame | None, setup: Setup) -> Plan:
@@ -119,6 +140,9 @@ def plan(prices: pd.DataFrame, weights: pd.DataFrame, opens: pd.DataFrame | None
     """
     _check_prices("prices", prices)
     _check_weights(weights, prices, setup.limits)
+    outside: dict[str, int] = {}
+    if setup.universe is not None:
+        weights, outside = admitted(weights, setup.universe, drop=setup.outside == "drop")
     if opens is not None:
         _check_prices("opens", opens)
         if not opens.index.equals(prices.index) or not set(weights.columns) <= set(opens.columns):
@@ -139,7 +163,7 @@ def plan(prices: pd.DataFrame, weights: pd.DataFrame, opens: pd.DataFrame | None
     tradable = rows + 1 < len(window)
     targets[rows[tradable] + 1] = weights.to_numpy(dtype=float)[tradable]
     last = weights.iloc[-1]
-    return Plan(
+    made = Plan(
         index=pd.DatetimeIndex(window.index),
         symbols=symbols,
         execution=execution,
@@ -148,7 +172,12 @@ def plan(prices: pd.DataFrame, weights: pd.DataFrame, opens: pd.DataFrame | None
         fresh=~np.isnan(closes),
         targets=targets,
         pending=None if tradable[-1] else {str(name): float(weight) for name, weight in last.items()},
+        outside=outside,
     )
+    if setup.universe is None:
+        return made
+    made, leaving = with_exits(made, setup.universe, at_open=opens is not None)
+    return replace(made, outside={name: outside.get(name, 0) + leaving.get(name, 0) for name in (*outside, *leaving)})
 
 
 def _check_table(what: str, table: pd.DataFrame) -> None:

@@ -51,6 +51,8 @@ class Backtest:
     portfolio
         The vectorbt portfolio, for its plots and statistics; None when an `execute` callable or a per-share fee was
         used.
+    outside
+        By symbol, how many wishes were dropped because it was no member of the universe then. Empty without one.
     """
 
     equity: pd.Series
@@ -67,6 +69,7 @@ class Backtest:
     assumptions: tuple[str, ...]
     labels: tuple[str, ...]
     portfolio: Any = field(default=None, repr=False)
+    outside: Mapping[str, int] = field(default_factory=dict)
 
 
 def account(
@@ -124,6 +127,7 @@ def account(
         pending=plan.pending,
         assumptions=assumptions,
         labels=labels,
+        outside=plan.outside,
     )
 
 

@@ -136,7 +136,10 @@ class Universe:
         return tuple(sorted({name for name, member in zip(self._facts.symbol, inside, strict=True) if member}))
 
     def mask(
-        self, sessions: pd.DatetimeIndex, symbols: Sequence[str] | None = None, as_of: dt.datetime | None = None
+        self,
+        sessions: pd.DatetimeIndex,
+        symbols: Sequence[str] | None = None,
+        as_of: dt.datetime | pd.DatetimeIndex | None = None,
     ) -> pd.DataFrame:
         """Who is a member, session by session.
 
@@ -148,7 +151,7 @@ class Universe:
         symbols
             The columns; everyone who was ever a member when left out.
         as_of
-            One moment of knowledge for all sessions instead.
+            One moment of knowledge for all sessions, or one for each, instead.
 
         Returns
         -------
@@ -157,7 +160,9 @@ class Universe:
         """
         names = list(self.symbols if symbols is None else symbols)
         days = np.asarray(sessions.tz_localize(None).normalize().as_unit("ns").astype(np.int64))
-        if as_of is not None:
+        if isinstance(as_of, pd.DatetimeIndex):
+            known = np.asarray(as_of.tz_convert("UTC").as_unit("ns").astype(np.int64))
+        elif as_of is not None:
             known = np.full(len(days), _instant(as_of))
         elif sessions.tz is not None:
             known = np.asarray(sessions.tz_convert("UTC").as_unit("ns").astype(np.int64))
