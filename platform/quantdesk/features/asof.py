@@ -1,18 +1,23 @@
-"""The point-in-time join: for each row, the version of the truth that was known at its time. Pure numpy.
+"""The point-in-time join: for each row, the version of the truth that was known at its time. Pure.
 
 A feature row has two times. Its *event* time says what it is about (the session close). Its *created* time says when
 the value could first be known. A row asked for time ``t`` may only see feature rows that had happened and were known:
 ``max(event, created) <= t``. Among them it gets the latest event; where that event was revised, the latest revision
 known at ``t``; where two rows agree in both times, the one that was written last.
 
-How it is computed in ``O(n log n)``: sort by (key, available, event, created) with ``available = max(event, created)``.
-A row whose event lies before the largest event that stands before it (same key) can never be the answer, because the
-better one was available no later; it is dropped. What remains rises in event *and* in availability, so one binary
-search on (key, available) gives the answer.
+How it is computed: the feature rows are put by key and brought into the order of (event, created, writing), which a
+file mostly has already. In that order a row can be the answer only while no later one is available, with
+``available = max(event, created)``: one sweep from the end keeps the rows that are available before all that follow
+them. What remains rises in event *and* in availability, so one search per asking row finds its answer; where rows ask
+in the order of time, the search goes on from the answer before and takes a step or two. Rows in order cost
+``O(n + m)``, any others ``O(n log n + m log n)``.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -21,11 +26,12 @@ from numpy.typing import NDArray
 
 from quantdesk.errors import BadInput
 
-__all__ = ["NOT_A_TIME", "History", "Match", "Outcome", "as_of_join"]
+__all__ = ["NOT_A_TIME", "History", "Match", "Outcome", "as_of_join", "each_part"]
 
 Integers = NDArray[np.int64]
 NOT_A_TIME = np.iinfo(np.int64).min
 """What numpy's NaT is when it is read as an integer."""
+_WORTH_A_THREAD = 200_000
 
 
 class Outcome(IntEnum):
@@ -65,8 +71,9 @@ class History:
                 "Give one of each per row.",
             )
         for name in ("event", "created"):
-            missing = np.flatnonzero(getattr(self, name) == NOT_A_TIME)
-            if missing.size:
+            times = getattr(self, name)
+            if times.min(initial=0) == NOT_A_TIME:
+                missing = np.flatnonzero(times == NOT_A_TIME)
                 raise BadInput(
                     f"Feature row {missing[0]} has no {name} time ({missing.size} such rows).",
                     "Every feature row needs both times.",
@@ -96,6 +103,7 @@ def as_of_join(
     *,
     known_by: int | None = None,
     ttl: int | None = None,
+    threads: int = 1,
 ) -> Match:
     """Find for each row the feature row that was true and known at its time.
 
@@ -111,61 +119,69 @@ def as_of_join(
         Nanoseconds since 1970 (UTC). If given, feature rows created later do not exist, whatever the row's time.
     ttl
         Nanoseconds. If given, an answer whose event lies more than this before the row's time has expired.
+    threads
+        Over how many threads the work may be split. They end with the call.
 
     Raises
     ------
     BadInput
-        A row has no time, or the arrays differ in length.
+        A row has no time, the arrays differ in length, or the codes are not codes: they count up to many times the
+        number of feature rows.
     """
+    from quantdesk.features import sweeps  # compiled: not before somebody joins
+
     if len(row_key) != len(row_time):
         raise BadInput(f"{len(row_key)} row keys do not fit {len(row_time)} row times.", "Give one of each per row.")
-    if np.any(row_time == NOT_A_TIME):
+    if row_time.min(initial=0) == NOT_A_TIME:
         raise BadInput(
             f"Row {int(np.flatnonzero(row_time == NOT_A_TIME)[0])} has no time.", "Give every row an aware time."
         )
-    codes = int(max(history.key.max(initial=-1), row_key.max(initial=-1))) + 1
-    has_history = np.zeros(codes + 1, dtype=bool)  # the last place stands for "unknown key"
-    has_history[history.key] = True
-    outcome = np.where(has_history[np.where(row_key < 0, codes, row_key)], Outcome.NOT_YET_KNOWN, Outcome.NO_HISTORY)
-
-    ladder, available = _ladder(history, known_by)
-    position = _search(history.key[ladder], available, row_key, row_time)
-    found = position >= 0
-    position = np.where(found, ladder[np.where(found, position, 0)] if ladder.size else -1, -1)
-    outcome = np.where(found, Outcome.FOUND, outcome)
-    if ttl is not None and len(history.key):
-        expired = found & (row_time - history.event[position] > ttl)
-        position = np.where(expired, -1, position)
-        outcome = np.where(expired, Outcome.EXPIRED, outcome)
-    return Match(position.astype(np.int64), outcome.astype(np.int8))
-
-
-def _ladder(history: History, known_by: int | None) -> tuple[Integers, Integers]:
-    """Positions of the rows that can be an answer, by (key, available), and when each became available."""
-    every = np.arange(len(history.key), dtype=np.int64)
-    kept = every if known_by is None else every[history.created <= known_by]
-    key, event, created = history.key[kept], history.event[kept], history.created[kept]
-    available = np.maximum(event, created)
-    # lexsort is stable: rows that agree in everything keep the order in which they were written.
-    order = np.lexsort((created, event, available, key))
-    kept, key, event, available = kept[order], key[order], event[order], available[order]
-    if not kept.size:
-        return kept, available
-    # The running maximum per key, in one sweep: ranks are shifted so that each key starts above all earlier keys.
-    rank = np.unique(event, return_inverse=True)[1].astype(np.int64)
-    shifted = rank + key * np.int64(rank.max() + 1)
-    useful = shifted >= np.maximum.accumulate(shifted)
-    return kept[useful], available[useful]
+    key, event, created = _fixed(history.key), _fixed(history.event), _fixed(history.created)
+    asked, time = _fixed(row_key), _fixed(row_time)
+    codes = int(key.max(initial=-1)) + 1
+    if key.min(initial=0) < 0 or codes > 4 * (len(key) + len(asked)) + 2**20:
+        raise BadInput(
+            f"The keys run from {int(key.min(initial=0))} to {codes - 1} for {len(key)} feature rows.",
+            "Code them from 0 upwards; quantdesk.features.keys.codes does.",
+        )
+    threads = threads if len(key) + len(asked) > _WORTH_A_THREAD else 1
+    start, order = sweeps.by_key(key, codes)
+    first, row, available = np.empty(codes, np.int64), np.empty(len(key), np.int64), np.empty(len(key), np.int64)
+    cut = np.iinfo(np.int64).max if known_by is None else known_by
+    each_part(
+        lambda begin, end: sweeps.ladders(start, order, event, created, cut, begin, end, first, row, available),
+        codes,
+        threads,
+    )
+    position, outcome = np.empty(len(asked), np.int64), np.empty(len(asked), np.int8)
+    age = -1 if ttl is None else ttl
+    each_part(
+        lambda begin, end: sweeps.climb(
+            start, first, row, available, event, asked, time, age, position, outcome, begin, end
+        ),
+        len(asked),
+        threads,
+    )
+    return Match(position, outcome)
 
 
-def _search(key: Integers, available: Integers, row_key: Integers, row_time: Integers) -> Integers:
-    """The last place with the row's key and ``available <= row_time``, or -1."""
-    if not key.size:
-        return np.full(len(row_key), -1, dtype=np.int64)
-    times = np.unique(available)
-    width = np.int64(len(times) + 1)
-    ladder = key * width + np.searchsorted(times, available, side="right")
-    wanted = row_key * width + np.searchsorted(times, row_time, side="right")
-    place = np.searchsorted(ladder, wanted, side="right") - 1
-    hit = (place >= 0) & (row_key >= 0) & (key[place] == row_key)
-    return np.where(hit, place, -1)
+def each_part(do: Callable[[int, int], object], size: int, threads: int) -> None:
+    """Call ``do(begin, end)`` for `threads` parts of ``range(size)`` at the same time.
+
+    The threads live no longer than the call: a process that forks later takes none of them along.
+    """
+    parts = min(threads, size)
+    if parts <= 1:
+        do(0, size)
+        return
+    bounds = [size * part // parts for part in range(parts + 1)]
+    with ThreadPoolExecutor(parts) as pool:
+        for done in [pool.submit(do, begin, end) for begin, end in itertools.pairwise(bounds)]:
+            done.result()
+
+
+def _fixed(numbers: Integers) -> Integers:
+    """The same numbers as the loops were compiled for them: contiguous, 64 bits, not to be written to."""
+    plain = np.ascontiguousarray(numbers, dtype=np.int64).view()
+    plain.flags.writeable = False
+    return plain
