@@ -1,0 +1,164 @@
+"""A value reduced to marks of its past, so that two runs can be compared without keeping their values. Pure.
+
+A mark is a hash of the numbers up to the cut, rounded to about eight digits of the column's largest, so that rounding
+errors leave it alone. A value with one row per time is *aligned*: only its rows up to the cut count. Anything else (a
+mean, a fitted scaler, a window) counts as a whole.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from quantdesk.errors import BadInput
+from quantdesk.features.audit.material import Material
+
+__all__ = ["Mark", "Past", "differing", "mark"]
+
+_DIGITS = 2.0**27
+_MOST = 2_000_000
+_DEEPEST = 3
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Hashes by column; ``""`` where there are no columns."""
+
+    aligned: bool
+    columns: Mapping[str, str]
+
+
+def differing(one: Mark | None, other: Mark | None, column: str | None = None) -> bool:
+    """Whether two marks differ; in one column where both have it."""
+    if one is None or other is None:
+        return False
+    if column is not None and column in one.columns and column in other.columns:
+        return one.columns[column] != other.columns[column]
+    return dict(one.columns) != dict(other.columns)
+
+
+class Past:
+    """Which rows count, of objects that have a row per time.
+
+    Parameters
+    ----------
+    data
+        The data of the run: its tables say how long an array with a row per time is.
+    cut
+        The last time that counts.
+    """
+
+    def __init__(self, data: Material, cut: float) -> None:
+        self.clock = data.clock
+        self.cut = cut
+        self._masks = {len(part.known): part.times <= cut for part in reversed(data.parts)}
+        self._ordered = bool((np.diff(data.main.times) >= 0).all())
+        self._rows = len(data.main.known)
+        self._kept = int((data.main.times <= cut).sum())
+
+    def of_index(self, index: pd.Index) -> NDArray[np.bool_] | None:
+        """The rows of a pandas object that count; None where it has no times."""
+        if self.clock.kind in {"aware", "naive"}:
+            try:
+                return np.asarray(self.clock.read(index) <= self.cut)
+            except BadInput:
+                return None
+        return self.of_length(len(index)) if isinstance(index, pd.RangeIndex) else None
+
+    def of_length(self, rows: int) -> NDArray[np.bool_] | None:
+        """The rows of an array that count; a few rows too few are taken to be missing at the front."""
+        if rows in self._masks:
+            return self._masks[rows]
+        short = self._rows - rows
+        if self._ordered and 0 < short < min(self._kept, self._rows // 2):
+            return np.arange(rows) < self._kept - short
+        return None
+
+
+def mark(value: Any, past: Past, depth: int = 0) -> Mark | None:
+    """The mark of a value; None where it has none, as for functions and pandas' own helpers."""
+    if isinstance(value, pd.DataFrame):
+        rows = past.of_index(value.index)
+        rows = past.of_length(len(value)) if rows is None else rows
+        kept = value if rows is None else value[rows]
+        hashes = {str(name): _hash(kept.iloc[:, place].to_numpy()) for place, name in enumerate(value.columns)}
+        return Mark(rows is not None, hashes)
+    if isinstance(value, pd.Series | pd.Index):
+        index = value.index if isinstance(value, pd.Series) else value
+        rows = past.of_index(index)
+        rows = past.of_length(len(value)) if rows is None else rows
+        return Mark(rows is not None, {"": _hash((value if rows is None else value[rows]).to_numpy())})
+    if isinstance(value, np.ndarray) and value.ndim:
+        rows = past.of_length(len(value))
+        return Mark(rows is not None, {"": _hash(value if rows is None else value[rows])})
+    if isinstance(value, bool | int | float | complex | str | bytes | np.generic | np.ndarray):
+        return Mark(False, {"": _hash(np.asarray(value))})
+    if depth >= _DEEPEST:
+        return None
+    if isinstance(value, Mapping):
+        return _by_name({str(name): mark(one, past, depth + 1) for name, one in list(value.items())[:1000]})
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+        return _by_name({name: mark(one, past, depth + 1) for name, one in fields.items()})
+    if isinstance(value, tuple | list | set | frozenset):
+        if value and len(value) == past._rows and all(isinstance(one, int | float) for one in value):
+            return mark(np.asarray(value), past)
+        ordered = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
+        return _together({str(place): mark(one, past, depth + 1) for place, one in enumerate(list(ordered)[:1000])})
+    return _fitted(value, past, depth)
+
+
+def _fitted(value: Any, past: Past, depth: int) -> Mark | None:
+    """What an estimator has learned: its attributes that end in an underscore, and those of its parts."""
+    if not hasattr(value, "fit") or isinstance(value, type):
+        return None
+    learned = {
+        name: mark(one, past, depth + 1)
+        for name, one in vars(value).items()
+        if (name.endswith("_") and not name.startswith("_")) or name == "steps" or hasattr(one, "fit")
+    }
+    return _together(learned) or Mark(False, {"": "unfitted"})
+
+
+def _by_name(marks: Mapping[str, Mark | None]) -> Mark | None:
+    """The marks of named entries, so that each can be compared by its name."""
+    known = {name: one for name, one in marks.items() if one is not None}
+    columns: dict[str, str] = {}
+    for name, one in known.items():
+        for column, text in one.columns.items():
+            plain = column or name
+            columns[plain if plain not in columns else f"{name} {column}"] = text
+    return Mark(all(one.aligned for one in known.values()), columns) if known else None
+
+
+def _together(marks: Mapping[str, Mark | None]) -> Mark | None:
+    known = {name: one for name, one in marks.items() if one is not None}
+    if not known:
+        return None
+    parts = (f"{name}/{column}={text}" for name, one in known.items() for column, text in one.columns.items())
+    return Mark(all(one.aligned for one in known.values()), {"": hashlib.sha256("|".join(parts).encode()).hexdigest()})
+
+
+def _hash(values: Any) -> str:
+    if not isinstance(values, np.ndarray):
+        values = np.asarray(values, dtype=object)
+    if values.dtype.kind in "fc" and values.dtype.kind != "c":
+        finite = np.isfinite(values)
+        largest = float(np.abs(values[finite]).max()) if finite.any() else 0.0
+        if largest > 0:
+            unit = 2.0 ** math.ceil(math.log2(largest)) / _DIGITS
+            values = np.where(finite, np.round(np.where(finite, values, 0.0) / unit), values)
+        values = values.astype(np.float64) + 0.0  # no negative zero
+        values = np.where(np.isnan(values), np.nan, values)  # one kind of NaN
+    if values.dtype == object:
+        text = "|".join(map(str, values.ravel()[:_MOST]))
+        return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(values.ravel()[:_MOST]).tobytes()).hexdigest()
