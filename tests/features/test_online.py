@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import io
 import os
 import shutil
 import sqlite3
@@ -18,7 +17,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quantdesk.features import FEATURES, FeatureStore
+from quantdesk.errors import BadDates, EnvironmentProblem
+from quantdesk.features import FEATURES, FeatureStore, publish
+from quantdesk.features.online.rows import entity_key
 from quantdesk.features.publish import ONLINE, REGISTRY
 
 # Feast 0.67 on pandas 2.3 and pydantic 2: nothing that its caller could do otherwise.
@@ -60,7 +61,7 @@ def test_a_second_run_repeats_nothing(filled):
 
 def test_a_value_much_older_than_the_symbol_is_null_online(filled, monkeypatch):
     """The mood of the panel ends when the panel does; beside a younger price it says nothing."""
-    from quantdesk.features import store as module
+    from quantdesk.features.online import serving as module
 
     views = dict(module.VIEWS)
     import dataclasses
@@ -72,54 +73,58 @@ def test_a_value_much_older_than_the_symbol_is_null_online(filled, monkeypatch):
     assert not np.isnan(found.loc["AAA1", "sma_20"])
 
 
-def test_the_online_store_never_goes_back(desk):
-    def materialise(day):
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            desk.materialize(dt.datetime(2019, 1, 1, tzinfo=dt.UTC), dt.datetime(2020, 1, day, tzinfo=dt.UTC))
-        rows = [{"shop": "a", "product": 1}, {"shop": "b", "product": 1}]
-        return desk.get_online_features(["prices:label", "sky:rain"], rows).to_dict()
+@pytest.mark.parametrize("clock", ["session", "now"])
+def test_a_row_too_old_for_now_is_null(filled, monkeypatch, clock):
+    soon, late = dt.datetime(2020, 7, 10, tzinfo=dt.UTC), dt.datetime(2020, 7, 20, tzinfo=dt.UTC)
+    assert not filled.get_online_features(["AAA1"], ["sma_20", "sentiment_z"], now=soon).to_pandas().isna().any().any()
+    old = filled.get_online_features(["AAA1"], ["sma_20", "sentiment_z"], now=late)
+    assert old.to_pandas().isna().all().all()
+    assert old.events.loc["AAA1", "technical"] == pd.Timestamp("2020-06-30T20:00Z"), "one sees why"
+    with pytest.raises(BadDates, match="no time zone"):
+        filled.get_online_features(["AAA1"], ["sma_20"], now=dt.datetime(2020, 7, 10))  # noqa: DTZ001
+    monkeypatch.setenv("QUANTDESK_ONLINE_CLOCK", clock)
+    live = FeatureStore(root=filled.root, market=filled._market).get_online_features(["AAA1"], ["sma_20"]).to_pandas()
+    assert live.isna().all().all() == (clock == "now")
 
-    assert materialise(21)["label"] == ["restated", None]
-    again = materialise(3)
-    assert again["label"] == ["restated", None], "an older run does not overwrite a newer row"
-    assert again["rain"] == [2.0, 2.0]
-    assert materialise(28)["label"] == ["restated", "published late"]
+
+def copied(filled, own_store):
+    """A store with everything of another one, which knows where it is."""
+    for path in [filled.root / ONLINE, *filled.root.glob("registry.*")]:
+        shutil.copy(path, own_store.root / path.name)
+    own_store.apply()
+    return own_store
 
 
 def test_a_failed_fill_leaves_the_old_store(filled, own_store, monkeypatch):
-    for name in (REGISTRY, ONLINE):
-        for suffix in (".db", ".json"):
-            path = (filled.root / name).with_suffix(suffix)
-            shutil.copy(path, own_store.root / path.name)
-    own_store.apply()  # the paths of the copy are others
-    (own_store.root / "online.json").unlink()
+    copied(filled, own_store)
     content = (own_store.root / ONLINE).read_bytes()
-    from feast import FeatureStore as Feast
+    from quantdesk.features.online import sqlite
 
     def fail(*args, **options):
-        raise OSError(28, "No space left on device")
+        raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(Feast, "materialize", fail)
-    with pytest.raises(Exception, match="No disk space"):
-        own_store.materialize()
+    monkeypatch.setattr(sqlite._Session, "put", fail)
+    with pytest.raises(EnvironmentProblem, match=r"cannot be written \(database or disk is full\)"):
+        publish.materialize(own_store.root, dt.datetime.now(dt.UTC), afresh=True)
     assert (own_store.root / ONLINE).read_bytes() == content
     assert [path.name for path in own_store.root.iterdir() if path.name.endswith((".tmp", "-journal", "-wal"))] == []
 
 
-def test_filling_again_empties_our_tables_and_keeps_those_of_others(filled, own_store):
-    for path in filled.root.glob("o*.*"):
-        shutil.copy(path, own_store.root / path.name)
-    own_store.apply()
+def test_filling_voids_what_is_gone_and_keeps_what_others_wrote(filled, own_store):
+    copied(filled, own_store)
+    gone = entity_key(["symbol"], ["GONE"])
     with contextlib.closing(sqlite3.connect(own_store.root / ONLINE)) as connection, connection:
         connection.execute("CREATE TABLE of_others (x)")
         connection.execute("INSERT INTO of_others VALUES (7)")
-        connection.execute("INSERT INTO quantdesk_technical (entity_key, feature_name) VALUES (x'00', 'sma_20')")
-    (own_store.root / "online.json").unlink()
+        connection.execute("CREATE TABLE quantdesk_old (entity_key, feature_name, value, value_text, event_ts)")
+        copy = "SELECT view, ?, era, event, created, packed FROM online_rows WHERE view = 'quantdesk_technical' LIMIT 1"
+        connection.execute(f"INSERT INTO online_rows {copy}", (gone,))
+        connection.execute("DELETE FROM online_marks")
     assert own_store.materialize()
     with contextlib.closing(sqlite3.connect(own_store.root / ONLINE)) as connection:
         assert connection.execute("SELECT x FROM of_others").fetchall() == [(7,)]
-        gone = connection.execute("SELECT count(*) FROM quantdesk_technical WHERE entity_key = x'00'").fetchone()
-        assert gone == (0,)
+        assert connection.execute("SELECT packed FROM online_rows WHERE key = ?", (gone,)).fetchall() == [(None,)]
+        assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'quantdesk_old'").fetchall()
 
 
 def test_the_files_are_plain_sqlite_for_readers(filled):

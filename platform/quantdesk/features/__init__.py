@@ -31,7 +31,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from quantdesk.features.definitions import FEATURES, Feature
     from quantdesk.features.evidence import Evidence
-    from quantdesk.features.frame import FeatureFrame, Labels, OnlineFeatures
+    from quantdesk.features.frame import FeatureFrame, Labels
+    from quantdesk.features.online.answer import OnlineFeatures
     from quantdesk.features.sentiment import Panel, Scores, SentimentSource
     from quantdesk.features.store import FeatureStore
 
@@ -42,7 +43,7 @@ _HOMES = {
     "FeatureFrame": "frame",
     "FeatureStore": "store",
     "Labels": "frame",
-    "OnlineFeatures": "frame",
+    "OnlineFeatures": "online.answer",
     "Panel": "sentiment",
     "Scores": "sentiment",
     "SentimentSource": "sentiment",

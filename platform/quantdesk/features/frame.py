@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from quantdesk.features.backend import Backend
     from quantdesk.features.verification import Verification
 
-__all__ = ["Answers", "FeatureFrame", "Labels", "OnlineFeatures"]
+__all__ = ["Answers", "FeatureFrame", "Labels"]
 
 _HINDSIGHT = "adjusted_with_hindsight: prices carry splits and dividends that came later; returns are right, levels not"
 _SURVIVORS = "survivors_only: the symbols were chosen knowing that they lived on; a backtest on them looks too good"
@@ -335,36 +335,3 @@ class FeatureFrame:
 
 def _instants(nanos: Integers) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(nanos.copy().view("datetime64[ns]")).tz_localize("UTC")
-
-
-@dataclass(frozen=True)
-class OnlineFeatures:
-    """The latest materialised row of each symbol.
-
-    Attributes
-    ----------
-    values
-        Index ``symbol``, one float64 column per feature; NaN where there is no value.
-    events
-        Index ``symbol``, one column per view: the event that its row is about, UTC; NaT where there is no row.
-    labels
-        See :class:`Labels`.
-    as_of
-        The moment up to which the online store was filled, UTC.
-    """
-
-    values: pd.DataFrame
-    events: pd.DataFrame
-    labels: Labels
-    as_of: pd.Timestamp
-
-    def to_pandas(self) -> pd.DataFrame:
-        """A copy of the values."""
-        return self.values.copy()
-
-    def to_dict(self) -> dict[str, dict[str, float | None]]:
-        """Per symbol its features; None where there is no value."""
-        return {
-            str(symbol): {str(name): None if np.isnan(value) else float(value) for name, value in row.items()}
-            for symbol, row in self.values.to_dict(orient="index").items()
-        }

@@ -16,6 +16,7 @@ from feast.types import Float64, String
 
 from quantdesk.features.build import CURRENT
 from quantdesk.features.definitions import VIEWS, View
+from quantdesk.features.online.reader import SESSION_CLOCK
 from quantdesk.features.registry_url import address
 
 __all__ = ["PROJECT", "objects", "repo_config"]
@@ -73,19 +74,22 @@ def _view(view: View, symbol: Entity, root: Path) -> FeatureView:
             description=f"Known at: {view.knowledge}.",
         ),
         description=view.description,
-        tags={"knowledge": view.knowledge},
+        tags={"knowledge": view.knowledge, SESSION_CLOCK[0]: SESSION_CLOCK[1]},
         online=True,
     )
 
 
-def repo_config(registry: Path, online: Path) -> RepoConfig:
+def repo_config(registry: Path, online: Path, url: str | None = None) -> RepoConfig:
     """The configuration of the embedded store.
 
     Parameters
     ----------
     registry, online
         The two SQLite files, as absolute paths.
+    url
+        Where the online store is when it is not that file.
     """
+    place = {"path": str(online)} if url is None else {"url": url}
     return RepoConfig(
         project=PROJECT,
         provider="local",
@@ -97,7 +101,7 @@ def repo_config(registry: Path, online: Path) -> RepoConfig:
             "serve_features_while_materializing": True,
         },
         offline_store={"type": "quantdesk.features.offline.QuantdeskOfflineStore"},
-        online_store={"type": "quantdesk.features.online.QuantdeskOnlineStore", "path": str(online)},
+        online_store={"type": "quantdesk.features.online.QuantdeskOnlineStore", **place},
         entity_key_serialization_version=3,
         materialization={"pull_latest_features": True},
     )

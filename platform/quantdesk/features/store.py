@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
 import pandas as pd
 
 from quantdesk.errors import BadInput
@@ -17,11 +14,22 @@ from quantdesk.features import publish
 from quantdesk.features.backend import Backend, Snapshot
 from quantdesk.features.build import Built, Progress, Recipe, build
 from quantdesk.features.config import FeatureConfig
-from quantdesk.features.definitions import FEATURES, VIEWS, Feature
+from quantdesk.features.declared import DeclaredView, Repository, read_declared
+from quantdesk.features.definitions import FEATURES, Feature
 from quantdesk.features.files import FilesBackend
-from quantdesk.features.frame import FeatureFrame, Labels, OnlineFeatures
+from quantdesk.features.frame import FeatureFrame
 from quantdesk.features.historical import answer, rows_by_range, rows_of_entities
-from quantdesk.features.request import as_of_moment, checked_entities, checked_features, checked_symbols
+from quantdesk.features.online.answer import OnlineFeatures
+from quantdesk.features.online.reader import Reader
+from quantdesk.features.online.serving import answered
+from quantdesk.features.overlay import Overlay
+from quantdesk.features.request import (
+    as_of_moment,
+    by_view,
+    checked_entities,
+    checked_features,
+    checked_symbols,
+)
 from quantdesk.market import MarketStore
 from quantdesk.market.spans import Bound, span
 
@@ -39,6 +47,9 @@ class FeatureStore:
         The store's folder; ``QUANTDESK_FEATURES_ROOT``, else ``features`` in the state directory when left out.
     market
         Where :meth:`build` takes prices from; the configured market store when left out.
+    repo
+        A folder with Feast definitions of one's own, which :meth:`apply` reads; ``QUANTDESK_FEATURES_REPO``, else
+        ``feature_repo/`` of the checkout when left out.
 
     Raises
     ------
@@ -54,7 +65,14 @@ class FeatureStore:
     True
     """
 
-    def __init__(self, url: str | None = None, *, root: Path | None = None, market: MarketStore | None = None) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        root: Path | None = None,
+        market: MarketStore | None = None,
+        repo: Path | None = None,
+    ) -> None:
         if url is not None:
             scheme = urlsplit(str(url)).scheme or "no"
             raise BadInput(
@@ -64,16 +82,23 @@ class FeatureStore:
         config = FeatureConfig.from_env()
         self.root = Path(root) if root is not None else config.root
         self._recipe = Recipe(panel=config.panel)
+        self._repo = Path(repo) if repo is not None else config.repo
         self._market = market
-        self._feast: tuple[object, Any, weakref.finalize[..., Any]] | None = None
+        self._reader: Reader | None = None
+        self._clock = "session"
         self.backend: Backend = FilesBackend(self.root)
 
     def __repr__(self) -> str:
         return f"FeatureStore(root={str(self.root)!r})"
 
     def features(self) -> tuple[Feature, ...]:
-        """Every feature: name, description, unit, formula, source, look-back, inputs."""
-        return tuple(FEATURES.values())
+        """Every feature: name, description, unit, formula, source, look-back, inputs. The user's own come last."""
+        return (*FEATURES.values(), *(one for view in self.declared.views.values() for one in view.features))
+
+    @property
+    def declared(self) -> Repository:
+        """The user's own views, as they were when the repository was last applied."""
+        return read_declared(self.root)
 
     def symbols(self) -> tuple[str, ...]:
         """Every symbol that has features."""
@@ -85,7 +110,7 @@ class FeatureStore:
 
     def apply(self, *, progress: Progress | None = None) -> bool:
         """Write the definitions into Feast's registry; False where nothing changed. See :func:`.publish.apply`."""
-        return publish.apply(self.root, progress=progress)
+        return publish.apply(self.root, self._repo, progress=progress)
 
     def materialize(self, *, progress: Progress | None = None) -> bool:
         """Fill the online store; False where nothing changed. See :func:`.publish.materialize`."""
@@ -135,7 +160,8 @@ class FeatureStore:
         DataError
             Nothing was built yet, or a file is damaged.
         """
-        features = checked_features(feature_names)
+        features = self._features(feature_names)
+        own = [view for view in by_view(features) if isinstance(view, DeclaredView)]
         known_by = as_of_moment(as_of, dt.datetime.now(dt.UTC))
         if entity_df is not None:
             if symbols is not None or start_date is not None or end_date is not None:
@@ -145,11 +171,13 @@ class FeatureStore:
                 )
             snapshot = self.snapshot()
             rows = rows_of_entities(*checked_entities(entity_df, snapshot.manifest, features))
-            return answer(snapshot, rows, features, known_by)
+            columns = {str(name): entity_df[name].to_numpy() for name in entity_df.columns}
+            return answer(Overlay(snapshot, own, columns) if own else snapshot, rows, features, known_by)
         wanted = span(start_date, end_date)
         snapshot = self.snapshot()
         names = checked_symbols(symbols, snapshot.manifest)
-        return answer(snapshot, rows_by_range(snapshot, names, wanted), features, known_by)
+        rows = rows_by_range(snapshot, names, wanted)
+        return answer(Overlay(snapshot, own) if own else snapshot, rows, features, known_by)
 
     def revisions(self, symbol: str, feature: str) -> pd.DataFrame:
         """Every version of a feature of one symbol that was ever loaded: nothing is overwritten.
@@ -168,81 +196,79 @@ class FeatureStore:
         UnknownName
             A symbol or feature that does not exist; the message offers the nearest.
         """
-        (asked,) = checked_features([feature])
-        snapshot = self.snapshot()
-        manifest = snapshot.manifest
-        found = snapshot.revisions(VIEWS[asked.view], manifest.find(symbol).key, asked.name)
-        loaded = pd.to_datetime([load.at for load in manifest.loads], utc=True)
+        (asked,) = self._features([feature])
+        view, below = asked.home, self.snapshot()
+        key = below.manifest.find(symbol).key
+        if isinstance(view, DeclaredView):
+            return _changes(Overlay(below, [view]).revisions(view, key, asked.name))
+        found = below.revisions(view, key, asked.name)
+        loaded = pd.to_datetime([load.at for load in below.manifest.loads], utc=True)
         return _changes(found.assign(loaded_at=loaded[found["load"].to_numpy()]))
 
     def get_online_features(
-        self, symbols: Sequence[str] | str | None = None, feature_names: Sequence[str] | str | None = None
+        self,
+        symbols: Sequence[str] | str | None = None,
+        feature_names: Sequence[str] | str | None = None,
+        now: dt.datetime | None = None,
     ) -> OnlineFeatures:
-        """The latest materialised value of each feature, through Feast's online store.
+        """The latest materialised value of each feature.
 
         "Latest" means the end of each series in the store, which may lie years back; the answer says when. A value of
         another view that is older than the symbol's own latest session by more than the time to live is null.
+
+        Parameters
+        ----------
+        symbols, feature_names
+            As for :meth:`get_historical_features`.
+        now
+            A moment to count the time to live against instead: a value that is older by then is null. Aware. With
+            ``QUANTDESK_ONLINE_CLOCK=now`` it is the moment of the question when left out.
 
         Raises
         ------
         BadInput, UnknownName
             As for :meth:`get_historical_features`.
+        BadDates
+            `now` has no zone.
         DataError
             The online store has not been filled.
+        EnvironmentProblem
+            The online store does not answer.
         """
         features = checked_features(feature_names)
         manifest = self.snapshot().manifest
         names = checked_symbols(symbols, manifest)
-        until = publish.filled_until(self.root)
-        keys = [manifest.find(name).key for name in names]
-        clock = FEATURES["ret_1d"]  # of the view that has a row for every session of every symbol
-        asked = list(dict.fromkeys([*features, clock]))
-        response = self._online().get_online_features(
-            features=[f"{feature.view}:{feature.name}" for feature in asked],
-            entity_rows=[{"symbol": key} for key in keys],
-        )
-        given = response.to_dict(include_event_timestamps=True)
-        index = pd.Index(names, name="symbol")
-        values = pd.DataFrame({f.name: np.array(given[f.name], dtype=np.float64) for f in features}, index=index)
-        stamps = {f.view: _instants(given[f"{f.name}__ts"]) for f in asked}
-        views = dict.fromkeys(feature.view for feature in features)
-        for feature in features:
-            # The mood of 2022 says nothing beside a price of 2026: the same rule as in a historical question.
-            stale = (stamps[clock.view] - stamps[feature.view]) > pd.Timedelta(VIEWS[feature.view].ttl)
-            values.loc[stale, feature.name] = np.nan
-        events = pd.DataFrame({view: stamps[view] for view in views}, index=index)
-        labels = Labels.of([one for view in views for one in manifest.behind(view, tuple(keys))])
-        return OnlineFeatures(values, events, labels, pd.Timestamp(until))
+        if self._reader is None:
+            self._reader, self._clock = publish.reader(self.root)
+        if now is None and self._clock == "now":
+            now = dt.datetime.now(dt.UTC)
+        return answered(self._reader, manifest, names, features, now)
 
     def close(self) -> None:
-        """Let go of the online files. They are opened again when they are needed; nothing else stays open."""
-        if self._feast is not None:
-            self._feast[2]()
-            self._feast = None
+        """Let go of the online store. It is opened again when it is needed; nothing else stays open."""
+        if self._reader is not None:
+            self._reader.backend.close()
+
+    def _features(self, names: Sequence[str] | str | None) -> tuple[Feature, ...]:
+        """The asked features, the user's own among them."""
+        declared = self.declared
+        for name in [names] if isinstance(names, str) else names or []:
+            view = str(name).partition(":")[0]
+            if ":" in str(name) and view in declared.left_out:
+                raise BadInput(
+                    f"The view {view} cannot be asked for here: {declared.left_out[view]}.", "Ask through Feast's SDK."
+                )
+        return checked_features(names, declared.views)
 
     def snapshot(self) -> Snapshot:
         """The current build, resolved once: whatever is asked of it, two builds are never mixed."""
         return self.backend.snapshot()
 
-    def _online(self) -> Any:
-        """Feast on the current files; made again when they were replaced."""
-        files = [self.root / publish.REGISTRY, self.root / publish.ONLINE]
-        seen = tuple((path.stat().st_ino, path.stat().st_mtime_ns) for path in files)
-        if self._feast is None or self._feast[0] != seen:
-            self.close()
-            feast = publish.open_feast(*files)
-            self._feast = (seen, feast, weakref.finalize(self, publish.release, feast))
-        return self._feast[1]
-
 
 def _changes(chain: pd.DataFrame) -> pd.DataFrame:
-    """The versions that differ from the one before of the same event."""
-    before = chain.shift()
-    same = [(chain[name] == before[name]) | (chain[name].isna() & before[name].isna()) for name in ("value", "reason")]
-    stays = (chain["event_timestamp"] == before["event_timestamp"]) & same[0] & same[1]
+    """The versions that differ from the one before of the same event (and of the same other keys)."""
+    before, stays = chain.shift(), pd.Series(True, index=chain.index)
+    for name in chain.columns.difference(["created_timestamp", "load", "loaded_at"]):
+        stays &= (chain[name] == before[name]) | (chain[name].isna() & before[name].isna())
+    stays &= chain.index > 0
     return chain[~stays].reset_index(drop=True)
-
-
-def _instants(seconds: Sequence[int]) -> pd.DatetimeIndex:
-    """Feast gives seconds since 1970, and 0 for a key that it does not hold."""
-    return pd.DatetimeIndex([pd.NaT if not one else pd.Timestamp(one, unit="s", tz="UTC") for one in seconds])
