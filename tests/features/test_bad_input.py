@@ -106,13 +106,6 @@ def test_as_of_today_is_not_the_future(store):
     assert ask(store, as_of=dt.datetime.now(dt.UTC).date()).is_pit_validated
 
 
-def test_a_team_store_is_refused_and_its_password_not_repeated():
-    with pytest.raises(BadInput, match="PostgreSQL comes in a later version") as caught:
-        FeatureStore("postgresql://desk:secret@db/features")
-    assert "secret" not in str(caught.value)
-    assert "postgresql" in str(caught.value)
-
-
 def test_online_before_anything_was_filled(store):
     with pytest.raises(DataError, match="has not been filled"):
         store.get_online_features(["AAA1"], ["sma_20"])

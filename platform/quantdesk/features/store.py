@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import pandas as pd
+from pydantic import SecretStr
 
 from quantdesk.errors import BadInput
 from quantdesk.features import publish
@@ -33,6 +35,9 @@ from quantdesk.features.request import (
 from quantdesk.market import MarketStore
 from quantdesk.market.spans import Bound, span
 
+if TYPE_CHECKING:
+    from quantdesk.features.postgres import PostgresBackend
+
 __all__ = ["FeatureStore"]
 
 
@@ -42,7 +47,9 @@ class FeatureStore:
     Parameters
     ----------
     url
-        None for the embedded store: files and SQLite in the state directory. Nothing else is supported yet.
+        ``postgresql://user:password@host:5432/database`` for a team's store: questions are answered there, and
+        :meth:`build` brings what it built there, too. ``QUANTDESK_FEATURES_URL`` when left out; without either, the
+        embedded store: files and SQLite in the state directory.
     root
         The store's folder; ``QUANTDESK_FEATURES_ROOT``, else ``features`` in the state directory when left out.
     market
@@ -54,7 +61,7 @@ class FeatureStore:
     Raises
     ------
     BadInput
-        `url` asks for a store that does not exist yet.
+        `url` is no address of a PostgreSQL database.
 
     Examples
     --------
@@ -67,18 +74,12 @@ class FeatureStore:
 
     def __init__(
         self,
-        url: str | None = None,
+        url: str | SecretStr | None = None,
         *,
         root: Path | None = None,
         market: MarketStore | None = None,
         repo: Path | None = None,
     ) -> None:
-        if url is not None:
-            scheme = urlsplit(str(url)).scheme or "no"
-            raise BadInput(
-                f"A feature store behind a {scheme} address is not supported yet.",
-                "Leave the url out for the embedded store; PostgreSQL comes in a later version.",
-            )
         config = FeatureConfig.from_env()
         self.root = Path(root) if root is not None else config.root
         self._recipe = Recipe(panel=config.panel)
@@ -86,10 +87,13 @@ class FeatureStore:
         self._market = market
         self._reader: Reader | None = None
         self._clock = "session"
-        self.backend: Backend = FilesBackend(self.root)
+        self._files = FilesBackend(self.root)
+        self._team = _team(config.url if url is None else url)
+        self.backend: Backend = self._team or self._files
 
     def __repr__(self) -> str:
-        return f"FeatureStore(root={str(self.root)!r})"
+        team = f"{str(self._team.address)!r}, " if self._team else ""
+        return f"FeatureStore({team}root={str(self.root)!r})"
 
     def features(self) -> tuple[Feature, ...]:
         """Every feature: name, description, unit, formula, source, look-back, inputs. The user's own come last."""
@@ -105,8 +109,18 @@ class FeatureStore:
         return tuple(series.key for series in self.snapshot().manifest.series)
 
     def build(self, *, progress: Progress | None = None) -> Built:
-        """Compute all features from the market store, unless that has been done. See :func:`.build.build`."""
-        return build(self._market or MarketStore(), self.root, self._recipe, progress=progress)
+        """Compute all features from the market store, unless that has been done. See :func:`.build.build`.
+
+        For a team's store they are then loaded into PostgreSQL, in one transaction; see :func:`.postgres.load`.
+        """
+        built = build(self._market or MarketStore(), self.root, self._recipe, progress=progress)
+        if self._team is None:
+            return built
+        from quantdesk.features.postgres import load
+
+        whole = self._files.snapshot()
+        loaded = load(whole.folder, whole.manifest, self._team.address, progress=progress)
+        return replace(built, changed=built.changed or loaded.changed)
 
     def apply(self, *, progress: Progress | None = None) -> bool:
         """Write the definitions into Feast's registry; False where nothing changed. See :func:`.publish.apply`."""
@@ -245,7 +259,9 @@ class FeatureStore:
         return answered(self._reader, manifest, names, features, now)
 
     def close(self) -> None:
-        """Let go of the online store. It is opened again when it is needed; nothing else stays open."""
+        """Let go of the online store and of the database. They are opened again when they are needed."""
+        if self._team is not None:
+            self._team.close()
         if self._reader is not None:
             self._reader.backend.close()
 
@@ -263,6 +279,15 @@ class FeatureStore:
     def snapshot(self) -> Snapshot:
         """The current build, resolved once: whatever is asked of it, two builds are never mixed."""
         return self.backend.snapshot()
+
+
+def _team(url: str | SecretStr | None) -> PostgresBackend | None:
+    """The database of a team; psycopg is imported only where there is one."""
+    if url is None:
+        return None
+    from quantdesk.features.postgres import PostgresBackend
+
+    return PostgresBackend(url)
 
 
 def _changes(chain: pd.DataFrame) -> pd.DataFrame:
