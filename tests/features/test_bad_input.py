@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from quantdesk.errors import BadDates, BadInput, DataError, UnknownName
-from quantdesk.features import FeatureStore
 from quantdesk.features.keys import codes
 
 AWARE = pd.Timestamp("2019-01-10", tz="UTC")
