@@ -11,9 +11,10 @@ itself serves it as always.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,7 +26,19 @@ from quantdesk.features.knowledge import TAG, Knowledge, PublishedAt, parse
 from quantdesk.market.series import KINDS, Flags
 from quantdesk.records import atomic_write, sha256_of
 
-__all__ = ["DECLARED", "DeclaredFeature", "DeclaredView", "Field", "Repository", "declare", "read_declared", "write"]
+__all__ = [
+    "DECLARED",
+    "DeclaredFeature",
+    "DeclaredView",
+    "Field",
+    "Repository",
+    "adopted",
+    "data_files",
+    "declare",
+    "read_declared",
+    "version_of",
+    "write",
+]
 
 DECLARED = "declared.json"
 FORMAT = 1
@@ -272,7 +285,7 @@ def _declared(view: Any, folder: Path) -> DeclaredView:
                 for name in ("real", "adjusted_with_hindsight", "survivors_only")
             }
         ),
-        adopted=tuple(sorted((str(file), sha256_of(file)) for file in data_files(path))),
+        adopted=_adopted(path),
     )
 
 
@@ -291,6 +304,24 @@ def data_files(path: Path) -> list[Path]:
     hidden = (".", "_")
     every = path.rglob("*.parquet") if path.is_dir() else ()
     return sorted(file for file in every if not any(part.startswith(hidden) for part in file.relative_to(path).parts))
+
+
+def adopted(repository: Repository) -> Repository:
+    """The same views, with their files as they are now taken for what was declared."""
+    views = {name: replace(view, adopted=_adopted(view.path)) for name, view in repository.views.items()}
+    return Repository(views, repository.left_out)
+
+
+def _adopted(path: Path) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((str(file), sha256_of(file)) for file in data_files(path)))
+
+
+def version_of(folder: Path | None) -> str:
+    """A hash of the Python files of a repository; of nothing where there is none."""
+    digest = hashlib.sha256(str(folder).encode())
+    for file in sorted(folder.rglob("*.py")) if folder is not None and folder.is_dir() else []:
+        digest.update(f"\0{file.name}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 def write(root: Path, repository: Repository) -> None:

@@ -92,14 +92,14 @@ def apply(root: Path, repo: Path | None = None, *, progress: Progress | None = N
     if not done:
         tell("registry", 0, 1)
         with exclusive(root / ".lock"), _understood(root):
-            builtin, own = _objects(root, repo)
+            builtin, own, noted = _objects(root, repo)
             with (
                 _replaced(root / REGISTRY) as registry,
                 _opened(registry, root / ONLINE) as store,
                 _quiet(),
             ):
                 store.apply([*builtin, *own])
-            _take_down(root, repo, own)
+            declared.write(root, noted)
             _set_stamp(root / REGISTRY, stamp)
     else:
         done = not _adopted(root)
@@ -116,15 +116,6 @@ def _adopted(root: Path) -> bool:
     with exclusive(root / ".lock"):
         declared.write(root, declared.adopted(declared.read_declared(root)))
     return True
-
-
-def _take_down(root: Path, repo: Path | None, own: list[Any]) -> None:
-    if repo is None or not own:
-        declared.write(root, declared.Repository({}, {}))
-        return
-    from quantdesk.features.own_repository import take_down
-
-    take_down(root, repo, own)
 
 
 @contextlib.contextmanager
@@ -296,15 +287,16 @@ def _definitions(root: Path, repo: Path | None) -> str:
     return hashlib.sha256(f"{said}|{declared.version_of(repo)}".encode()).hexdigest()
 
 
-def _objects(root: Path, repo: Path | None) -> tuple[list[Any], list[Any]]:
-    """The objects of the platform, and the user's own."""
+def _objects(root: Path, repo: Path | None) -> tuple[list[Any], list[Any], declared.Repository]:
+    """The objects of the platform, the user's own, and what is to be remembered of these."""
     from quantdesk.features.repository import objects
 
     if repo is None or not repo.is_dir():
-        return objects(root), []
-    from quantdesk.features.own_repository import objects_in
+        return objects(root), [], declared.Repository({}, {})
+    from quantdesk.features.own_repository import objects_in, views_among
 
-    return objects(root), objects_in(repo)
+    own = objects_in(repo)
+    return objects(root), own, declared.declare(views_among(own), repo)
 
 
 def open_feast(registry: Path, online: Path) -> Any:
