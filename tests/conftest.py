@@ -1,4 +1,4 @@
-"""What tests of several stages need: one real Chromium per process, as Playwright allows only one; a PostgreSQL."""
+"""What tests of several stages need: one Chromium per process, as Playwright allows only one; a PostgreSQL; a Redis."""
 
 from __future__ import annotations
 
@@ -71,3 +71,31 @@ def postgres() -> Iterator[Any]:
     cluster = module.Cluster(programs)
     yield cluster
     cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Any]:
+    """A real Redis server: ``redis_server()`` gives the URL of an empty database. See tests/redisserver.py.
+
+    Without one, a failure on CI, and elsewhere a test that is skipped with the reason.
+    """
+    spec = importlib.util.spec_from_file_location("redisserver", Path(__file__).with_name("redisserver.py"))
+    assert spec
+    assert spec.loader
+    module = sys.modules["redisserver"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    program = module.find_redis()
+    if program is None:
+        reason = "no Redis: install it (Debian: apt-get install redis-server) or put redis-server on the PATH"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    server = module.Server(program)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server: Any) -> str:
+    """The URL of an empty database of a real Redis."""
+    return str(redis_server())
