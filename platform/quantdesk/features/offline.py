@@ -6,15 +6,18 @@ any Feast repository whose sources are Parquet files. It differs from the stores
 - a row sees only what was known at its time (``created <= time``), always; ``filter_by_created_timestamp`` is implied;
 - a superseded revision never answers;
 - every entity row comes back, in order, duplicates included;
-- ``start_date`` and ``end_date`` without entity rows give one row per key and event, at the time it was first known;
-- ``as_of`` in the configuration cuts off knowledge at a date, whatever the rows' times.
+- ``start_date`` and ``end_date`` without entity rows give one row per key and session, at the time it was first known;
+- ``as_of`` in the configuration cuts off knowledge at a date, whatever the rows' times;
+- the knowledge policy of a view or source (its tag ``knowledge_time``) says when its rows were known;
+- a job carries ``.evidence``: how far its answer is proven.
 """
 
 from __future__ import annotations
 
+import os
 import uuid
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +26,26 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from feast.data_source import DataSource
-from feast.errors import SavedDatasetLocationAlreadyExists
 from feast.feature_logging import LoggingConfig, LoggingSource
 from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL, FeatureView
-from feast.infra.offline_stores.file_source import FileLoggingDestination, FileSource, SavedDatasetFileStorage
+from feast.infra.offline_stores.file_source import FileLoggingDestination, FileSource
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
 from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
-from feast.saved_dataset import SavedDatasetStorage
-from pydantic import StrictStr
+from pydantic import NonNegativeFloat, PositiveInt, StrictStr
 
 from quantdesk.errors import BadInput
 from quantdesk.features import registry_url  # noqa: F401 - its import teaches SQLAlchemy where the registry is
 from quantdesk.features.asof import History, Integers, as_of_join
+from quantdesk.features.jobs import QuantdeskRetrievalJob, TableJob
 from quantdesk.features.keys import codes
+from quantdesk.features.knowledge import known_times, parse
+from quantdesk.features.parquet import Source, nanoseconds, read
+from quantdesk.features.question import Asked, Question
+from quantdesk.features.ranges import STAMP, Bounds, moment, rows_of_range
 from quantdesk.features.request import as_of_moment
-from quantdesk.features.retrieval import Source, join, nanoseconds, read
 from quantdesk.records import atomic_write
 
 __all__ = ["QuantdeskOfflineStore", "QuantdeskOfflineStoreConfig", "QuantdeskRetrievalJob"]
@@ -55,68 +60,24 @@ class QuantdeskOfflineStoreConfig(FeastConfigBaseModel):
         The class of the store.
     as_of
         An ISO date, or a datetime with a zone: feature rows created later do not exist. None for no cut-off.
+    calendar
+        An exchange, such as ``XNYS``: a question by dates then has a row per key and session of it. None for the
+        events of the data themselves.
+    calendar_lag_minutes
+        How long after a session's close such a row asks.
+    threads
+        Over how many threads reading and joining are split; None for the cores that this process may use.
     """
 
     type: StrictStr = "quantdesk.features.offline.QuantdeskOfflineStore"
     as_of: StrictStr | None = None
-
-
-class QuantdeskRetrievalJob(RetrievalJob):
-    """A question that is answered when its table is asked for."""
-
-    def __init__(
-        self,
-        answer: Callable[[], pa.Table],
-        metadata: RetrievalMetadata | None = None,
-        on_demand: tuple[OnDemandFeatureView, ...] = (),
-        *,
-        full_feature_names: bool = False,
-    ) -> None:
-        self._answer = answer
-        self._metadata = metadata
-        self._on_demand = list(on_demand)
-        self._full_feature_names = full_feature_names
-
-    @property
-    def full_feature_names(self) -> bool:
-        """Whether features are named ``view__feature``."""
-        return self._full_feature_names
-
-    @property
-    def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
-        """The views that Feast computes from the answer."""
-        return self._on_demand
-
-    @property
-    def metadata(self) -> RetrievalMetadata | None:
-        """What was asked."""
-        return self._metadata
-
-    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
-        frame: pd.DataFrame = self._to_arrow_internal(timeout).to_pandas()
-        return frame
-
-    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:  # noqa: ARG002 - part of the interface
-        return self._answer()
-
-    def persist(
-        self,
-        storage: SavedDatasetStorage,
-        allow_overwrite: bool = False,
-        timeout: int | None = None,
-    ) -> None:
-        """Write the answer as one Parquet file, whole or not at all."""
-        if not isinstance(storage, SavedDatasetFileStorage):
-            raise BadInput(f"A {type(storage).__name__} cannot be written to.", "Give a SavedDatasetFileStorage.")
-        target = Path(storage.file_options.uri)
-        if target.exists() and not allow_overwrite:
-            raise SavedDatasetLocationAlreadyExists(location=str(target))
-        with atomic_write(target) as temporary:
-            pq.write_table(self.to_arrow(timeout=timeout), temporary)
+    calendar: StrictStr | None = None
+    calendar_lag_minutes: NonNegativeFloat = 15.0
+    threads: PositiveInt | None = None
 
 
 class QuantdeskOfflineStore(OfflineStore):
-    """Parquet files, read with pruning and joined in numpy."""
+    """Parquet files, read with pruning and joined in compiled sweeps."""
 
     supports_filter_by_created_timestamp = True
 
@@ -135,36 +96,34 @@ class QuantdeskOfflineStore(OfflineStore):
         """See :meth:`feast.infra.offline_stores.offline_store.OfflineStore.get_historical_features`."""
         if isinstance(entity_df, str):
             raise BadInput("entity_df is a query.", "This store reads files: give a DataFrame, or start and end dates.")
-        views = [_view(config, view, feature_refs, full_feature_names) for view in feature_views]
+        threads = _threads(config)
+        views = tuple(_view(config, view, feature_refs, full_feature_names) for view in feature_views)
         if entity_df is None:
-            rows, stamp = _rows_of_range(views, bounds.get("start_date"), bounds.get("end_date")), "event_timestamp"
+            lag = timedelta(minutes=config.offline_store.calendar_lag_minutes)
+            asked = Bounds(bounds.get("start_date"), bounds.get("end_date"), config.offline_store.calendar, lag)
+            rows, stamp = rows_of_range(views, asked, threads), STAMP
         else:
             rows = entity_df
             stamp = infer_event_timestamp_from_entity_df(dict(zip(rows.columns, rows.dtypes, strict=True)))
         time = _utc(rows[stamp], stamp)
         known_by = as_of_moment(config.offline_store.as_of, datetime.now(UTC))
-
-        def answer() -> pa.Table:
-            table = pa.Table.from_pandas(
-                rows.assign(**{stamp: pd.DatetimeIndex(time.view("datetime64[ns]")).tz_localize("UTC")}),
-                preserve_index=False,
-            )
-            limit = None if known_by is None else known_by.as_unit("ns").value
-            for source, keys, columns in views:
-                asked = [_key(rows, name) for name in keys.values()]
-                given = join(source, list(columns.values()), asked, time, known_by=limit)
-                for shown, stored in columns.items():
-                    table = table.append_column(shown, given.column(stored))
-            return table
-
+        question = Question(
+            rows=rows,
+            stamp=stamp,
+            time=time,
+            views=views,
+            known_by=None if known_by is None else known_by.as_unit("ns").value,
+            registry_version=_version(feature_views),
+            threads=threads,
+        )
         metadata = RetrievalMetadata(
             features=feature_refs,
             keys=[name for name in rows.columns if name != stamp],
-            min_event_timestamp=rows[stamp].min() if len(rows) else None,
-            max_event_timestamp=rows[stamp].max() if len(rows) else None,
+            min_event_timestamp=_instant(time.min()) if len(time) else None,
+            max_event_timestamp=_instant(time.max()) if len(time) else None,
         )
         on_demand = tuple(OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry))
-        return QuantdeskRetrievalJob(answer, metadata, on_demand, full_feature_names=full_feature_names)
+        return QuantdeskRetrievalJob(question, metadata, on_demand, full_feature_names=full_feature_names)
 
     @staticmethod
     def pull_latest_from_table_or_query(
@@ -178,22 +137,21 @@ class QuantdeskOfflineStore(OfflineStore):
         end_date: datetime,
     ) -> RetrievalJob:
         """The latest row of each key that had happened and was known at `end_date`, from `start_date` on."""
-        source = Source(
-            _path(config, data_source), tuple(join_key_columns), timestamp_field, created_timestamp_column or None
-        )
+        source = _bare(config, data_source, join_key_columns, timestamp_field, created_timestamp_column)
 
         def answer() -> pa.Table:
             table = _columns(source, feature_name_columns)
-            event = nanoseconds(table.column(source.event))
-            created = nanoseconds(table.column(source.created)) if source.created else event
             key = _own_codes(table, source.keys)
+            event = nanoseconds(table.column(source.event), source.event)
+            written = nanoseconds(table.column(source.created), source.created) if source.created else None
+            created = known_times(source.policy, key, event, written)
             everyone = np.unique(key)
-            last = np.full(len(everyone), _moment(end_date))
+            last = np.full(len(everyone), moment(end_date))
             position = as_of_join(History(key, event, created), everyone, last).position
-            position = position[(position >= 0) & (event[position] >= _moment(start_date))]
+            position = position[(position >= 0) & (event[position] >= moment(start_date))]
             return _with_dummy(table.take(pa.array(position)), source.keys)
 
-        return QuantdeskRetrievalJob(answer)
+        return TableJob(answer)
 
     @staticmethod
     def pull_all_from_table_or_query(
@@ -207,21 +165,14 @@ class QuantdeskOfflineStore(OfflineStore):
         end_date: datetime | None = None,
     ) -> RetrievalJob:
         """Every row, revisions included, whose event lies in the range (both ends included)."""
-        source = Source(
-            _path(config, data_source), tuple(join_key_columns), timestamp_field, created_timestamp_column or None
-        )
+        source = _bare(config, data_source, join_key_columns, timestamp_field, created_timestamp_column)
 
         def answer() -> pa.Table:
             table = _columns(source, feature_name_columns)
-            event = nanoseconds(table.column(source.event))
-            inside = np.ones(len(event), dtype=bool)
-            if start_date is not None:
-                inside &= event >= _moment(start_date)
-            if end_date is not None:
-                inside &= event <= _moment(end_date)
+            inside = Bounds(start_date, end_date).holds(nanoseconds(table.column(source.event), source.event))
             return _with_dummy(table.filter(pa.array(inside)), source.keys)
 
-        return QuantdeskRetrievalJob(answer)
+        return TableJob(answer)
 
     @staticmethod
     def offline_write_batch(
@@ -262,11 +213,7 @@ class QuantdeskOfflineStore(OfflineStore):
         pq.write_to_dataset(table, destination.path, partition_cols=destination.partition_by)
 
 
-_View = tuple[Source, Mapping[str, str], Mapping[str, str]]
-"""A source, its key columns by the rows' column that holds them, and its feature columns by the name they get."""
-
-
-def _view(config: RepoConfig, view: FeatureView, refs: list[str], full_feature_names: bool) -> _View:
+def _view(config: RepoConfig, view: FeatureView, refs: list[str], full_feature_names: bool) -> Asked:
     rows = _file_source(view.batch_source)
     stored_as = {shown: stored for stored, shown in rows.field_mapping.items()}
     renamed = view.projection.join_key_map
@@ -276,39 +223,32 @@ def _view(config: RepoConfig, view: FeatureView, refs: list[str], full_feature_n
     base = view.projection.name_alias or view.name
     wanted = [ref.removeprefix(prefix) for ref in refs if ref.startswith(prefix)]
     columns = {f"{base}__{name}" if full_feature_names else name: stored_as.get(name, name) for name in wanted}
+    policy = parse({**rows.tags, **view.tags}, f"view {view.name}")
     source = Source(
         _path(config, rows),
         tuple(keys),
         rows.timestamp_field,
         rows.created_timestamp_column or None,
         view.ttl or None,
+        policy,
     )
-    return source, keys, columns
+    return Asked(base, source, keys, columns)
 
 
-def _rows_of_range(views: list[_View], start: datetime | None, end: datetime | None) -> pd.DataFrame:
-    """One row per key and event of any view with keys, at the time at which the event was first known."""
-    keyed = [view for view in views if view[0].keys] or views[:1]
-    names = {tuple(keys.values()) for _, keys, _ in keyed}
-    if len(names) > 1:
-        raise BadInput(f"The views have different keys: {sorted(names)}.", "Ask with entity rows, or view by view.")
-    pieces = []
-    for source, keys, _ in keyed:
-        table = _columns(source, [])
-        event = nanoseconds(table.column(source.event))
-        created = nanoseconds(table.column(source.created)) if source.created else event
-        piece = pd.DataFrame({asked: table.column(own).to_pandas().astype(object) for own, asked in keys.items()})
-        piece["event"], piece["event_timestamp"] = event, np.maximum(event, created)
-        inside = np.ones(len(event), dtype=bool)
-        if start is not None:
-            inside &= event >= _moment(start)
-        if end is not None:
-            inside &= event <= _moment(end)
-        pieces.append(piece[inside])
-    by = [*keyed[0][1].values(), "event"]
-    first: pd.DataFrame = pd.concat(pieces).groupby(by, sort=False)[["event_timestamp"]].min().reset_index()
-    first["event_timestamp"] = pd.to_datetime(first["event_timestamp"], utc=True)
-    return first.drop(columns="event").sort_values("event_timestamp", kind="stable", ignore_index=True)
+def _bare(config: RepoConfig, source: DataSource, keys: list[str], event: str, created: str | None) -> Source:
+    rows = _file_source(source)
+    return Source(_path(config, rows), tuple(keys), event, created or None, policy=parse(rows.tags, rows.name))
+
+
+def _threads(config: RepoConfig) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return config.offline_store.threads or min(cores, 8)
+
+
+def _version(views: list[FeatureView]) -> str:
+    """When the views were last applied, as far as the registry says."""
+    changed = [view.last_updated_timestamp for view in views if view.last_updated_timestamp]
+    return max(changed).isoformat() if changed else ""
 
 
 def _file_source(data_source: DataSource | None) -> FileSource:
@@ -332,7 +272,7 @@ def _columns(source: Source, features: list[str]) -> pa.Table:
 def _own_codes(table: pa.Table, keys: tuple[str, ...]) -> Integers:
     if not keys:
         return np.zeros(table.num_rows, dtype=np.int64)
-    columns = [table.column(name).to_pandas() for name in keys]
+    columns = [table.column(name) for name in keys]
     return codes(columns, columns)[0]
 
 
@@ -349,10 +289,8 @@ def _with_dummy(table: pa.Table, keys: tuple[str, ...]) -> pa.Table:
     return table.cast(plain).combine_chunks()
 
 
-def _key(rows: pd.DataFrame, name: str) -> Any:
-    if name not in rows.columns:
-        raise BadInput(f"entity_df has no column {name!r}; it has {list(rows.columns)[:8]}.", "Add it to every row.")
-    return rows[name].to_numpy()
+def _instant(nanos: Any) -> datetime:
+    return pd.Timestamp(int(nanos), tz="UTC").to_pydatetime(warn=False)
 
 
 def _utc(column: pd.Series, name: str) -> Integers:
@@ -363,9 +301,5 @@ def _utc(column: pd.Series, name: str) -> Integers:
         raise BadInput(f"The column {name!r} of entity_df does not hold times ({error}).", "Give datetimes.") from error
     if times.isna().any():
         raise BadInput(f"The column {name!r} of entity_df has an empty row.", "Give every row a time.")
-    return np.asarray(times.dt.as_unit("ns").astype(np.int64).to_numpy())
-
-
-def _moment(when: datetime) -> int:
-    aware = when if when.tzinfo is not None else when.replace(tzinfo=UTC)
-    return int(pd.Timestamp(aware).as_unit("ns").value)
+    found: Integers = pd.DatetimeIndex(times).as_unit("ns").to_numpy(dtype="datetime64[ns]").view(np.int64)
+    return found

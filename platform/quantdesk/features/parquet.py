@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from quantdesk.errors import DataError
 from quantdesk.features.asof import NOT_A_TIME, Integers
+from quantdesk.features.knowledge import Knowledge
 
 __all__ = [
     "Part", "Source", "each_column", "fetch", "files_of", "nanoseconds", "only_where", "partition", "parts_of", "read",
@@ -47,6 +48,8 @@ class Source:
         The columns of the two times. Where there is no created column, a row is known from its event on.
     ttl
         How old an answer may be; None or zero for ever.
+    policy
+        How it is found out when a row was known; None where the created column simply says so.
     """
 
     path: Path
@@ -54,6 +57,14 @@ class Source:
     event: str
     created: str | None = None
     ttl: timedelta | None = None
+    policy: Knowledge | None = None
+
+    @property
+    def knowledge(self) -> str | None:
+        """How it is known when a row was known, in words; None where nothing says so."""
+        if self.policy is not None:
+            return self.policy.sentence
+        return None if self.created is None else f"known when its column {self.created!r} says"
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,13 @@ class Part:
     fixed: Mapping[str, str | int]
     metadata: pq.FileMetaData = field(repr=False, compare=False)
     stamp: tuple[int, int, int] = (0, 0, 0)
+
+    def is_there(self) -> bool:
+        """Whether the file is still the one that was opened."""
+        try:
+            return self.stamp == _stamp(self.path.stat())
+        except OSError:
+            return False
 
     def check(self, columns: Sequence[str]) -> None:
         """Raise DataError unless the file has all of these columns."""
@@ -133,9 +151,8 @@ def parts_of(source: Source, wanted: Mapping[str, Iterable[Any]] | None = None) 
     found = []
     for path in files_of(source, wanted):
         with _reading(path), pa.OSFile(str(path)) as file:
-            status = os.fstat(file.fileno())
+            stamp = _stamp(os.fstat(file.fileno()))
             metadata = pq.ParquetFile(file).metadata
-        stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
         groups = [group for group in range(metadata.num_row_groups) if _may_hold(metadata, group, asked)]
         rows = [metadata.row_group(group).num_rows for group in groups]
         kept = [(group, count) for group, count in zip(groups, rows, strict=True) if count]
@@ -288,8 +305,7 @@ def nanoseconds(column: pa.ChunkedArray, name: str = "time") -> Integers:
 
 def _read(part: Part, names: Sequence[str] | None, words: Sequence[str]) -> pa.Table:
     with _reading(part.path), pa.OSFile(str(part.path)) as file:
-        status = os.fstat(file.fileno())
-        if part.stamp != (status.st_ino, status.st_mtime_ns, status.st_size):
+        if part.stamp != _stamp(os.fstat(file.fileno())):
             raise DataError(f"The feature file {part.path} was replaced while it was read.", "Ask again.")
         schema = part.metadata.schema.to_arrow_schema()
         part.check(names or ())
@@ -302,6 +318,10 @@ def _read(part: Part, names: Sequence[str] | None, words: Sequence[str]) -> pa.T
         same = pa.DictionaryArray.from_arrays(np.zeros(size, dtype=np.int32), pa.array([part.fixed[name]]))
         table = table.append_column(name, same)
     return table
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 @contextmanager

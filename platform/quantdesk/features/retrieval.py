@@ -22,6 +22,7 @@ from quantdesk.errors import BadInput, DataError
 from quantdesk.features import parquet
 from quantdesk.features.asof import NOT_A_TIME, History, Integers, Match, as_of_join, each_part
 from quantdesk.features.keys import Coded, belongs, coded, codes, places
+from quantdesk.features.knowledge import known_times
 from quantdesk.features.parquet import Part, Source, files_of, nanoseconds, partition, read
 from quantdesk.features.proof import Matched, Recount
 
@@ -62,6 +63,10 @@ class Answer:
     ttl: int | None = None
     threads: int = 1
     _kept: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
+
+    def types(self) -> Mapping[str, pa.DataType]:
+        """The types of the columns as they are stored; empty where no file was read."""
+        return parquet.types(self.parts)
 
     @property
     def table(self) -> pa.Table:
@@ -244,7 +249,8 @@ def join(
     else:
         key, row_key = np.zeros(table.num_rows, dtype=np.int64), np.zeros(len(row_time), dtype=np.int64)
     event = nanoseconds(table.column(source.event), source.event)
-    created = nanoseconds(table.column(source.created), source.created) if source.created else event
+    written = nanoseconds(table.column(source.created), source.created) if source.created else None
+    created = known_times(source.policy, key, event, written)
     try:
         history = History(key, event, created)
     except BadInput as error:
