@@ -9,6 +9,8 @@ Exit codes
 3    a file or a store is corrupt, half-written or missing
 4    this machine: port, disk, permission, package; or `doctor` found a fault
 5    a report or another long run ended without its result
+6    a check did not pass: late features, an online value that differs, a
+     feature that has shifted, a leak; the result says which
 130  interrupted with Ctrl-C
 ===  =======================================================================
 """
@@ -29,7 +31,7 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="quantdesk",
     help="The research platform of a quant desk: real history, point-in-time features, backtests, reports.",
-    epilog="Exit codes: 0 done; 2 wrong input; 3 data; 4 machine; 5 a run failed; 130 interrupted.",
+    epilog="Exit codes: 0 done; 2 wrong input; 3 data; 4 machine; 5 a run failed; 6 a check failed; 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

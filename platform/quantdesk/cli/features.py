@@ -1,18 +1,20 @@
-"""``quantdesk features``: list, build and read features."""
+"""``quantdesk features``: list, build and read features, and look after them."""
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections import Counter
 from typing import Annotated
 
 import typer
 
+from quantdesk.cli import features_explain, features_watch
 from quantdesk.cli.terminal import Json, emit, out, progress, table
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Features: list, build, read.", no_args_is_help=True)
+app = typer.Typer(help="Features: list, build, read, watch, explain.", no_args_is_help=True)
 Symbols = Annotated[list[str], typer.Option("--symbol", "-s", help="Once for each symbol.")]
 Names = Annotated[list[str], typer.Option("--feature", "-f", help="Once for each feature.")]
 
@@ -47,6 +49,35 @@ def build(as_json: Json = False) -> None:
         out.print(
             f"{names} features of {built.series} series, {built.rows:,} rows" + ("" if built.changed else ": as before")
         )
+
+
+@app.command()
+def apply(as_json: Json = False) -> None:
+    """Write the definitions into the registry. `diff` shows beforehand what that would change."""
+    from quantdesk.features import FeatureStore
+
+    store = FeatureStore()
+    with progress(quiet=as_json) as shown:
+        changed = store.apply(progress=shown)
+    if as_json:
+        emit({"changed": changed, "features": len(store.features())})
+    else:
+        out.print("✓ applied" if changed else "✓ the registry holds these definitions already")
+
+
+@app.command()
+def materialize(as_json: Json = False) -> None:
+    """Fill the online store with the latest known row of each symbol and view."""
+    from quantdesk.features import FeatureStore
+
+    store = FeatureStore()
+    with progress(quiet=as_json) as shown:
+        changed = store.materialize(progress=shown)
+    if as_json:
+        emit({"changed": changed, "symbols": len(store.symbols())})
+    else:
+        symbols = f"{len(store.symbols())} symbols"
+        out.print(f"✓ filled: {symbols}" if changed else f"✓ the online store holds this build already: {symbols}")
 
 
 @app.command()
@@ -92,6 +123,51 @@ def online(symbol: Symbols, feature: Names, as_json: Json = False) -> None:
         return
     cells = [(row[0], *map(figure, row[1:])) for row in rows.itertuples(index=False)]
     table("newest values", ("symbol", *feature), cells, numeric=feature)
+
+
+@app.command()
+def revisions(
+    symbol: Annotated[str, typer.Argument(help="The symbol.")],
+    feature: Annotated[str, typer.Argument(help="The feature.")],
+    all_: Annotated[bool, typer.Option("--all", help="Also sessions of which there is one version only.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show every version that was ever loaded of a feature of one symbol: nothing is overwritten."""
+    from quantdesk.features import FeatureStore
+
+    chain = FeatureStore().revisions(symbol, feature)
+    several = chain[chain["event_timestamp"].duplicated(keep=False)]
+    rows = chain if all_ else several
+    if as_json:
+        emit({"versions": len(chain), "revised": several["event_timestamp"].nunique(), "rows": rows.to_dict("records")})
+        return
+    out.print(
+        f"{len(chain):,} versions of {chain['event_timestamp'].nunique():,} sessions, "
+        f"{several['event_timestamp'].nunique():,} of them revised"
+    )
+    columns = ("event", "known since", "value", "null because", "load", "loaded at")
+    cells = [
+        (
+            f"{row[0]:%Y-%m-%d %H:%M}",
+            f"{row[1]:%Y-%m-%d %H:%M}",
+            figure(row[2]),
+            row[3] or "",
+            row[4],
+            f"{row[5]:%Y-%m-%d}",
+        )
+        for row in rows.tail(40).itertuples(index=False)
+    ]
+    if cells:
+        table(f"the last {len(cells)}", columns, cells, numeric=["value", "load"])
+
+
+features_watch.register(app)
+features_explain.register(app)
+
+
+def minute(when: dt.datetime) -> str:
+    """A time to the minute, UTC."""
+    return f"{when:%Y-%m-%d %H:%M}"
 
 
 def figure(value: float) -> str:

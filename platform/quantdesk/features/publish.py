@@ -38,6 +38,7 @@ from quantdesk.records import atomic_write, exclusive
 __all__ = [
     "ONLINE",
     "REGISTRY",
+    "applied",
     "apply",
     "filled_until",
     "materialize",
@@ -105,6 +106,11 @@ def apply(root: Path, repo: Path | None = None, *, progress: Progress | None = N
         done = not _adopted(root)
     tell("registry", 1, 1)
     return not done
+
+
+def applied(root: Path, repo: Path | None = None) -> bool:
+    """Whether the registry holds the definitions as they are now, those of `repo` among them."""
+    return _stamped(root / REGISTRY, {"definitions": _definitions(root, repo)})
 
 
 def _adopted(root: Path) -> bool:
