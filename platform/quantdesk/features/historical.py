@@ -173,11 +173,8 @@ def _nanos(view: View) -> int | None:
 
 
 def _values(rows: Rows, features: Sequence[Feature], answers: Mapping[str, Matched]) -> pd.DataFrame:
-    block = np.empty((len(features), len(rows.time)))
-    for place, feature in enumerate(features):
-        block[place] = answers[feature.view].columns[feature.name]
-    names = [feature.name for feature in features]
-    values = pd.DataFrame(block.T, index=_index(rows), columns=names, copy=False)
+    columns = {feature.name: answers[feature.view].columns[feature.name] for feature in features}
+    values = pd.DataFrame(columns, index=_index(rows), copy=False)
     if rows.carried is None:
         return values
     return values.assign(**{str(name): rows.carried[name].to_numpy() for name in rows.carried.columns})
@@ -205,5 +202,7 @@ def _codes(features: Sequence[Feature], answers: Mapping[str, Matched]) -> dict[
     for feature in features:
         view, given = feature.home, answers[feature.view]
         words = np.array([missing.of_outcome(outcome, view.ttl) for outcome in Outcome], dtype=object)
-        codes[feature.name] = np.where(given.found, given.reasons(feature.name), words[given.outcome])
+        stored = given.reasons(feature.name).copy()
+        stored[pd.isna(stored)] = None  # however the place spells nothing
+        codes[feature.name] = np.where(given.found, stored, words[given.outcome])
     return codes
