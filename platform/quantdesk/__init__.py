@@ -12,7 +12,7 @@ Imports flow one way; each layer may import what stands below it::
     signals             features -> target weights
     features            transforms, the point-in-time join, the Feast store
     market              instruments, sessions, sources, store, quality
-    compute | records   many calls (not built yet) | durable records
+    compute | records   one function over many items: here, in processes, on Dask | durable records
     home                where the state lives
     errors              the exception tree
 

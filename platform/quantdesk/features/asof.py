@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from quantdesk.errors import BadInput
 
-__all__ = ["NOT_A_TIME", "History", "Match", "Outcome", "as_of_join", "each_part"]
+__all__ = ["NOT_A_TIME", "History", "Match", "Outcome", "as_of_join", "each_part", "fixed"]
 
 Integers = NDArray[np.int64]
 NOT_A_TIME = np.iinfo(np.int64).min
@@ -136,8 +136,8 @@ def as_of_join(
         raise BadInput(
             f"Row {int(np.flatnonzero(row_time == NOT_A_TIME)[0])} has no time.", "Give every row an aware time."
         )
-    key, event, created = _fixed(history.key), _fixed(history.event), _fixed(history.created)
-    asked, time = _fixed(row_key), _fixed(row_time)
+    key, event, created = fixed(history.key), fixed(history.event), fixed(history.created)
+    asked, time = fixed(row_key), fixed(row_time)
     codes = int(key.max(initial=-1)) + 1
     if key.min(initial=0) < 0 or codes > 4 * (len(key) + len(asked)) + 2**20:
         raise BadInput(
@@ -180,7 +180,7 @@ def each_part(do: Callable[[int, int], object], size: int, threads: int) -> None
             done.result()
 
 
-def _fixed(numbers: Integers) -> Integers:
+def fixed(numbers: Integers) -> Integers:
     """The same numbers as the loops were compiled for them: contiguous, 64 bits, not to be written to."""
     plain = np.ascontiguousarray(numbers, dtype=np.int64).view()
     plain.flags.writeable = False

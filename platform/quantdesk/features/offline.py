@@ -296,10 +296,13 @@ def _instant(nanos: Any) -> datetime:
 def _utc(column: pd.Series, name: str) -> Integers:
     """Times in nanoseconds. Feast's rule: a time without a zone is in UTC."""
     try:
-        times = pd.to_datetime(column, utc=True)
+        # What holds times already is not sent through pandas' parser, which looks at thousands of rows one by one.
+        times = column if column.dtype.kind == "M" else pd.to_datetime(column, utc=True)
     except (ValueError, TypeError) as error:
         raise BadInput(f"The column {name!r} of entity_df does not hold times ({error}).", "Give datetimes.") from error
     if times.isna().any():
         raise BadInput(f"The column {name!r} of entity_df has an empty row.", "Give every row a time.")
-    found: Integers = pd.DatetimeIndex(times).as_unit("ns").to_numpy(dtype="datetime64[ns]").view(np.int64)
+    index = pd.DatetimeIndex(times)
+    index = index.tz_localize("UTC") if index.tz is None else index
+    found: Integers = index.as_unit("ns").to_numpy(dtype="datetime64[ns]").view(np.int64)
     return found

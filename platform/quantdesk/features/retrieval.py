@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from quantdesk.errors import BadInput, DataError
 from quantdesk.features import parquet
-from quantdesk.features.asof import NOT_A_TIME, History, Integers, Match, as_of_join, each_part
+from quantdesk.features.asof import NOT_A_TIME, History, Integers, Match, as_of_join, each_part, fixed
 from quantdesk.features.keys import Coded, belongs, coded, codes, places
 from quantdesk.features.knowledge import known_times
 from quantdesk.features.parquet import Part, Source, files_of, nanoseconds, partition, read
@@ -166,7 +166,10 @@ class Answer:
         from quantdesk.features import sweeps  # compiled: not before somebody joins
 
         size = len(self.history.event)
-        keys = [known.code.astype(np.int64) for known in self.source_keys] or [np.zeros(size, dtype=np.int64)]
+        keys = np.zeros((1, size), dtype=np.int64)
+        if self.source_keys:
+            one = self.source_keys[0].code.reshape(1, -1)
+            keys = one if len(self.source_keys) == 1 else np.vstack([known.code for known in self.source_keys])
         wanted = np.zeros((len(rows), len(keys)), dtype=np.int64)
         for number, (known, asked) in enumerate(zip(self.source_keys, self.asked_keys, strict=True)):
             values = [asked.distinct[code] if code >= 0 else None for code in asked.code[rows].tolist()]
@@ -175,17 +178,17 @@ class Answer:
         cut = np.iinfo(np.int64).max if self.known_by is None else self.known_by
         time = np.ascontiguousarray(self.row_time[rows])
         if size:
-            sweeps.scan(
-                np.vstack(keys), wanted, self.history.event.copy(), self.history.created.copy(), time, cut, best
-            )
+            columns = fixed(self.history.event), fixed(self.history.created)
+            sweeps.scan(fixed(keys), wanted, *columns, time, cut, best)
         if self.ttl is not None and size:
             ages = [int(when) - int(self.history.event[row]) for when, row in zip(time, best, strict=True)]
             best = np.where((best >= 0) & np.array([age <= self.ttl for age in ages], dtype=bool), best, -1)
-        event, created = (
-            np.array([times[row] if row >= 0 else NOT_A_TIME for row in best], dtype=np.int64)
-            for times in (self.history.event, self.history.created)
-        )
-        return Recount(event, created, best)
+        event, created = self.history.event, self.history.created
+        times = [
+            np.array([column[row] if row >= 0 else NOT_A_TIME for row in best], dtype=np.int64)
+            for column in (event, created)
+        ]
+        return Recount(times[0], times[1], best)
 
     def _times(self, times: Integers) -> Integers:
         position = self.match.position
