@@ -9,9 +9,9 @@ early, however it ends, leaves rows that are each old or new, and marks of what 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +177,7 @@ def fill(
     marks = dict(backend.marks(plan.view)) if state is not None and state.era == era else {}
     todo = [one for one in plan.partitions if _has_more(one, marks.get(one.name), now)]
     steps = [todo[start : start + pace.partitions] for start in range(0, len(todo), pace.partitions)]
-    run = _Run(writer, plan, now, era, marks)
+    run = _Run(writer, plan, now, era, dict(marks))
     done, kept = len(plan.partitions) - len(todo), time.monotonic()
     tell(done, len(plan.partitions))
     written, everyone = 0, set[bytes]()
@@ -196,9 +196,10 @@ def fill(
                 writer.checkpoint()
                 kept = time.monotonic()
     finally:
-        # A failed run does not start what it has not begun; what runs is waited for, as it writes.
+        # A failed run does not start what it has not begun; what runs is waited for, as it writes; what was done stays.
         pool.shutdown(wait=True, cancel_futures=True)
-    writer.checkpoint()
+        if run.done:
+            writer.checkpoint()
     voided = 0
     names = {one.name for one in plan.partitions}
     if todo or marks.keys() - names:
@@ -231,7 +232,8 @@ class _Run:
     plan: Plan
     now: int
     era: int
-    marks: dict[str, Mark]
+    marks: Mapping[str, Mark]
+    done: list[str] = field(default_factory=list)
 
     def step(self, partitions: Sequence[Partition]) -> _Step:
         """Read some partitions and write their rows and marks."""
@@ -244,6 +246,7 @@ class _Run:
         )
         marks = {partition.name: one.mark for partition, one in zip(partitions, taken, strict=True)}
         written = self.writer.put(self.plan.view, self.plan.schema, rows, as_of=self.now, era=self.era, marks=marks)
+        self.done.extend(marks)
         return _Step(marks, set().union(*(one.keys for one in taken)), written)
 
     def keys_of(self, partitions: Sequence[Partition]) -> set[bytes]:
@@ -368,10 +371,12 @@ def _latest(key: Integers, event: Integers, created: Integers, visible: NDArray[
 
 
 def _packed(schema: Schema, table: pa.Table) -> list[bytes]:
+    if not table.num_rows:
+        return []
     if schema.all_floats:
         columns = [table.column(name) for name, _ in schema.columns]
         values = np.column_stack([column.cast(pa.float64()).to_numpy() for column in columns])
         absent = np.column_stack([column.is_null().to_numpy() for column in columns])
-        return pack_floats(schema, values.reshape(table.num_rows, -1), absent.reshape(table.num_rows, -1))
+        return pack_floats(schema, values, absent)
     given: list[list[Any]] = [table.column(name).to_pylist() for name, _ in schema.columns]
     return [pack(schema, line) for line in zip(*given, strict=True)]
