@@ -172,7 +172,7 @@ class Overlay:
         given = chain["created"].to_numpy() if view.created else None
         known = known_times(view.policy, coded.astype(np.int64), chain["event"].to_numpy(), given)
         chain["event_timestamp"], chain["created_timestamp"] = _utc(chain["event"].to_numpy()), _utc(known)
-        chain["loaded_at"] = pd.to_datetime(chain["loaded_at"], utc=True)
+        chain["loaded_at"] = pd.to_datetime(chain["loaded_at"], utc=True, format="ISO8601")
         chain["reason"] = _why(chain["value"].isna().to_numpy())
         if "symbol" in names:
             chain = chain[chain["symbol"] == key]

@@ -6,21 +6,22 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from pydantic import SecretStr
 
-from quantdesk.errors import BadInput
+from quantdesk.errors import BadDates, BadInput, UnknownName
 from quantdesk.features import publish
 from quantdesk.features.backend import Backend, Snapshot
 from quantdesk.features.build import Built, Progress, Recipe, build
 from quantdesk.features.config import FeatureConfig
 from quantdesk.features.declared import DeclaredView, Repository, read_declared
-from quantdesk.features.definitions import FEATURES, Feature
+from quantdesk.features.definitions import FEATURES, VIEWS, Feature
 from quantdesk.features.files import FilesBackend
 from quantdesk.features.frame import FeatureFrame
 from quantdesk.features.historical import answer, rows_by_range, rows_of_entities
+from quantdesk.features.intake import Appended, append, known_symbol
 from quantdesk.features.online.answer import OnlineFeatures
 from quantdesk.features.online.reader import Reader
 from quantdesk.features.online.serving import answered
@@ -193,6 +194,46 @@ class FeatureStore:
         rows = rows_by_range(snapshot, names, wanted)
         return answer(Overlay(snapshot, own) if own else snapshot, rows, features, known_by)
 
+    def append(self, view: str, rows: Any, *, now: dt.datetime | None = None, again: bool = False) -> Appended:
+        """Append rows to a view of one's own: all of them, or none and one clear error.
+
+        Nothing is overwritten: a row that says something else than the latest version of its event becomes a further
+        version, known from then on. The same batch again adds nothing, so an append may be repeated until it is known
+        to have worked.
+
+        Parameters
+        ----------
+        view
+            A view that :meth:`apply` has taken down, over a folder, with a knowledge policy.
+        rows
+            A DataFrame or a pyarrow Table with its keys, its times (aware) and its features; within each key in order
+            of time. Under "event plus" and "load time" the created column is left out: appending writes it.
+        now
+            The time of loading; the clock when left out.
+        again
+            Append even a batch that was appended before.
+
+        Raises
+        ------
+        UnknownName
+            No such view; the message offers the nearest.
+        BadInput, BadDates
+            A mistake in the rows; the message names row and value.
+        """
+        declared = self.declared
+        if view in VIEWS:
+            raise BadInput(f"The view {view} is computed from market data.", "Load prices and build instead.")
+        if view in declared.left_out:
+            raise BadInput(f"The view {view} cannot take rows here: {declared.left_out[view]}.", "Use Feast's SDK.")
+        if view not in declared.views:
+            raise UnknownName("view", str(view)[:80], declared.views)
+        wanted = declared.views[view]
+        if now is not None and now.tzinfo is None:
+            raise BadDates(f"The time of loading {now} has no time zone.", "Give an aware datetime.")
+        asks = any(key.name == "symbol" for key in wanted.keys) and not wanted.any_symbol
+        find = known_symbol(self.snapshot().manifest.find, wanted) if asks else None
+        return append(wanted, rows, now or dt.datetime.now(dt.UTC), find, again=again)
+
     def revisions(self, symbol: str, feature: str) -> pd.DataFrame:
         """Every version of a feature of one symbol that was ever loaded: nothing is overwritten.
 
@@ -216,7 +257,7 @@ class FeatureStore:
         if isinstance(view, DeclaredView):
             return _changes(Overlay(below, [view]).revisions(view, key, asked.name))
         found = below.revisions(view, key, asked.name)
-        loaded = pd.to_datetime([load.at for load in below.manifest.loads], utc=True)
+        loaded = pd.to_datetime([load.at for load in below.manifest.loads], utc=True, format="ISO8601")
         return _changes(found.assign(loaded_at=loaded[found["load"].to_numpy()]))
 
     def get_online_features(
