@@ -89,12 +89,13 @@ def status(
             ("online store", online),
             ("online = offline", _agreement(found.consistency)),
         ]
-        table("", ("", ""), facts)
+        table("", ("what", "how it stands"), facts)
         lines = [one.to_dict() for one in found.freshness] if verbose else summary(found.freshness)
-        rows = [
-            (MARKS[one["state"]], one["view"], one["series"] or "market", *(one[name] or "–" for name in _SHOWN))
-            for one in lines
-        ]
+        views: dict[tuple[str, ...], list[str]] = {}
+        for one in lines:
+            said = tuple(str(one[name] or "–") for name in _SHOWN)
+            views.setdefault((MARKS[one["state"]], str(one["series"] or "market"), *said), []).append(one["view"])
+        rows = [(key[0], ", ".join(each), *key[1:]) for key, each in views.items()]
         columns = ("state", "view", "series", "source", "last session", "missing", "what that means")
         out.print()
         table("freshness", columns, rows, numeric=["missing", *([] if verbose else ["series"])])
@@ -160,7 +161,7 @@ def drift(
     Ends with 6 when a feature has shifted.
     """
     from quantdesk.features import FeatureStore
-    from quantdesk.features.watch import drifted
+    from quantdesk.features.windows import drifted
 
     windows = _window("--reference", reference), _window("--current", current)
     with progress(quiet=as_json) as shown:

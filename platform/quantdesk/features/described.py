@@ -22,30 +22,39 @@ def of_objects(objects: Iterable[Any]) -> Described:
     """Entities, feature views, their features, on-demand views and services in words; other objects are left out."""
     from feast import Entity, FeatureService, FeatureView, OnDemandFeatureView
 
+    kinds = ((FeatureView, _of_view), (OnDemandFeatureView, _of_on_demand), (FeatureService, _of_service))
     said: dict[tuple[str, str], dict[str, str]] = {}
-    for thing in objects:
-        one: Any = thing
-        if isinstance(one, FeatureView):
-            said["feature view", one.name] = _view(one)
-            for field in one.features:
-                said["feature", f"{one.name}:{field.name}"] = _field(field)
-        elif isinstance(one, OnDemandFeatureView):
-            sources = [*one.source_feature_view_projections.values(), *one.source_request_sources.values()]
-            said["on-demand view", one.name] = {
-                "sources": " ".join(sorted(source.name for source in sources)),
-                "code": _code(one),
-                **_told(one),
-            }
-            for field in one.features:
-                said["feature", f"{one.name}:{field.name}"] = _field(field)
-        elif isinstance(one, FeatureService):
-            parts = [
-                f"{part.name}:{feature.name}" for part in one.feature_view_projections for feature in part.features
-            ]
-            said["feature service", one.name] = {"features": " ".join(parts), **_told(one)}
-        elif isinstance(one, Entity) and not one.name.startswith("__"):
-            said["entity", one.name] = {"join key": one.join_key, "type": str(one.value_type), **_told(one)}
+    for one in objects:
+        for kind, described in (*kinds, (Entity, _of_entity)):
+            if isinstance(one, kind):
+                said |= described(one)
+                break
     return said
+
+
+def _of_view(one: Any) -> dict[tuple[str, str], dict[str, str]]:
+    return {("feature view", one.name): _view(one), **_fields(one)}
+
+
+def _of_on_demand(one: Any) -> dict[tuple[str, str], dict[str, str]]:
+    sources = [*one.source_feature_view_projections.values(), *one.source_request_sources.values()]
+    names = " ".join(sorted(source.name for source in sources))
+    return {("on-demand view", one.name): {"sources": names, "code": _code(one), **_told(one)}, **_fields(one)}
+
+
+def _of_service(one: Any) -> dict[tuple[str, str], dict[str, str]]:
+    parts = [f"{view.name}:{feature.name}" for view in one.feature_view_projections for feature in view.features]
+    return {("feature service", one.name): {"features": " ".join(parts), **_told(one)}}
+
+
+def _of_entity(one: Any) -> dict[tuple[str, str], dict[str, str]]:
+    if one.name.startswith("__"):
+        return {}  # Feast's own, for views without keys
+    return {("entity", one.name): {"join key": one.join_key, "type": str(one.value_type), **_told(one)}}
+
+
+def _fields(one: Any) -> dict[tuple[str, str], dict[str, str]]:
+    return {("feature", f"{one.name}:{field.name}"): _field(field) for field in one.features}
 
 
 def _view(view: Any) -> dict[str, str]:

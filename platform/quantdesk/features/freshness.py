@@ -21,7 +21,7 @@ from quantdesk.errors import BadInput, BadParameter
 if TYPE_CHECKING:
     from quantdesk.market.series import Series
 
-__all__ = ["AGREED", "Agreement", "Fresh", "State", "agreements", "broken", "freshness", "summary"]
+__all__ = ["AGREED", "Agreement", "Fresh", "State", "agreements", "broken", "freshness", "gone", "summary"]
 
 
 @dataclass(frozen=True)
@@ -206,6 +206,12 @@ def freshness(
         return judged(State.LATE, f"{missing:,} due sessions are missing, {allowed} may be", due, missing)
     waiting = f"{missing} due session{'s' if missing != 1 else ''} missing, {allowed} may be" if missing else "complete"
     return judged(State.FRESH, waiting, due, missing)
+
+
+def gone(view: str, series: Series, last: dt.date | None) -> Fresh:
+    """A series that the market store no longer holds: its history stays, and nothing more is expected."""
+    says = f"{series.source} no longer holds it; its rows stay, and say when it went"
+    return Fresh(view, series.key, series.source, series.publication, State.GONE, last, None, 0, 0, says)
 
 
 def _due(series: Series, last: dt.date, now: dt.datetime) -> tuple[dt.date, int]:

@@ -1,7 +1,7 @@
-"""How the feature store stands: what it holds, how fresh, whether online is offline, what drifts. An edge module.
+"""How the feature store stands: what it holds, how fresh it is, whether online is offline. An edge module.
 
-It fetches; what is found is judged by :mod:`quantdesk.features.freshness`, :mod:`quantdesk.features.consistency` and
-:mod:`quantdesk.features.drift`, which are pure.
+It fetches; what is found is judged by :mod:`quantdesk.features.freshness` and :mod:`quantdesk.features.consistency`,
+which are pure.
 """
 
 from __future__ import annotations
@@ -15,26 +15,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from quantdesk.errors import BadDates, QuantdeskError
+from quantdesk.errors import QuantdeskError
 from quantdesk.features import publish
 from quantdesk.features.backend import Asking, Snapshot
 from quantdesk.features.build import Progress, definitions_version
 from quantdesk.features.consistency import Consistency, compare
 from quantdesk.features.definitions import FEATURES, VIEWS, Feature, View
-from quantdesk.features.drift import Drift, Sample, drift
-from quantdesk.features.freshness import AGREED, Agreement, Fresh, broken, freshness, summary
+from quantdesk.features.freshness import AGREED, Agreement, Fresh, broken, freshness, gone, summary
+from quantdesk.features.lineage import carries
 from quantdesk.features.manifest import Manifest
 from quantdesk.features.online.reader import table
 from quantdesk.features.online.serving import answered
 from quantdesk.features.request import by_view, checked_features, checked_symbols
-from quantdesk.market import MarketStore, bundled
+from quantdesk.market import MarketStore, Series, bundled
 from quantdesk.market.sessions import time_zone
-from quantdesk.market.spans import Span, span
 
 if TYPE_CHECKING:
     from quantdesk.features.store import FeatureStore
 
-__all__ = ["Drifted", "Status", "consistency", "drifted", "fresh", "status"]
+__all__ = ["Status", "consistency", "fresh", "status"]
 
 _CLOCK = "technical"
 _NEVER = dt.timedelta(0)
@@ -247,14 +246,18 @@ def fresh(snapshot: Snapshot, now: dt.datetime, *, agreed: Mapping[str, Agreemen
     """The freshness of every view and series of a build. See :func:`quantdesk.features.freshness.freshness`."""
     finished = frozenset(source.name for source in bundled())
     manifest = snapshot.manifest
-    here = [series for series in manifest.series if series.key not in manifest.gone]
     found: list[Fresh] = []
     for view in VIEWS.values():
         if view.entity is not None:
-            last = _latest(snapshot, view, [series.key for series in here], now)
-            for series, event in zip(here, last, strict=True):
+            # Every series has rows in every view; in all but the first only those count that can have a value.
+            some = [one for one in manifest.series if view.name == _CLOCK or _can_have(view, one)]
+            last = _latest(snapshot, view, [series.key for series in some], now)
+            for series, event in zip(some, last, strict=True):
                 day = None if event is None else event.tz_convert(time_zone(series.calendar)).date()
-                found.append(freshness(view.name, series, day, now, finished=finished, agreed=agreed))
+                if series.key in manifest.gone:
+                    found.append(gone(view.name, series, day))
+                else:
+                    found.append(freshness(view.name, series, day, now, finished=finished, agreed=agreed))
         elif manifest.panel:
             slowest = max(
                 (manifest.find(key) for key in manifest.panel), key=lambda one: (one.end, one.publication_lag)
@@ -263,6 +266,10 @@ def fresh(snapshot: Snapshot, now: dt.datetime, *, agreed: Mapping[str, Agreemen
             day = None if event is None else event.tz_convert(time_zone(slowest.calendar)).date()
             found.append(freshness(view.name, slowest, day, now, finished=finished, agreed=agreed, about=None))
     return tuple(found)
+
+
+def _can_have(view: View, series: Series) -> bool:
+    return any(carries(feature, series) for feature in view.features)
 
 
 def _latest(snapshot: Snapshot, view: View, keys: Sequence[str], now: dt.datetime) -> list[pd.Timestamp | None]:
@@ -345,120 +352,3 @@ def _offline(
             values[feature.name] = column
     ordered = {feature.name: values[feature.name] for feature in features}
     return pd.DataFrame(ordered, index=index), pd.DataFrame(events, index=index)
-
-
-@dataclass(frozen=True)
-class Drifted:
-    """What a comparison of two windows found.
-
-    Attributes
-    ----------
-    reference, current
-        The windows, in words.
-    symbols
-        What was compared: symbols with sessions in both windows.
-    left_out
-        Symbols that were asked for and have no sessions in one of the windows.
-    is_pit_validated
-        Whether both windows hold only what was known at each row's time; see the evidence of a frame.
-    features
-        One entry per feature.
-    """
-
-    reference: str
-    current: str
-    symbols: tuple[str, ...]
-    left_out: tuple[str, ...]
-    is_pit_validated: bool
-    features: tuple[Drift, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {
-            "reference": self.reference,
-            "current": self.current,
-            "symbols": list(self.symbols),
-            "left_out": list(self.left_out),
-            "is_pit_validated": self.is_pit_validated,
-            "features": [one.to_dict() for one in self.features],
-        }
-
-
-Window = tuple[str | dt.date | None, str | dt.date | None]
-
-
-def drifted(
-    store: FeatureStore,
-    reference: Window,
-    current: Window,
-    *,
-    symbols: Sequence[str] | None = None,
-    feature_names: Sequence[str] | None = None,
-    progress: Progress | None = None,
-) -> Drifted:
-    """Compare every feature between two windows of sessions, each value as it was known at its session.
-
-    Parameters
-    ----------
-    store
-        The feature store.
-    reference, current
-        First and last session of each window; None for an open side.
-    symbols
-        Which; every symbol with sessions in both windows when left out.
-    feature_names
-        Which; all when left out.
-    progress
-        Called with (what, done, total), one step per symbol and window.
-
-    Raises
-    ------
-    BadDates
-        A window is reversed, or no symbol has sessions in both.
-    UnknownName
-        A symbol or feature that does not exist.
-    """
-    tell = progress or (lambda what, done, total: None)
-    manifest = store.snapshot().manifest
-    asked = checked_symbols(symbols or [series.key for series in manifest.series], manifest)
-    names = [feature.name for feature in checked_features(feature_names or list(FEATURES), store.declared.views)]
-    windows = [span(*window) for window in (reference, current)]
-    there = [name for name in asked if all(_overlaps(manifest, name, window) for window in windows)]
-    if not there:
-        raise BadDates(
-            f"No symbol has sessions both in {windows[0]} and in {windows[1]}.",
-            "Choose windows within the history; `quantdesk data list` shows it.",
-        )
-    found, proven = [], True
-    for number, window in enumerate(windows):
-        parts: list[pd.DataFrame] = []
-        for place, name in enumerate(there):
-            tell(f"{'current' if number else 'reference'}: {name}", number * len(there) + place, 2 * len(there))
-            try:
-                frame = store.get_historical_features([name], names, window.start, window.end)
-            except BadDates:
-                continue  # a hole in its history that is longer than the window
-            proven &= frame.is_pit_validated
-            parts.append(frame.to_pandas().reset_index(drop=True).assign(**{"": place}))
-        found.append(_samples(parts, names))
-    tell("drift", 2 * len(there), 2 * len(there))
-    return Drifted(
-        reference=str(windows[0]),
-        current=str(windows[1]),
-        symbols=tuple(there),
-        left_out=tuple(name for name in asked if name not in there),
-        is_pit_validated=proven,
-        features=drift(*found),
-    )
-
-
-def _samples(parts: Sequence[pd.DataFrame], names: Sequence[str]) -> dict[str, Sample]:
-    whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*names, ""], dtype=np.float64)
-    code = whole[""].to_numpy(dtype=np.int64)
-    return {name: Sample(whole[name].to_numpy(dtype=np.float64), code) for name in names}
-
-
-def _overlaps(manifest: Manifest, name: str, window: Span) -> bool:
-    series = manifest.find(name)
-    first, last = (bound.date() if isinstance(bound, dt.datetime) else bound for bound in (window.start, window.end))
-    return (last is None or series.start <= last) and (first is None or series.end >= first)
