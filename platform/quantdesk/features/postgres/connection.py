@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,6 +61,8 @@ class Connections:
         self._lock = threading.Lock()
         self._free: list[Connection] = []
         self._process = os.getpid()
+        # Whoever lets go of a store need not close it.
+        weakref.finalize(self, _finish, self._free, self._process)
 
     def __repr__(self) -> str:
         return f"Connections({str(self.address)!r})"
@@ -84,10 +87,7 @@ class Connections:
     def close(self) -> None:
         """Close what is not in use. A later question opens a new connection."""
         with self._lock:
-            free, self._free = self._free, []
-        if self._process == os.getpid():
-            for connection in free:
-                connection.close()
+            _finish(self._free, self._process)
 
     @contextlib.contextmanager
     def _borrowed(self) -> Iterator[Connection]:
@@ -111,6 +111,7 @@ class Connections:
                 # The parent's: closing them here would end them there.
                 _LEFT.extend(self._free)
                 self._free, self._process = [], os.getpid()
+                weakref.finalize(self, _finish, self._free, self._process)
             found = self._free.pop() if self._free else None
         if found is None:
             return None
@@ -120,6 +121,12 @@ class Connections:
             found.close()
             return None
         return found
+
+
+def _finish(free: list[Connection], process: int) -> None:
+    """Close connections, in the process that opened them."""
+    while process == os.getpid() and free:
+        free.pop().close()
 
 
 _LEFT: list[Connection] = []
@@ -136,7 +143,7 @@ def connect(address: Address) -> Connection:
     """
     problem = None
     try:
-        connection = psycopg.connect(**address.parameters(), autocommit=True)  # type: ignore[arg-type]
+        connection = psycopg.connect(**address.parameters(), autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
     except (psycopg.Error, UnicodeError) as error:
         problem = _unreachable(address, str(error))
     if problem is not None:  # raised out here, so that it does not carry libpq's error along
