@@ -8,6 +8,7 @@ measured. The result is printed and kept in benchmarks/results, with the machine
     hub ready   quantdesk's hub until it answers. Alternative: stock JupyterHub with the same proxy.
     spawn       a user's server through the hub. Alternative: JupyterLab alone.
     notebooks   each as a report. Alternative: papermill alone, which leaves neither page nor record.
+    features    each script features_*.py beside this one says what it compares; it prints its rows as JSON.
 """
 
 from __future__ import annotations
@@ -225,6 +226,20 @@ def notebooks(clone: Path, scratch: Path) -> list[Row]:
     return rows
 
 
+def features(clone: Path) -> list[Row]:
+    """What the scripts of the feature store measure, on the clone's own data."""
+    rows = []
+    env = clean(QUANTDESK_STATE=str(clone / "state"))
+    for script in sorted((clone / "benchmarks").glob("features_*.py")):
+        say(script.stem)
+        command = [str(clone / ".venv" / "bin" / "python"), str(script), "--json"]
+        done = subprocess.run(command, cwd=clone, env=env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"{script.name} failed:\n{done.stderr}")
+        rows += [Row(**row) for row in json.loads(done.stdout)]
+    return rows
+
+
 def machine() -> dict[str, str | int]:
     """What the figures were measured on."""
     model = platform.processor() or platform.machine()
@@ -254,7 +269,7 @@ def main() -> None:
     clone, scratch = folder / "quantdesk", folder / "scratch"
     scratch.mkdir(exist_ok=True)
     try:
-        rows = [*set_up(clone, scratch), *hub(clone, scratch), *notebooks(clone, scratch)]
+        rows = [*set_up(clone, scratch), *hub(clone, scratch), *notebooks(clone, scratch), *features(clone)]
     finally:
         if given.keep is None:
             shutil.rmtree(folder, ignore_errors=True)

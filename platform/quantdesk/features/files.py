@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -40,9 +40,27 @@ _FRESH = 2.0
 """Seconds for which a hash is not remembered after a file was touched: its times may be too coarse to tell."""
 _FOOTERS = 512
 """How many files are remembered by what their footers say."""
+_CLOCKS = 128
+"""Of how many symbols the sessions are remembered."""
 _THREADS = min(2, os.cpu_count() or 1)
 
 _Identity = tuple[int, int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Footers:
+    """What is known of the files of a build; each entry counts as long as a file stays the one that was opened.
+
+    Attributes
+    ----------
+    parts
+        By the name of a file its row groups.
+    sessions
+        By symbol its sessions, with what was opened to find them.
+    """
+
+    parts: dict[str, Part] = field(default_factory=dict)
+    sessions: dict[str, tuple[tuple[Part | None, ...], Sessions]] = field(default_factory=dict)
 
 
 class FilesBackend:
@@ -56,7 +74,7 @@ class FilesBackend:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._seen: tuple[Path, _Identity, Manifest, dict[str, Part]] | None = None
+        self._seen: tuple[Path, _Identity, Manifest, Footers] | None = None
 
     def snapshot(self) -> Build:
         """The current build; its manifest is read once.
@@ -73,7 +91,7 @@ class FilesBackend:
             return Build(folder, read_manifest(folder))
         seen = self._seen  # once: another thread may put another one there
         if seen is None or seen[:2] != (folder, identity):
-            seen = self._seen = (folder, identity, read_manifest(folder), {})
+            seen = self._seen = (folder, identity, read_manifest(folder), Footers())
         return Build(folder, *seen[2:])
 
 
@@ -93,13 +111,13 @@ class Build:
     manifest
         What it holds.
     footers
-        What is known of its files already, by their names; used as long as a file stays the one that was opened.
+        What is known of its files already.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, footers: dict[str, Part] | None = None) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, footers: Footers | None = None) -> None:
         self.folder = folder
         self._manifest = manifest
-        self._footers = {} if footers is None else footers
+        self._footers = footers or Footers()
         self._read: dict[str, Part] = {}
 
     @property
@@ -114,6 +132,18 @@ class Build:
 
     def sessions(self, key: str) -> Sessions:
         """The sessions of a symbol: each event once, with the moment at which its first version was known."""
+        names = tuple(name for folder in _folders(VIEWS[CLOCK], [key]) for name in self._files.get(folder, ()))
+        opened = tuple(self._opened(name) for name in names)
+        kept = self._footers.sessions.get(key)
+        if kept is not None and kept[0] == opened:
+            return kept[1]
+        found = self._sessions(key)
+        if len(self._footers.sessions) >= _CLOCKS:
+            self._footers.sessions.clear()
+        self._footers.sessions[key] = (opened, found)
+        return found
+
+    def _sessions(self, key: str) -> Sessions:
         table, _ = self._fetched(VIEWS[CLOCK], ["session", "event_timestamp", "created_timestamp"], [key])
         if not table.num_rows:
             empty = np.zeros(0, dtype=np.int64)
@@ -197,7 +227,7 @@ class Build:
 
     def _opened(self, name: str) -> Part | None:
         """The row groups of a file of the build; None for one without rows."""
-        part = self._footers.get(name)
+        part = self._footers.parts.get(name)
         if part is None or not part.is_there():
             path = self.folder / name
             if not path.is_file():
@@ -205,9 +235,9 @@ class Build:
             part = next(iter(parts_of(Source(path, (), ""))), None)
             if part is None:
                 return None
-            if len(self._footers) >= _FOOTERS:
-                self._footers.clear()
-            self._footers[name] = part
+            if len(self._footers.parts) >= _FOOTERS:
+                self._footers.parts.clear()
+            self._footers.parts[name] = part
         return self._read.setdefault(name, part)
 
     def _digest(self, name: str) -> str | None:

@@ -216,6 +216,10 @@ def _mismatches(matched: Matched, rows: Integers) -> int:
         other |= again.row != matched.row[rows]
     for name, values in again.values.items():
         column = matched.columns[name]
+        if isinstance(column, np.ndarray) and isinstance(values, np.ndarray) and values.dtype == np.float64:
+            mine = column[rows]
+            other |= (mine != values) & ~(np.isnan(mine) & np.isnan(values))
+            continue
         given = column[rows] if isinstance(column, np.ndarray) else column.take(rows).to_pylist()
         other |= np.array([not _same(mine, theirs) for mine, theirs in zip(given, values, strict=True)], dtype=bool)
     return int(np.count_nonzero(other))
