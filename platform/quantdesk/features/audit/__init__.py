@@ -26,6 +26,6 @@ executed.
 from quantdesk.features.audit.checking import Use, check
 from quantdesk.features.audit.kinds import KINDS, Kind
 from quantdesk.features.audit.report import AuditReport, Finding, Line
-from quantdesk.features.audit.repository import repository
+from quantdesk.features.audit.repository import REPOSITORY_CUTS, repository
 
-__all__ = ["KINDS", "AuditReport", "Finding", "Kind", "Line", "Use", "check", "repository"]
+__all__ = ["KINDS", "REPOSITORY_CUTS", "AuditReport", "Finding", "Kind", "Line", "Use", "check", "repository"]

@@ -34,12 +34,15 @@ class Suspect:
         All library calls of that statement.
     around
         The statements through which it was called, innermost first.
+    feeding
+        The statements that assigned what it reads.
     """
 
     step: Step
     calls: tuple[Call, ...]
     others: tuple[Call, ...]
     around: tuple[Step, ...]
+    feeding: tuple[Step, ...]
 
 
 def suspect(one: Record, other: Record, column: str | None) -> Suspect | None:
@@ -70,7 +73,7 @@ class _Search:
         ends = [self._end_of(frame) for frame in roots]
         for end in ends:
             if end is not None and self._result_differs(end, column):
-                return self._found(self._back(end, column))
+                return self._found(self._back(end, column), column)
         return None
 
     def _end_of(self, frame: Frame) -> Step | None:
@@ -78,7 +81,8 @@ class _Search:
 
     def _result_differs(self, step: Step, column: str | None) -> bool:
         pair = self.theirs.get(step.key)
-        return pair is None or differing(step.result, pair.result, column)
+        named = column if step.result is not None and column in step.result.columns else None
+        return pair is None or differing(step.result, pair.result, named)
 
     def _back(self, step: Step, column: str | None) -> Step:
         """The origin of the difference that `step` leaves."""
@@ -124,21 +128,43 @@ class _Search:
             start = earlier
             if name in names_of(earlier.code, earlier.span).assigns:
                 break
+        if start is not None and start.entered and self.one.made_by.get(start.frame) is None:
+            return None  # the data themselves: a row about the past that was published later differs from the start
         return start
 
-    def _found(self, step: Step) -> Suspect:
+    def _found(self, step: Step, column: str | None) -> Suspect:
         pair = self.theirs.get(step.key)
         theirs = pair.calls if pair is not None else []
         calls = tuple(
             mine for mine, other in zip(step.calls, theirs, strict=False)
             if mine.name == other.name and differing(mine.left, other.left)
         )  # fmt: skip
+        calls = _for_column(step, calls, column) or calls
         around: list[Step] = []
         holder = self.one.made_by.get(step.frame)
         while holder is not None and len(around) < 5:
             around.append(holder)
             holder = self.one.made_by.get(holder.frame)
-        return Suspect(step, calls, tuple(step.calls), tuple(around))
+        reads = set(names_of(step.code, step.span).reads)
+        feeding = (
+            one for one in self.within[step.frame]
+            if self._earlier(one, step) and reads & names_of(one.code, one.span).assigns
+        )  # fmt: skip
+        return Suspect(step, calls, tuple(step.calls), tuple(around), tuple(feeding)[-8:])
+
+
+def _for_column(step: Step, calls: tuple[Call, ...], column: str | None) -> tuple[Call, ...]:
+    """Of a statement that makes several columns: the calls inside the expression that made this one."""
+    marks = [one.columns for one in (step.result, *step.left.values()) if one is not None]
+    made = {columns[column] for columns in marks if column is not None and column in columns}
+    for outer in calls:
+        if outer.left is not None and outer.where is not None and outer.left.columns.get("") in made:
+            first, last = outer.where[0::2], outer.where[1::2]
+            return tuple(
+                one for one in calls
+                if one.where is not None and first <= one.where[0::2] and one.where[1::2] <= last
+            )  # fmt: skip
+    return ()
 
 
 def _columns_read(step: Step, name: str, mark: Mark | None, column: str | None) -> tuple[str | None, ...]:

@@ -53,6 +53,8 @@ class Fitted:
         rows = entries[0]
         labels = data[self.target] if self.target is not None else None
         train = self._training(rows)
+        if isinstance(labels, pd.Series) and isinstance(rows, pd.Series | pd.DataFrame):
+            train &= rows.index.isin(labels.index)  # whoever trains early has fewer labels than rows
         model = self.last = clone(self.estimator)
         answers = None if labels is None else _aligned(labels, rows)[train]
         fitted_on = (rows[train],) if answers is None else (rows[train], answers)
@@ -63,10 +65,10 @@ class Fitted:
                     f"{type(model).__name__} has only {verb}: it cannot be fitted on some rows and applied to others.",
                     "Leave fit_until out, or use a transformer with a transform method.",
                 )
-            return _indexed(getattr(model, verb)(*fitted_on), rows)
+            return _indexed(model, getattr(model, verb)(*fitted_on), rows)
         model.fit(*fitted_on)
         verb = "transform" if hasattr(model, "transform") else "predict"
-        return _indexed(getattr(model, verb)(rows), rows)
+        return _indexed(model, getattr(model, verb)(rows), rows)
 
     def _training(self, rows: Any) -> Any:
         count = len(rows)
@@ -97,18 +99,26 @@ def _parts(model: Any) -> Iterator[tuple[str, Any]]:
         yield type(model).__name__, model
 
 
+def _names_out(model: Any, count: int) -> list[str] | None:
+    try:
+        names = [str(name) for name in model.get_feature_names_out()]
+    except (AttributeError, ValueError, TypeError):  # not every transformer can name what it makes
+        return None
+    return names if len(names) == count else None
+
+
 def _aligned(labels: Any, rows: Any) -> Any:
     if isinstance(labels, pd.Series) and isinstance(rows, pd.Series | pd.DataFrame):
         return labels.reindex(rows.index).to_numpy()
     return np.asarray(labels)
 
 
-def _indexed(output: Any, rows: Any) -> Any:
-    """Put what came back on the index of the rows, which scikit-learn drops."""
+def _indexed(model: Any, output: Any, rows: Any) -> Any:
+    """Put what came back on the index of the rows, which scikit-learn drops, under the names that the model gives."""
     if hasattr(output, "toarray"):
         output = output.toarray()
     if isinstance(rows, pd.Series | pd.DataFrame) and isinstance(output, np.ndarray) and len(output) == len(rows):
         if output.ndim == 1:
             return pd.Series(output, index=rows.index)
-        return pd.DataFrame(output, index=rows.index)
+        return pd.DataFrame(output, index=rows.index, columns=_names_out(model, output.shape[1]))
     return output

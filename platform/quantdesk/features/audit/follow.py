@@ -107,7 +107,7 @@ class Follow:
         key = (how, cut)
         if key not in self._records:
             inquiry = self.inquiry
-            home = code_of(inquiry.trial.function)
+            home = None if inquiry.fitted is not None else code_of(inquiry.trial.function)
             seen = cut - inquiry.delay
             one, other = (
                 recorded(partial(inquiry.trial.raw, data, data.given()), home, Past(data, seen))
@@ -130,15 +130,15 @@ class Follow:
         return self._by_values[key]
 
     def _search_by_values(self, column: str, evidence: Evidence) -> tuple[str, float] | None:
-        if evidence.how != CUT_OFF:
-            return evidence.how, evidence.cut
         at = self._position(evidence.difference.first)
-        later = [self.moments[min(at + step, len(self.moments) - 2)].item() for step in (0, 2)]
-        for cut in dict.fromkeys([evidence.cut, *later]):
+        last = len(self.moments) - 2
+        # The middle first: with much before it and much behind it, two runs tell lines apart best.
+        near = [self.moments[min(place, last)].item() for place in (len(self.moments) // 2, at, at + 2)]
+        for cut in dict.fromkeys([near[0], evidence.cut, *near[1:]]):
             for how in FUTURES:
                 if self._differs(column, how, cut) is not None:
                     return how, cut
-        return None
+        return None if evidence.how == CUT_OFF else (evidence.how, evidence.cut)
 
     def _position(self, at: float) -> int:
         """The last moment of the data that is not after a time."""

@@ -20,8 +20,8 @@ Draw = np.random.Generator
 
 FUTURES = ("noise", "shuffle", "extreme", "cells", "deaths")
 """How a future differs: each row scaled; rows in another order; rows a thousand times larger or smaller; each cell
-scaled on its own; some columns or symbols without values from then on."""
-BOLD = frozenset({"cells", "deaths"})
+scaled on its own, each column to another level; some columns or symbols without values from then on."""
+BOLD = frozenset({"extreme", "cells", "deaths"})
 """Futures that need not be possible, so that a function may refuse them."""
 LOUD = 1e3
 """How much larger an extreme future is; rounding errors may grow by as much."""
@@ -61,7 +61,8 @@ def _draw(how: str, count: int, rng: Draw) -> NDArray[np.float64]:
     """How far each row moves, in units of its own scale: the logarithm of a factor."""
     if how == "extreme":
         return np.asarray(rng.choice([-1.0, 1.0], count) * np.log(LOUD) * rng.uniform(0.5, 1.0, count))
-    return rng.normal(0.0, 0.7, count)
+    # Other cells also have another level for good, so that whoever is ranked by it changes places.
+    return rng.normal(0.0 if how == "noise" else rng.normal(0.0, 2.0), 0.7, count)
 
 
 def _filled(column: pd.Series, mask: Mask, move: NDArray[np.float64], rng: Draw) -> pd.Series:
@@ -81,9 +82,9 @@ def _filled(column: pd.Series, mask: Mask, move: NDArray[np.float64], rng: Draw)
             values = np.clip(np.round(values), limits.min / 2, limits.max / 2)
         other[:] = values.astype(str(column.dtype))
         return other
-    if kind in "Mm":
-        return other
-    # Flags, codes, words: drawn from those that occur. Any value of them is possible in another future.
+    if kind not in "biu":
+        return other  # times and words are keys more often than values; a shuffle moves words with their rows
+    # Flags and codes: drawn from those that occur, any of which is possible in another future.
     pool = column.drop_duplicates().to_numpy()
     drawn = rng.integers(0, len(pool), int(mask.sum()))
     other.iloc[np.flatnonzero(mask)] = (
@@ -104,7 +105,12 @@ def _shuffled(part: Part, mask: Mask, rng: Draw) -> Any:
         order[places] = rng.permutation(places)
     if isinstance(part.value, np.ndarray):
         return part.value[order]
-    return part.value.iloc[order].set_axis(part.value.index, axis="index")
+    other = part.value.iloc[order].set_axis(part.value.index, axis="index")
+    if isinstance(other, pd.DataFrame):
+        for place, one in enumerate(part.value.dtypes):
+            if pd.api.types.is_datetime64_any_dtype(one):  # dates stay in order, as their readers expect
+                other.isetitem(place, part.value.iloc[:, place].array)
+    return other
 
 
 def _deaths(part: Part, mask: Mask, rng: Draw) -> Any:

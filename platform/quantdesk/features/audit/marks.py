@@ -37,11 +37,11 @@ class Mark:
 
 
 def differing(one: Mark | None, other: Mark | None, column: str | None = None) -> bool:
-    """Whether two marks differ; in one column where both have it."""
+    """Whether two marks differ; of tables with named columns, in one column: where neither has it, they do not."""
     if one is None or other is None:
         return False
-    if column is not None and column in one.columns and column in other.columns:
-        return one.columns[column] != other.columns[column]
+    if column is not None and set(one.columns) != {""}:
+        return one.columns.get(column) != other.columns.get(column)
     return dict(one.columns) != dict(other.columns)
 
 
@@ -77,42 +77,63 @@ class Past:
         """The rows of an array that count; a few rows too few are taken to be missing at the front."""
         if rows in self._masks:
             return self._masks[rows]
-        short = self._rows - rows
+        short = self._rows - rows  # of a difference or a full window
         if self._ordered and 0 < short < min(self._kept, self._rows // 2):
             return np.arange(rows) < self._kept - short
         return None
 
+    def of_table(self, table: pd.DataFrame) -> NDArray[np.bool_] | None:
+        """The rows of a table that count: by its index, else by its first column of dates, else by its length."""
+        rows = self.of_index(table.index)
+        if rows is None:
+            dates = (table[name] for name in table.columns if table[name].dtype.kind == "M")
+            found = (self.of_index(pd.Index(one)) for one in dates)
+            rows = next((one for one in found if one is not None), None)
+        return self.of_length(len(table)) if rows is None else rows
 
-def mark(value: Any, past: Past, depth: int = 0) -> Mark | None:
+    def of_unknown(self, rows: int) -> NDArray[np.bool_]:
+        """Of something long without times, such as every fifth row, the part that is surely old if it is in order."""
+        whole = rows < max(8, self._rows // 10)
+        return np.arange(rows) < (rows if whole else rows * self._kept // self._rows // 2)
+
+
+def mark(value: Any, past: Past) -> Mark | None:
     """The mark of a value; None where it has none, as for functions and pandas' own helpers."""
+    try:
+        return _mark(value, past, 0)
+    except Exception:  # noqa: BLE001  objects of any library pass by here; one that cannot be read has no mark
+        return None
+
+
+def _mark(value: Any, past: Past, depth: int) -> Mark | None:
     if isinstance(value, pd.DataFrame):
-        rows = past.of_index(value.index)
-        rows = past.of_length(len(value)) if rows is None else rows
-        kept = value if rows is None else value[rows]
+        rows = past.of_table(value)
+        kept = value[past.of_unknown(len(value)) if rows is None else rows]
         hashes = {str(name): _hash(kept.iloc[:, place].to_numpy()) for place, name in enumerate(value.columns)}
         return Mark(rows is not None, hashes)
     if isinstance(value, pd.Series | pd.Index):
         index = value.index if isinstance(value, pd.Series) else value
         rows = past.of_index(index)
         rows = past.of_length(len(value)) if rows is None else rows
-        return Mark(rows is not None, {"": _hash((value if rows is None else value[rows]).to_numpy())})
+        numbers = value.to_numpy()[past.of_unknown(len(value)) if rows is None else rows]
+        return Mark(rows is not None, {"": _hash(numbers)})
     if isinstance(value, np.ndarray) and value.ndim:
         rows = past.of_length(len(value))
-        return Mark(rows is not None, {"": _hash(value if rows is None else value[rows])})
+        return Mark(rows is not None, {"": _hash(value[past.of_unknown(len(value)) if rows is None else rows])})
     if isinstance(value, bool | int | float | complex | str | bytes | np.generic | np.ndarray):
         return Mark(False, {"": _hash(np.asarray(value))})
     if depth >= _DEEPEST:
         return None
     if isinstance(value, Mapping):
-        return _by_name({str(name): mark(one, past, depth + 1) for name, one in list(value.items())[:1000]})
+        return _by_name({str(name): _mark(one, past, depth + 1) for name, one in list(value.items())[:1000]})
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
-        return _by_name({name: mark(one, past, depth + 1) for name, one in fields.items()})
+        fields = {one.name: getattr(value, one.name, None) for one in dataclasses.fields(value)}
+        return _by_name({name: _mark(one, past, depth + 1) for name, one in fields.items()})
     if isinstance(value, tuple | list | set | frozenset):
         if value and len(value) == past._rows and all(isinstance(one, int | float) for one in value):
-            return mark(np.asarray(value), past)
+            return _mark(np.asarray(value), past, depth)
         ordered = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
-        return _together({str(place): mark(one, past, depth + 1) for place, one in enumerate(list(ordered)[:1000])})
+        return _together({str(place): _mark(one, past, depth + 1) for place, one in enumerate(list(ordered)[:1000])})
     return _fitted(value, past, depth)
 
 
@@ -121,7 +142,7 @@ def _fitted(value: Any, past: Past, depth: int) -> Mark | None:
     if not hasattr(value, "fit") or isinstance(value, type):
         return None
     learned = {
-        name: mark(one, past, depth + 1)
+        name: _mark(one, past, depth + 1)
         for name, one in vars(value).items()
         if (name.endswith("_") and not name.startswith("_")) or name == "steps" or hasattr(one, "fit")
     }

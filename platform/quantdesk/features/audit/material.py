@@ -178,13 +178,21 @@ def _part(name: str, value: Any, known: Any, clock: Clock, index: Any) -> Part:
             raise BadInput(f"{called} is an array among tables with times.", "Give its times as a Series' index.")
         times = np.arange(len(value), dtype=np.float64) if index is None else clock.read(pd.Index(index))
     elif isinstance(known, str) and not _has_times(value.index, clock):
-        times = clock.read(pd.Index(_column(called, value, known)))
+        times = _about(called, value, known, clock)
     else:
         times = clock.read(value.index)
-    if getattr(getattr(value, "index", None), "nlevels", 1) == 1 and (np.diff(times) < 0).any():
+    indexed = not isinstance(known, str) or _has_times(value.index, clock)
+    if indexed and getattr(getattr(value, "index", None), "nlevels", 1) == 1 and (np.diff(times) < 0).any():
         at = int(np.flatnonzero(np.diff(times) < 0)[0]) + 1
         raise BadInput(f"{called}: the row {clock.label(times[at])} comes after a later one.", "Sort by time.")
     return Part(name, value, times, _known(called, value, known, clock, times))
+
+
+def _about(called: str, value: Any, known: str, clock: Clock) -> Coordinates:
+    """What rows without a time in their index are about: their first column of dates that does not say when known."""
+    stamps = _column(called, value, known)
+    dates = [name for name in value.columns if name != known and value[name].dtype.kind == "M"]
+    return clock.read(pd.Index(value[dates[0]] if dates else stamps))
 
 
 def _has_times(index: pd.Index, clock: Clock) -> bool:

@@ -133,11 +133,20 @@ _RULES: tuple[tuple[str, Rule], ...] = (
 )
 
 _NEEDS_MORE = frozenset(
-    {"whole_sample_normalisation", "whole_sample_extreme", "rank_over_time", "whole_sample_clipping"}
+    {
+        "whole_sample_normalisation",
+        "whole_sample_extreme",
+        "rank_over_time",
+        "whole_sample_clipping",
+        "target_encoding",
+        "fitted_on_everything",
+    }
 )
 """Names that say what is computed, not why it looks ahead; the statement around may say more."""
-_SAYS_MORE = frozenset({"centred_window", "look_ahead_resampling", "reversed_time", "two_sided_filter"})
-_CHOOSES = _NEEDS_MORE | {None, "target_encoding", "fitted_on_everything"}
+_SAYS_MORE = frozenset(
+    {"centred_window", "look_ahead_resampling", "reversed_time", "shuffled_split", "two_sided_filter"}
+)
+_CHOOSES = _NEEDS_MORE | {None}
 """With flags as answer, these choose members by what they did over all rows."""
 
 
@@ -145,12 +154,11 @@ def kind_of(found: Suspect | None, behaviour: Behaviour) -> str:
     """The name of the kind, one of :data:`quantdesk.features.audit.kinds.KINDS`."""
     if behaviour.members:
         return "survivorship"
-    if behaviour.dates_only:
-        named = _of_suspect(found)
-        return named if named in {"look_ahead_resampling", "reversed_time"} else "future_calendar"
     named = _of_suspect(found)
     if behaviour.membership and named in _CHOOSES:
         return "survivorship"
+    if behaviour.dates_only:
+        return named if named in {"look_ahead_resampling", "reversed_time"} else "future_calendar"
     if behaviour.published_late and named not in {"forward_join", "shifted_label", "backward_fill", "centred_window"}:
         return "publication_lag"
     if named is not None:
@@ -168,7 +176,7 @@ def _of_suspect(found: Suspect | None) -> str | None:
     if found is None:
         return None
     own = _first(found)
-    around = [_match("", {}, lines_of(step.code, step.span)) for step in found.around]
+    around = [_match("", {}, lines_of(step.code, step.span)) for step in (*found.around, *found.feeding)]
     wider = next((kind for kind in around if kind in _SAYS_MORE), None)
     if own is None or (own in _NEEDS_MORE and wider is not None):
         return wider or own

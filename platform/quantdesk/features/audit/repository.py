@@ -18,13 +18,13 @@ from quantdesk.features.sentiment import Breadth, Calm, Panel, SentimentSource, 
 from quantdesk.features.tables import Hours, Sheet, hours, sheet, symbol_table
 from quantdesk.market.series import Bars, Series
 
-__all__ = ["PANEL", "SESSIONS", "Market", "repository"]
+__all__ = ["PANEL", "REPOSITORY_CUTS", "SESSIONS", "Market", "repository"]
 
 SESSIONS = 700
 """Twice the longest look-back and a little more, so that every feature has values on half of them."""
 PANEL = "skfolio"
 """The market source whose equities make the mood, as in a build."""
-CUTS = 12
+REPOSITORY_CUTS = 12
 _KINDS = ("equity", "etf", "index", "fx", "commodity", "rate", "volatility")
 """In the order in which a series is picked."""
 
@@ -109,7 +109,7 @@ def repository(
     for (view, key), group in _groups(desk, [known[name] for name in names]).items():
         tell(", ".join(one.name for one in group), len(reports), len(names))
         make, data, where = _mood(desk) if key is None else _of_series(desk, view, desk.market.resolve(key), group)
-        report = check(make, data, use=Use(name=where), seed=seed, cuts=CUTS)
+        report = check(make, data, use=Use(name=where), seed=seed, cuts=REPOSITORY_CUTS)
         reports |= {one.name: _part(report, one.name, where) for one in group}
     tell("audit", len(names), len(names))
     return {name: reports[name] for name in names}
@@ -208,7 +208,8 @@ def _fit(market: Market, feature: Feature) -> Series:
             continue
         if benchmark is not None:
             overlap = (min(series.end, benchmark.end) - max(series.start, benchmark.start)).days
-            fits = fits and series.calendar == benchmark.calendar and series.key != benchmark.key and overlap > 1_200
+            enough = overlap * 5 // 7 > feature.look_back + 60
+            fits = fits and series.calendar == benchmark.calendar and series.key != benchmark.key and enough
         if fits and series.rows > 2 * feature.look_back:
             return series
     raise BadInput(f"The market has no series on which {feature.name} exists.", "Load one with the fields it reads.")

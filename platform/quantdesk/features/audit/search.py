@@ -100,14 +100,26 @@ def _failed(inquiry: Inquiry, failures: list[tuple[str, float, Failure]], cuts: 
         cut, failure = ended[-1]
         rows = int((inquiry.data.moments <= cut).sum())
         kind = "fails_when_truncated" if failure.kind == "fails" else failure.kind
-        words = f"With the first {rows} rows: {failure.words} So at {len(ended)} of {cuts} cuts; "
-        findings.append(Finding(name, kind, words.replace(". So", ". So") + f"try Use(min_rows={rows + 1})."))
+        words = f"With the first {rows} rows: {failure.words.rstrip('.')}. So it went at {len(ended)} of {cuts} cuts"
+        findings.append(Finding(name, kind, f"{words}; it answers from {_enough(inquiry, rows)} rows on."))
     changed = [(how, failure) for how, _, failure in failures if how != CUT_OFF and how not in BOLD]
     if changed:
         how, failure = changed[0]
         kind = "fails_on_another_future" if failure.kind == "fails" else failure.kind
         findings.append(Finding(name, kind, f"With other values after the cut ({how}): {failure.words}"))
     return findings
+
+
+def _enough(inquiry: Inquiry, rows: int) -> int:
+    """The fewest rows that the function answers to, by bisection between a failure and the whole."""
+    low, high = rows, len(inquiry.data.moments)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if isinstance(inquiry.ask(CUT_OFF, inquiry.data.moments[middle - 1].item()), Failure):
+            low = middle
+        else:
+            high = middle
+    return high
 
 
 def _notes(inquiry: Inquiry) -> tuple[str, ...]:

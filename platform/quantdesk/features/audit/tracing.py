@@ -221,7 +221,7 @@ def names_of(code: CodeType, span: Span) -> Names:
         if line is None or not span[0] <= line <= span[1]:
             continue
         # From Python 3.13 on one instruction may load or store two names.
-        verbs = re.findall(r"(LOAD|STORE)_(?:FAST|DEREF|CLASSDEREF|NAME)", one.opname)
+        verbs = re.findall(r"(LOAD|STORE)_(?:FAST|DEREF|CLASSDEREF|CLOSURE|NAME)", one.opname)
         values = one.argval if isinstance(one.argval, tuple) else (one.argval,) * len(verbs)
         for verb, name in zip(verbs, values, strict=False):
             if verb == "LOAD":
@@ -234,7 +234,7 @@ def names_of(code: CodeType, span: Span) -> Names:
 @cache
 def _is_library(filename: str) -> bool:
     if filename.startswith("<"):
-        return not filename.startswith(("<ipython", "<stdin", "<string", "<doctest", "<console", "<cell"))
+        return not filename.startswith(("<ipython", "<stdin", "<doctest", "<console", "<cell"))
     path = os.path.realpath(filename)
     return path.startswith(_library_folders())
 
