@@ -18,6 +18,7 @@ What is where::
     repository, registry_url      the same definitions as Feast objects, and where they are kept (edge, Feast)
     offline, online, publish      Feast's stores: joined right, never going back in time        (edge, Feast)
     store                         the door                                                      (edge)
+    audit                         does feature code look ahead, and which line does             (pure)
 
 Names are imported when they are first used, and Feast, which takes seconds, only where it is needed: for apply,
 materialise and online reads.
@@ -29,6 +30,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from quantdesk.features import audit
     from quantdesk.features.definitions import FEATURES, Feature
     from quantdesk.features.evidence import Evidence
     from quantdesk.features.frame import FeatureFrame, Labels
@@ -60,10 +62,13 @@ __all__ = [
     "Panel",
     "Scores",
     "SentimentSource",
+    "audit",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "audit":
+        return importlib.import_module(f"{__name__}.audit")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
