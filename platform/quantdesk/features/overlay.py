@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -278,6 +279,8 @@ def _recount(
     rows: Integers,
 ) -> Recount:
     """Go through every feature row of the key, version by version. Nothing here is shared with the join."""
+    places = _of_keys(view, table, row_keys, rows)
+    whole, table = table, table.take(places)
     stamp = pa.timestamp("ns", tz="UTC")
     event = table.column(view.event).cast(stamp).cast(pa.int64()).to_pylist()
     said = table.column(view.created).cast(stamp).cast(pa.int64()).to_pylist() if view.created else event
@@ -306,10 +309,20 @@ def _recount(
                 if not ttl or now - when <= ttl:
                     known[number], best[number] = max(seen)
                 break
-    place = pa.array(best, mask=best < 0)
-    values = {name: _floats(view, name, table.column(stored).take(place)) for name, stored in columns.items()}
     found = np.array([NOT_A_TIME if at < 0 else event[at] for at in best], dtype=np.int64)
+    best = np.array([-1 if at < 0 else places[int(at)].as_py() for at in best], dtype=np.int64)
+    place = pa.array(best, mask=best < 0)
+    values = {name: _floats(view, name, whole.column(stored).take(place)) for name, stored in columns.items()}
     return Recount(found, known, best, values)
+
+
+def _of_keys(view: DeclaredView, table: pa.Table, row_keys: Sequence[NDArray[Any]], rows: Integers) -> pa.Array:
+    """The places of the rows that could be about any of the asked keys, by the first of the keys."""
+    if not view.keys:
+        return pa.array(np.arange(table.num_rows))
+    column = table.column(view.keys[0].column)
+    asked = list({_plain(key) for key in row_keys[0][rows]} - {None})
+    return pc.indices_nonzero(pc.is_in(column, value_set=pa.array(asked, column.type))).cast(pa.int64())
 
 
 def _plain(value: Any) -> Any:

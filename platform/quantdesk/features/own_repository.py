@@ -15,12 +15,15 @@ from typing import Any
 
 from feast import Entity, FeatureService, FeatureView, OnDemandFeatureView
 from feast.data_source import DataSource
+from feast.repo_config import RepoConfig
 from feast.repo_operations import get_repo_files
 
 from quantdesk.errors import BadInput, QuantdeskError
+from quantdesk.features import declared
+from quantdesk.features.config import FeatureConfig
 from quantdesk.features.definitions import VIEWS
 
-__all__ = ["objects_in", "views_among"]
+__all__ = ["noticed", "objects_in", "views_among"]
 
 _BUILT_IN = {*VIEWS, *(f"{view}_rows" for view in VIEWS), "symbol", "all_features"}
 _KINDS = (Entity, FeatureView, OnDemandFeatureView, FeatureService, DataSource)
@@ -84,3 +87,17 @@ def _run(file: Path, folder: Path) -> Any:
 def views_among(objects: Sequence[Any]) -> list[FeatureView]:
     """The feature views among some objects."""
     return [one for one in objects if isinstance(one, FeatureView)]
+
+
+def noticed(config: RepoConfig) -> None:
+    """Remember what the repository declares when it is applied with the stock ``feast apply``.
+
+    Feast tells the online store of each apply. That of another repository is no concern of ours: only one whose
+    registry is this installation's (``sqlite+quantdesk:``) is read.
+    """
+    registry = config.registry
+    path = registry if isinstance(registry, str) else getattr(registry, "path", None)
+    if config.repo_path is None or not str(path).startswith("sqlite+quantdesk:"):
+        return
+    folder = Path(config.repo_path)
+    declared.write(FeatureConfig.from_env().root, declared.declare(views_among(objects_in(folder)), folder))

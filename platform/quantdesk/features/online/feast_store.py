@@ -23,7 +23,6 @@ from feast.infra.supported_async_methods import SupportedAsyncMethods
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
-from feast.types import from_value_type
 from pydantic import SecretStr, StrictStr
 
 from quantdesk.errors import BadInput
@@ -32,6 +31,7 @@ from quantdesk.features.online.address import ONLINE, OnlineConfig, connect
 from quantdesk.features.online.backend import Backend
 from quantdesk.features.online.reader import SESSION_CLOCK
 from quantdesk.features.online.rows import TAG, Found, Rows, Schema, pack, unpack
+from quantdesk.features.own_repository import noticed
 
 __all__ = ["QuantdeskOnlineStore", "QuantdeskOnlineStoreConfig"]
 
@@ -173,8 +173,9 @@ class QuantdeskOnlineStore(OnlineStore):
         entities_to_keep: Sequence[Entity],  # noqa: ARG002
         partial: bool,  # noqa: ARG002
     ) -> None:
-        """Remove the rows of views that were deleted."""
+        """Remove the rows of views that were deleted, and remember what the user's own views declare."""
         self._drop(config, tables_to_delete)
+        noticed(config)
 
     def teardown(
         self,
@@ -213,23 +214,9 @@ def _ttl(table: FeatureView) -> int | None:
     return ttl // timedelta(microseconds=1) * 1000
 
 
-_KINDS: dict[str, str] = {}
-
-
-def _kind(dtype: Any) -> str:
-    """What Feast calls the field of its ``Value`` message that holds values of a type."""
-    if not _KINDS:
-        from feast.value_type import ValueType
-
-        fields = {field.name for field in Value.DESCRIPTOR.fields}
-        for one in ValueType:
-            if f"{one.name.lower()}_val" in fields:
-                _KINDS[str(from_value_type(one))] = f"{one.name.lower()}_val"
-    return _KINDS.get(str(dtype), "other")
-
-
 def _schema(table: FeatureView) -> Schema:
-    return Schema(tuple((field.name, _kind(field.dtype)) for field in table.features))
+    """Feast calls the field of its ``Value`` message that holds values of a type by the name of the type."""
+    return Schema(tuple((field.name, f"{field.dtype.to_value_type().name.lower()}_val") for field in table.features))
 
 
 def _pack(schema: Schema, values: Mapping[str, Value], view: str) -> bytes:
