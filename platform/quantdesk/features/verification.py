@@ -15,15 +15,17 @@ from typing import Any, Literal, cast
 import numpy as np
 import pandas as pd
 
-from quantdesk.errors import QuantdeskError
+from quantdesk.errors import DataError, QuantdeskError
 from quantdesk.features.asof import Integers, Outcome
 from quantdesk.features.backend import Asking, Backend, Snapshot
 from quantdesk.features.build import definitions_version
-from quantdesk.features.definitions import VIEWS
+from quantdesk.features.declared import read_declared
+from quantdesk.features.definitions import VIEWS, View
 from quantdesk.features.evidence import Times, examine
 from quantdesk.features.files import Build
 from quantdesk.features.frame import FeatureFrame
 from quantdesk.features.manifest import read_manifest
+from quantdesk.features.overlay import Overlay
 from quantdesk.features.proof import Examination, Matched, Recount
 
 __all__ = ["Check", "Verification", "rule_broken", "verify"]
@@ -106,10 +108,12 @@ def verify(frame: FeatureFrame, backend: Backend | None = None) -> Verification:
         Check("evidence", "failed" if doubts else "held", doubts[0] if doubts else "All checks had passed."),
         _rule(frame),
     ]
-    snapshot, why = _snapshot(frame, backend)
-    if snapshot is None:
+    try:
+        asked = _Asked.of(frame, backend)
+    except QuantdeskError as error:
+        why = error.problem
         return Verification((*checks, Check("sources", "impossible", why), Check("answers", "impossible", why)))
-    return Verification((*checks, _sources(frame, snapshot), _answers(frame, snapshot)))
+    return Verification((*checks, _sources(frame, asked), _answers(frame, asked)))
 
 
 def rule_broken(frame: FeatureFrame) -> tuple[Examination, ...]:
@@ -133,44 +137,75 @@ def _rule(frame: FeatureFrame) -> Check:
     return Check("rule", "held", f"{len(frame) * len(frame.answers.known)} answers were checked.")
 
 
-def _sources(frame: FeatureFrame, snapshot: Snapshot) -> Check:
+@dataclass(frozen=True)
+class _Asked:
+    """Where a frame's question can be asked again."""
+
+    snapshot: Snapshot
+    views: Mapping[str, View]
+    keys: Mapping[str, str]
+
+    @classmethod
+    def of(cls, frame: FeatureFrame, backend: Backend | None) -> _Asked:
+        """Raises `QuantdeskError` where it cannot."""
+        snapshot = _snapshot(frame.evidence.origin, backend)
+        unknown = [name for name in frame.answers.known if name not in VIEWS]
+        own: dict[str, View] = {}
+        if unknown:
+            # A FeatureStore knows what its user declared; else it is written down in the root of the builds.
+            root = Path(frame.evidence.origin).parent.parent
+            declared = getattr(backend, "declared", None) or read_declared(root)
+            lost = [name for name in unknown if name not in declared.views]
+            if lost:
+                raise DataError(f"The view {lost[0]} is not declared any more.")
+            own = {name: declared.views[name] for name in unknown}
+            values = frame.to_pandas()
+            columns = {name: values[name].to_numpy() for name in values.columns if name not in frame.features}
+            snapshot = Overlay(snapshot, [declared.views[name] for name in unknown], columns)
+        views = {name: own.get(name) or VIEWS[name] for name in frame.answers.known}
+        names = frame.to_pandas().index.unique(1)
+        return cls(snapshot, views, {name: snapshot.manifest.find(name).key for name in names})
+
+
+def _sources(frame: FeatureFrame, asked: _Asked) -> Check:
     evidence = frame.evidence
-    if snapshot.manifest.key != evidence.build:
-        return Check("sources", "impossible", f"The store holds another build now ({snapshot.manifest.key[:12]}).")
-    try:
-        views = [VIEWS[view] for view in frame.answers.known]
-        now = snapshot.digests(views, list(_keys(frame, snapshot).values()))
-    except (QuantdeskError, KeyError) as error:
-        return Check("sources", "impossible", _said(error))
+    if asked.snapshot.manifest.key != evidence.build:
+        return Check(
+            "sources", "impossible", f"The store holds another build now ({asked.snapshot.manifest.key[:12]})."
+        )
+    now = asked.snapshot.digests(list(asked.views.values()), list(asked.keys.values()))
     gone = sorted(name for name in evidence.sources if now.get(name) is None)
-    other = sorted(name for name, digest in now.items() if digest is not None and digest != evidence.sources.get(name))
+    other = sorted(name for name, then in evidence.sources.items() if name not in gone and now[name] != then)
     if other:
         return Check("sources", "failed", f"{len(other)} sources have changed since, {other[0]} among them.")
     if gone:
         return Check("sources", "impossible", f"{len(gone)} sources cannot be hashed any more, {gone[0]} among them.")
-    return Check("sources", "held", f"{len(now)} sources have the hashes that they had.")
+    return Check("sources", "held", f"{len(evidence.sources)} sources have the hashes that they had.")
 
 
-def _answers(frame: FeatureFrame, snapshot: Snapshot) -> Check:
+def _answers(frame: FeatureFrame, asked: _Asked) -> Check:
     evidence = frame.evidence
-    if snapshot.manifest.definitions != evidence.registry_version or definitions_version() != evidence.code_version:
+    if (
+        asked.snapshot.manifest.definitions != evidence.registry_version
+        or definitions_version() != evidence.code_version
+    ):
         return Check("answers", "impossible", "The definitions of the features are others now.")
+    codes, names = pd.factorize(frame.to_pandas().index.get_level_values(1).to_numpy(dtype=object))
+    asking = Asking(
+        tuple(asked.keys[name] for name in names), codes.astype(np.int64), _row_time(frame), _known_by(frame)
+    )
+    wrong, sample = 0, 0
     try:
-        key_of = _keys(frame, snapshot)
-        codes, names = pd.factorize(frame.to_pandas().index.get_level_values(1).to_numpy(dtype=object))
-        keys = tuple(key_of[name] for name in names)
-        asking = Asking(keys, codes.astype(np.int64), _row_time(frame), _known_by(frame))
-        wrong, sample = 0, 0
         for view, times in frame.answers.known.items():
             features = [name for name, where in frame.answers.views.items() if where == view]
-            again = snapshot.match(VIEWS[view], features, asking)
+            again = asked.snapshot.match(asked.views[view], features, asking)
             mine = _matched(frame, view, times, again)
             wrong += int(np.count_nonzero(_different(mine, again)))
             known_by, ttl = asking.known_by, evidence.ttl[view]
             found = examine(mine, asking.time, known_by=known_by, ttl=ttl, seed=evidence.seed)
             wrong, sample = wrong + found.violations + found.oracle_mismatches, sample + found.oracle_rows
-    except (QuantdeskError, KeyError) as error:
-        return Check("answers", "impossible", _said(error))
+    except QuantdeskError as error:
+        return Check("answers", "impossible", error.problem)
     if wrong:
         return Check("answers", "failed", f"The sources give {wrong} answers otherwise than the frame.")
     rows = len(frame) * len(frame.answers.known)
@@ -218,28 +253,12 @@ def _known_by(frame: FeatureFrame) -> int | None:
     return None if as_of is None else int(pd.Timestamp(as_of).as_unit("ns").value)
 
 
-def _keys(frame: FeatureFrame, snapshot: Snapshot) -> Mapping[str, str]:
-    names = frame.to_pandas().index.unique(1)
-    return {name: snapshot.manifest.find(name).key for name in names}
-
-
-def _snapshot(frame: FeatureFrame, backend: Backend | None) -> tuple[Snapshot | None, str]:
+def _snapshot(origin: str, backend: Backend | None) -> Snapshot:
     if backend is not None:
-        try:
-            return backend.snapshot(), ""
-        except QuantdeskError as error:
-            return None, _said(error)
-    origin = frame.evidence.origin
-    folder = Path(origin)
+        return backend.snapshot()
     if "://" in origin:
-        return None, f"The sources are at {origin}: hand over the store, frame.verify(store)."
+        raise DataError(f"The sources are at {origin}: hand over the store, frame.verify(store).")
+    folder = Path(origin)
     if not folder.is_dir():
-        return None, f"The build {folder} is not there any more."
-    try:
-        return Build(folder, read_manifest(folder)), ""
-    except QuantdeskError as error:
-        return None, _said(error)
-
-
-def _said(error: Exception) -> str:
-    return error.problem if isinstance(error, QuantdeskError) else f"The view {error} is not defined any more."
+        raise DataError(f"The build {folder} is not there any more.")
+    return Build(folder, read_manifest(folder))
