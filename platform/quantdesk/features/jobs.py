@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage
 
+from quantdesk.compute import Compute, chosen
 from quantdesk.errors import BadInput
 from quantdesk.features.question import Question, RetrievalEvidence
+from quantdesk.features.streaming import PART_ROWS, Streamed
 from quantdesk.records import atomic_write
 
 __all__ = ["QuantdeskRetrievalJob", "TableJob"]
@@ -123,6 +125,53 @@ class QuantdeskRetrievalJob(TableJob):
         if validation_reference is not None or self._on_demand or _is_counting():
             return super().to_df(validation_reference, timeout)
         return self._to_df_internal(timeout)
+
+    def stream(self, rows: int = PART_ROWS, compute: Compute | None = None) -> Iterator[pa.Table]:
+        """The answer in parts, for what does not fit into memory: each holds all rows of some keys.
+
+        Within a part rows stand in the order in which they asked. The evidence is there when all parts were taken.
+
+        Parameters
+        ----------
+        rows
+            Rows per part, about.
+        compute
+            Where the parts are answered; what the environment names when left out (``QUANTDESK_COMPUTE_SCHEDULER``).
+
+        Raises
+        ------
+        BadInput
+            The question has on-demand views: Feast computes these on a whole answer.
+        """
+        if self._on_demand:
+            raise BadInput(
+                f"The views {[view.name for view in self._on_demand]} are computed on demand, by Feast.",
+                "Leave them out, or use to_arrow().",
+            )
+        answer = Streamed(self.question, compute or chosen(), rows)
+        yield from answer
+        self._evidence = answer.evidence
+
+    def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
+        """Write the answer as one Parquet file, whole or not at all.
+
+        More rows than fit into a part (:data:`~quantdesk.features.streaming.PART_ROWS`) are written part by part, rows
+        of the same keys together; fewer stand in the order in which they asked.
+        """
+        target = _target(storage, allow_overwrite)
+        if self._on_demand or len(self.question.time) <= PART_ROWS:
+            with atomic_write(target) as temporary:
+                pq.write_table(self.to_arrow(timeout=timeout), temporary)
+            return
+        with atomic_write(target) as temporary:
+            writer = None
+            try:
+                for table in self.stream():
+                    writer = writer or pq.ParquetWriter(temporary, table.schema)
+                    writer.write_table(table if table.schema.equals(writer.schema) else table.cast(writer.schema))
+            finally:
+                if writer is not None:
+                    writer.close()
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:  # noqa: ARG002 - part of the interface
         frame, self._evidence = self.question.frame()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -147,7 +147,7 @@ def parts_of(source: Source, wanted: Mapping[str, Iterable[Any]] | None = None) 
         A file is not there or is cut short; the message names it.
     """
     asked = {key: _sorted(values) for key, values in (wanted or {}).items()}
-    whole = any(value and isinstance(value[0], int) for value in asked.values())
+    whole = {key for key, values in asked.items() if values and isinstance(values[0], int)}
     found = []
     for path in files_of(source, wanted):
         with _reading(path), pa.OSFile(str(path)) as file:
@@ -254,11 +254,16 @@ def only_where(parts: Sequence[Part], position: Integers) -> tuple[tuple[Part, .
     return tuple(kept), np.where(position >= 0, position - skipped[group], -1)
 
 
-def types(parts: Sequence[Part]) -> Mapping[str, pa.DataType]:
-    """The types of the columns of the first part; empty where there is none."""
-    if not parts:
-        return {}
-    schema = parts[0].metadata.schema.to_arrow_schema()
+def types(source: Source, parts: Sequence[Part] = ()) -> Mapping[str, pa.DataType]:
+    """The types of the columns, by the first part, else by the first file; empty where there is none."""
+    if parts:
+        schema = parts[0].metadata.schema.to_arrow_schema()
+    else:
+        files = files_of(source)
+        if not files:
+            return {}
+        with _reading(files[0]):
+            schema = pq.ParquetFile(files[0]).metadata.schema.to_arrow_schema()
     return {field.name: field.type for field in schema}
 
 
@@ -363,12 +368,12 @@ def _may_hold(metadata: pq.FileMetaData, group: int, asked: Mapping[str, Sequenc
     return True
 
 
-def _fixed(path: Path, metadata: pq.FileMetaData, keys: Sequence[str], whole: bool) -> dict[str, str | int]:
+def _fixed(path: Path, metadata: pq.FileMetaData, keys: Sequence[str], whole: Set[str]) -> dict[str, str | int]:
     names = set(metadata.schema.to_arrow_schema().names)
     found: dict[str, str | int] = {}
     for part in path.parts[:-1]:
         key, equals, value = part.partition("=")
         if equals and key in keys and key not in names:
             text = unquote(value)
-            found[key] = int(text) if whole and text.lstrip("-").isdigit() else text
+            found[key] = int(text) if key in whole and text.lstrip("-").isdigit() else text
     return found

@@ -65,8 +65,8 @@ class Answer:
     _kept: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
 
     def types(self) -> Mapping[str, pa.DataType]:
-        """The types of the columns as they are stored; empty where no file was read."""
-        return parquet.types(self.parts)
+        """The types of the columns as they are stored; empty where there is no file at all."""
+        return parquet.types(self.source, self.parts)
 
     @property
     def table(self) -> pa.Table:
@@ -78,16 +78,17 @@ class Answer:
         return self.columns([name])[name]
 
     def columns(self, names: Sequence[str]) -> Mapping[str, pa.ChunkedArray]:
-        """Columns as they are stored, one value per asking row; null where there is no answer."""
+        """Columns as they are stored (words as words), one value per asking row; null where there is no answer."""
         parts, position = self._answering()
         if not parts:
-            kind = parquet.types(self.parts)
+            kind = self.types()
             return {name: pa.chunked_array([pa.nulls(len(position), kind.get(name, pa.null()))]) for name in names}
         places = pa.array(position, mask=position < 0)
         found: dict[str, pa.ChunkedArray] = {}
 
         def take(name: str, column: pa.ChunkedArray) -> None:
-            found[name] = column.take(places)
+            taken = column.take(places)
+            found[name] = taken.cast(taken.type.value_type) if pa.types.is_dictionary(taken.type) else taken
 
         parquet.each_column(parts, names, take, self.threads)
         return {name: found[name] for name in names}
