@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from quantdesk.errors import BadInput, DataError, UnknownName
-from quantdesk.features import FeatureStore
+from quantdesk.features import FeatureFrame, FeatureStore
 from quantdesk.features.declared import DECLARED, read_declared
 from quantdesk.features.knowledge import EventPlus, LoadTime, PublishedAt
 from quantdesk.features.publish import REGISTRY
@@ -355,3 +355,25 @@ def test_plain_feast_reads_the_same_registry(own, desk_root):
         assert given["score"].tolist() == [0.25, -0.75]
     finally:
         release(feast)
+
+
+def test_a_saved_frame_asks_the_declared_sources_again(desk_store, tmp_path):
+    """What is appended later leaves the answers about the past as they were; what is changed in place is found."""
+    frame = ask(
+        desk_store, ["sma_20", "score"],
+        ("AAA1", "2019-03-06T00:00Z"), ("AAA1", "2019-03-07T09:00Z"),
+    )  # fmt: skip
+    path = frame.save(tmp_path / "frame.parquet")
+    assert [check.outcome for check in FeatureFrame.load(path).verify().checks] == ["held"] * 5
+    more = pd.DataFrame(NEWS[:1], columns=["symbol", "event_timestamp", "published", "tone"]).assign(tone=0.9)
+    for name in ("event_timestamp", "published"):
+        more[name] = pd.to_datetime(["2019-03-09T12:00Z"], utc=True)
+    desk_store.append("news", more.rename(columns={"tone": "score"}).assign(articles=1, breaking=True, headline="y"))
+    later = FeatureFrame.load(path)
+    assert [check.outcome for check in later.verify().checks] == ["held"] * 5
+    assert [check.outcome for check in later.verify(desk_store).checks] == ["held"] * 5
+    old = tmp_path / "data" / "news" / "old.parquet"
+    pq.write_table(pa.Table.from_pandas(pq.read_table(old).to_pandas().assign(tone=1.0), preserve_index=False), old)
+    assert {check.name for check in later.verify().failed} == {"sources", "answers"}
+    (desk_store.root / DECLARED).unlink()
+    assert {check.name for check in later.verify().impossible} == {"sources", "answers"}
