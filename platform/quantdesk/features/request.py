@@ -100,9 +100,9 @@ def _names(what: str, given: Sequence[str] | str | None) -> tuple[str, ...]:
     for name in names:
         if not isinstance(name, str):
             raise BadInput(f"The {what} {name!r} is a {type(name).__name__}.", "Give names as text.")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise BadInput(f"The {what} {twice[0]} is named twice.", f"Name each {what} once.")
+    if len(set(names)) < len(names):
+        twice = min(name for name in names if names.count(name) > 1)
+        raise BadInput(f"The {what} {twice} is named twice.", f"Name each {what} once.")
     return names
 
 

@@ -14,6 +14,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -178,13 +179,17 @@ class _Opened:
         found: dict[bytes, Found] = {}
         for start in range(0, len(keys), _AT_ONCE):
             some = keys[start : start + _AT_ONCE]
-            select = (
-                "SELECT key, event, created, packed FROM online_rows "  # noqa: S608 - only question marks are put in
-                f"WHERE view = ? AND key IN ({','.join('?' * len(some))}) AND packed IS NOT NULL"
-            )
-            for key, event, created, packed in self.connection.execute(select, (view, *some)):
-                found[key] = (event, created, packed)
+            lines = self.connection.execute(_select(len(some)), (view, *some)).fetchall()
+            found.update({key: (event, created, packed) for key, event, created, packed in lines})
         return [found.get(key) for key in keys]
+
+
+@lru_cache(maxsize=64)
+def _select(keys: int) -> str:
+    return (
+        "SELECT key, event, created, packed FROM online_rows "  # noqa: S608 - only question marks are put in
+        f"WHERE view = ? AND key IN ({','.join('?' * keys)}) AND packed IS NOT NULL"
+    )
 
 
 _AT_ONCE = 500
