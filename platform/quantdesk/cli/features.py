@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import Counter
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -123,6 +124,28 @@ def online(symbol: Symbols, feature: Names, as_json: Json = False) -> None:
         return
     cells = [(row[0], *map(figure, row[1:])) for row in rows.itertuples(index=False)]
     table("newest values", ("symbol", *feature), cells, numeric=feature)
+
+
+@app.command()
+def append(
+    view: Annotated[str, typer.Argument(help="A view of your own, as it was applied.")],
+    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file with its keys, times and features.")],
+    again: Annotated[bool, typer.Option("--again", help="Append even a batch that was appended before.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Append rows to a view of your own: all of them, or none. Nothing is overwritten."""
+    from quantdesk.features import FeatureStore
+    from quantdesk.features.intake import read_rows
+
+    store = FeatureStore()
+    own = store.declared.views.get(view)
+    done = store.append(view, None if own is None else read_rows(file, own), again=again)
+    if as_json:
+        emit(done)
+    elif done.repeated:
+        out.print("✓ this batch was appended before: nothing to do")
+    else:
+        out.print(f"✓ {done.added:,} rows added, {done.restated:,} restated, {done.unchanged:,} were there already")
 
 
 @app.command()

@@ -59,14 +59,12 @@ def status(
     Ends with 6 when a source is late, a check fails or could not be made.
     """
     from quantdesk.features import FeatureStore
-    from quantdesk.features.config import FeatureConfig
     from quantdesk.features.freshness import agreements, summary
     from quantdesk.features.watch import status as look
 
     agreed = agreements(sla)
     with progress(quiet=as_json) as shown:
-        repo = FeatureConfig.from_env().repo
-        found = look(FeatureStore(), dt.datetime.now(dt.UTC), agreed=agreed, repo=repo, progress=shown)
+        found = look(FeatureStore(), dt.datetime.now(dt.UTC), agreed=agreed, progress=shown)
     if as_json:
         emit(found)
     else:

@@ -97,18 +97,21 @@ def of_registry(root: Path) -> Described:
     """
     if not (root / publish.REGISTRY).is_file():
         return {}
-    feast = publish.open_feast(root / publish.REGISTRY, root / publish.ONLINE)
+    feast, opened = publish.open_feast(root / publish.REGISTRY, root / publish.ONLINE), False
     try:
+        opened = feast.registry is not None  # it is opened when it is first asked for
         listed = (feast.list_entities, feast.list_feature_views, feast.list_on_demand_feature_views)
         objects = [one for ask in (*listed, feast.list_feature_services) for one in ask()]
-    except Exception as error:
-        if isinstance(error, QuantdeskError):
-            raise
+    except (QuantdeskError, MemoryError):
+        raise
+    except Exception as error:  # a registry that is damaged or foreign fails in whatever way its database does
         raise DataError(
-            f"The registry {root / publish.REGISTRY} cannot be read ({error}).", "Run `quantdesk features apply`."
+            f"The registry {root / publish.REGISTRY} cannot be read ({type(error).__name__}).",
+            "Move it away and run `quantdesk features apply`.",
         ) from error
     finally:
-        publish.release(feast)
+        if opened:
+            publish.release(feast)
     return of_objects(objects)
 
 

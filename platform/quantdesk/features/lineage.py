@@ -198,8 +198,13 @@ def lineage(
         "panel": tuple(manifest.find(key) for key in manifest.panel),
         "benchmark": (manifest.find(manifest.benchmark),) if manifest.benchmark else (),
     }
+    declared = getattr(view, "adopted", None)
     inputs = tuple(
-        Input(name, _SAYS.get(name, "a column of the source"), _files(behind.get(name, own if view.entity else ())))
+        Input(name, f"a column of {getattr(view, 'path', 'files')}", _own_files(view, declared))
+        if declared is not None
+        else Input(
+            name, _SAYS.get(name, "a column of the source"), _files(behind.get(name, own if view.entity else ()))
+        )
         for name in feature.inputs
     )
     return Lineage(
@@ -222,6 +227,16 @@ def _files(series: Iterable[Series]) -> tuple[File, ...]:
         File(*file, labels=_labels(members), series=tuple(sorted(one.key for one in members)))
         for file, members in sorted(found.items(), key=lambda item: item[0])
     )
+
+
+def _own_files(view: View, adopted: Sequence[tuple[str, str]]) -> tuple[File, ...]:
+    """The files of a view of the user's own, as they were when it was applied."""
+    flags = view.flags
+    words: tuple[str, ...] = ("real" if flags is not None and flags.real else "not_real",)
+    if flags is not None:
+        words += ("adjusted_with_hindsight",) * flags.adjusted_with_hindsight
+        words += ("survivors_only",) * flags.survivors_only
+    return tuple(File(path.rpartition("/")[2], "", "the user's own", digest, words, ()) for path, digest in adopted)
 
 
 def _labels(members: Sequence[Series]) -> tuple[str, ...]:

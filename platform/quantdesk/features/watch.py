@@ -120,7 +120,6 @@ def status(
     now: dt.datetime,
     *,
     agreed: Mapping[str, Agreement] = AGREED,
-    repo: Path | None = None,
     progress: Progress | None = None,
 ) -> Status:
     """Look at everything once.
@@ -133,8 +132,6 @@ def status(
         When the question is asked; aware.
     agreed
         What may be missing before a source is late.
-    repo
-        The folder of the user's own definitions, which should be in the registry, too.
     progress
         Called with (what, done, total).
 
@@ -151,7 +148,7 @@ def status(
     tell("online against offline", 1, 3)
     until, same_build, checked, trouble = _online(store, manifest)
     tell("registry and market data", 2, 3)
-    applied = publish.applied(store.root, repo)
+    applied = publish.applied(store.root, store._repo)
     market = _market(store, manifest)
     current = manifest.definitions == definitions_version()
     tell("status", 3, 3)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from quantdesk.features.definitions import Feature, View
     from quantdesk.features.lineage import Lineage
 
-__all__ = ["Coverage", "Distribution", "Facts", "Nulls", "Overview", "Revised", "Verdict", "distribution"]
+__all__ = ["Coverage", "Distribution", "Facts", "Nulls", "Overview", "Revised", "Verdict", "distribution", "full_name"]
 
 BINS = 48
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -88,6 +88,11 @@ def distribution(kind: str, series: int, values: NDArray[np.float64]) -> Distrib
         above=int((there > last).sum()),
         logarithmic=logarithmic,
     )
+
+
+def full_name(feature: Feature) -> str:
+    """The name to ask with; that of a user's own feature tells its view, as several may have one of the same name."""
+    return feature.name if feature.home.flags is None else f"{feature.view}:{feature.name}"
 
 
 @dataclass(frozen=True)
@@ -188,6 +193,11 @@ class Facts:
     proven: tuple[int, int]
     audit: Verdict = NOT_AUDITED
     sampled: int = 1
+
+    @property
+    def name(self) -> str:
+        """The name to ask with; see :func:`full_name`."""
+        return full_name(self.feature)
 
     @property
     def rows(self) -> int:

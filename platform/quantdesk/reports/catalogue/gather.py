@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from quantdesk.errors import QuantdeskError
+from quantdesk.features.backend import Sessions
 from quantdesk.features.build import Progress
 from quantdesk.features.definitions import Feature, View
 from quantdesk.features.frame import Labels
@@ -26,6 +29,7 @@ from quantdesk.reports.catalogue.facts import (
     Revised,
     Verdict,
     distribution,
+    full_name,
 )
 from quantdesk.reports.catalogue.uses import uses
 
@@ -66,7 +70,7 @@ def gather(
     # Freshness is measured at the last load, not now: the same store gives the same pages, whenever they are made.
     at = dt.datetime.fromisoformat(manifest.loads[-1].at) if manifest.loads else dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     tables = fresh(snapshot, at)
-    used = uses([feature.name for feature in features])
+    used = uses([full_name(feature) for feature in features])
     found = _Sums(store, features, max(1, -(-sum(one.rows for one in manifest.series) // _MOST)))
     for number, series in enumerate(manifest.series):
         tell(f"history of {series.key}", number, len(manifest.series))
@@ -85,23 +89,23 @@ def gather(
     )
     facts = []
     for feature in features:
-        view = feature.home
+        view, name = feature.home, full_name(feature)
         own = {series.key for series in manifest.series if carries(feature, series)}
         about = own if view.entity else {None}
         facts.append(
             Facts(
                 feature=feature,
                 view=view,
-                lineage=lineage(feature, view, manifest, used_by=used[feature.name]),
+                lineage=lineage(feature, view, manifest, used_by=used[name]),
                 labels=_labels(manifest, view, own),
-                distributions=found.distributions(feature.name),
-                coverage=tuple(found.coverage[feature.name]),
-                nulls=found.nulls(feature.name),
+                distributions=found.distributions(name),
+                coverage=tuple(found.coverage[name]),
+                nulls=found.nulls(name),
                 freshness=summary(one for one in tables if one.view == view.name and one.series in about),
-                latest=found.latest.get(feature.name),
-                revised=tuple(found.revised[feature.name]),
+                latest=found.latest.get(name),
+                revised=tuple(found.revised[name]),
                 proven=(found.proven, found.asked),
-                audit=audits.get(feature.name, NOT_AUDITED),
+                audit=audits.get(name, NOT_AUDITED),
                 sampled=found.every,
             )
         )
@@ -109,8 +113,10 @@ def gather(
 
 
 def _labels(manifest: Manifest, view: View, own: set[str]) -> tuple[str, ...]:
-    series = manifest.behind(view.name, tuple(sorted(own)))
-    words = Labels.of(series).words
+    if view.flags is not None:
+        flags = asdict(view.flags)
+        return ("real" if flags.pop("real") else "not_real", *(name for name, holds in flags.items() if holds))
+    words = Labels.of(manifest.behind(view.name, tuple(sorted(own)))).words
     return tuple("not_real" if word == "not real" else word for word in words)
 
 
@@ -119,7 +125,7 @@ class _Sums:
 
     def __init__(self, store: FeatureStore, features: Sequence[Feature], every: int) -> None:
         self._store, self._features, self.every = store, features, every
-        names = [feature.name for feature in features]
+        names = [full_name(feature) for feature in features]
         self.coverage: dict[str, list[Coverage]] = {name: [] for name in names}
         self.revised: dict[str, list[Revised]] = {name: [] for name in names}
         self.latest: dict[str, dt.date] = {}
@@ -138,9 +144,18 @@ class _Sums:
         asked = [
             feature
             for feature in self._features
-            if feature.home.entity or (series.key in manifest.panel and feature.name not in self._market_done)
+            if feature.home.entity or (series.key in manifest.panel and full_name(feature) not in self._market_done)
         ]
-        frame = self._store.get_historical_features([series.key], [feature.name for feature in asked])
+        own = [feature for feature in asked if feature.home.flags is not None]
+        asked = [feature for feature in asked if feature.home.flags is None]
+        self._read(manifest, series, sessions, asked)
+        for feature in own:
+            # A view of the user's own may ask for more than a symbol, or know nothing about this one.
+            with contextlib.suppress(QuantdeskError):
+                self._read(manifest, series, sessions, [feature])
+
+    def _read(self, manifest: Manifest, series: Series, sessions: Sessions, asked: Sequence[Feature]) -> None:
+        frame = self._store.get_historical_features([series.key], [full_name(feature) for feature in asked])
         self.asked += 1
         self.proven += bool(frame.is_pit_validated)
         values = frame.to_pandas()
@@ -148,14 +163,15 @@ class _Sums:
         days = sessions.session[order]
         years = days.astype("datetime64[Y]").astype(int) + 1970
         reasons = frame.reasons()
-        for feature in asked:
+        for place, feature in enumerate(asked):
             market = feature.home.entity is None
             if market:
-                self._market_done.add(feature.name)
-            column = values[feature.name].to_numpy(dtype=np.float64)
+                self._market_done.add(full_name(feature))
+            column = values.iloc[:, place].to_numpy(dtype=np.float64)
             self._column(feature, series, column, days, years, market=market)
         for (name, code), rows in reasons.groupby(["feature", "reason"], sort=True):
-            entry = self._nulls[str(name)].setdefault(str(code), [0, 0])
+            known = str(name) if len(asked) > 1 else full_name(asked[0])
+            entry = self._nulls[known].setdefault(str(code), [0, 0])
             entry[0] += len(rows)
             entry[1] += 1
         if len(manifest.loads) > 1:
@@ -165,7 +181,7 @@ class _Sums:
         self, feature: Feature, series: Series, column: np.ndarray, days: np.ndarray, years: np.ndarray, *, market: bool
     ) -> None:
         there = np.isfinite(column)
-        name = feature.name
+        name = full_name(feature)
         masks = {int(year): years == year for year in np.unique(years)}
         by_year = {year: (int(mask.sum()), int(there[mask].sum())) for year, mask in masks.items()}
         title, kind = ("the market", "market") if market else (series.key, series.kind)
@@ -179,12 +195,12 @@ class _Sums:
 
     def _revisions(self, series: Series, asked: Sequence[Feature]) -> None:
         for feature in asked:
-            chain = self._store.revisions(series.key, feature.name)
+            chain = self._store.revisions(series.key, full_name(feature))
             several = chain[chain["event_timestamp"].duplicated(keep=False)]
             if len(several):
                 newest = pd.Timestamp(several["created_timestamp"].max()).to_pydatetime()
                 events = int(several["event_timestamp"].nunique())
-                self.revised[feature.name].append(Revised(series.key, events, len(several), newest))
+                self.revised[full_name(feature)].append(Revised(series.key, events, len(several), newest))
 
     def distributions(self, name: str) -> tuple[Distribution, ...]:
         """One per kind of series, the kind with the most values first."""

@@ -101,11 +101,8 @@ def index_page(every: Sequence[Facts], overview: Overview) -> str:
             overview=overview,
             views=list(enumerate(views.values(), start=1)),
             number_of={name: number for number, name in enumerate(views, start=1)},
-            files={facts.feature.name: file_name(facts.feature.name) for facts in every},
-            sparks={
-                facts.feature.name: charts.spark(facts.distributions[0]) if facts.distributions else ""
-                for facts in every
-            },
+            files={facts.name: file_name(facts.name) for facts in every},
+            sparks={facts.name: charts.spark(facts.distributions[0]) if facts.distributions else "" for facts in every},
             policy=_policy(style, script),
             style=style,
             script=script,

@@ -78,11 +78,11 @@ def write(
     ours = _ours(folder)
     overview, every = gather(store, _audited(progress) if audit else {}, progress)
     pages: dict[str, str] = {}
-    names = [facts.feature.name for facts in every]
+    names = [facts.name for facts in every]
     for place, facts in enumerate(every):
         before = names[place - 1] if place else None
         after = names[place + 1] if place + 1 < len(names) else None
-        pages[file_name(facts.feature.name)] = feature_page(facts, overview, (before, after))
+        pages[file_name(facts.name)] = feature_page(facts, overview, (before, after))
     pages["index.html"] = index_page(every, overview)
     folder.mkdir(parents=True, exist_ok=True)
     _save(folder / _LIST, json.dumps(sorted({*pages, *ours, _LIST}), indent=1) + "\n")

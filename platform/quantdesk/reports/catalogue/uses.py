@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from quantdesk.errors import QuantdeskError
 from quantdesk.features.lineage import Lineage, Use, lineage
 from quantdesk.features.request import checked_features, checked_symbols
+from quantdesk.reports.catalogue.facts import full_name
 from quantdesk.reports.notebooks import NotebooksConfig, list_reports
 from quantdesk.signals import STRATEGIES
 
@@ -32,15 +33,16 @@ def lineage_of(store: FeatureStore, feature: str, symbols: Sequence[str] | None 
     DataError
         Nothing has been built.
     """
-    (asked,) = checked_features([feature])
+    (asked,) = checked_features([feature], store.declared.views)
     manifest = store.snapshot().manifest
     named = checked_symbols(symbols, manifest) if symbols else None
-    return lineage(asked, asked.home, manifest, named, uses([asked.name])[asked.name])
+    name = full_name(asked)
+    return lineage(asked, asked.home, manifest, named, uses([name])[name])
 
 
 def uses(features: Sequence[str], config: NotebooksConfig | None = None) -> Mapping[str, tuple[Use, ...]]:
     """Per feature, who uses it: the service that holds all, strategies, and notebooks whose code names it as a text."""
-    found = {name: [Use("feature service", SERVICE)] for name in features}
+    found = {name: [] if ":" in name else [Use("feature service", SERVICE)] for name in features}
     for rule in STRATEGIES.values():
         for name in set(rule.features) & set(found):
             found[name].append(Use("strategy", rule.name))
