@@ -238,3 +238,126 @@ def test_bad_questions_through_feast(desk):
     desk.config.offline_store.as_of = "2999-01-01"
     with pytest.raises(BadDates, match="in the future"):
         desk.get_historical_features(entity_df=asked(("a", 1, 11)), features=["prices:price"])
+
+
+# Evidence, policies, sessions of an exchange, parts.
+
+
+def test_a_job_carries_its_evidence(desk):
+    job = desk.get_historical_features(
+        entity_df=asked(("a", 1, 11), ("b", 1, 24)), features=["prices:price", "sky:rain"]
+    )
+    assert job.evidence.views[0].rows == 2, "asked for before the table, it asks the question"
+    frame = job.to_df()
+    evidence = job.evidence
+    assert [(view.view, view.rows, view.found, view.violations) for view in evidence.views] == [
+        ("prices", 2, 1, 0),
+        ("sky", 2, 1, 0),
+    ]
+    assert evidence.content
+    assert evidence.registry_version
+    assert len(evidence.sources) == 2
+    assert evidence.failures == (
+        "Nothing says when the rows of sky were known: no created column and no knowledge policy.",
+    )
+    assert not evidence.holds_for(frame)
+    job = desk.get_historical_features(entity_df=asked(("a", 1, 11)), features=["prices:price", "prices:label"])
+    frame = job.to_df()
+    assert job.evidence.holds_for(frame)
+    frame.loc[0, "price"] = 11.5
+    assert not job.evidence.holds_for(frame)
+
+
+def test_a_declared_policy_says_when_rows_were_known(desk):
+    from feast import FeatureView, Field, FileSource
+    from feast.types import Float64
+
+    from quantdesk.features.knowledge import EventPlus
+
+    late = FeatureView(
+        name="late",
+        entities=[],
+        schema=[Field(name="rain", dtype=Float64)],
+        source=FileSource(name="late", path="weather.parquet", timestamp_field="event"),
+        tags=EventPlus(dt.timedelta(days=2)).tags,
+    )
+    desk.apply([late])
+    job = desk.get_historical_features(
+        entity_df=asked(*[("a", 1, day) for day in (2, 3, 9, 10)]), features=["late:rain"]
+    )
+    np.testing.assert_array_equal(job.to_df()["rain"], [np.nan, 1.0, 1.0, 2.0])
+    assert job.evidence.is_pit_validated
+    assert job.evidence.knowledge["late"].startswith("known 2d after its event")
+
+
+def test_sessions_of_an_exchange_with_values_from_before_the_start(desk):
+    desk.config.offline_store.calendar = "XNYS"
+    job = desk.get_historical_features(
+        features=["prices:label"],
+        start_date=dt.datetime(2020, 1, 22, tzinfo=dt.UTC),
+        end_date=dt.datetime(2020, 1, 28, tzinfo=dt.UTC),
+    )
+    shown = [(str(row.event_timestamp)[5:16], row.shop, row.product, row.label) for row in job.to_df().itertuples()]
+    day = [(f"01-{day} 21:15", shop, 1, label) for day, shop, label in [
+        (22, "a", "restated"), (23, "a", "restated"), (24, "a", "restated"), (27, "a", "restated"),
+        (27, "b", "published late"),
+    ]]  # fmt: skip
+    other = [(f"01-{day} 21:15", "a", 2, "other product") for day in (22, 23, 24, 27)]
+    assert sorted(shown) == sorted(day + other), "b is there from the moment on at which it was known"
+    assert job.evidence.is_pit_validated
+    with pytest.raises(BadDates, match="no first or no last moment"):
+        desk.get_historical_features(features=["prices:label"], end_date=dt.datetime(2020, 1, 28, tzinfo=dt.UTC))
+
+
+def test_a_large_answer_is_streamed_and_saved_in_parts(desk, tmp_path, monkeypatch):
+    from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
+
+    from quantdesk.features import jobs
+
+    rows = asked(*[(shop, 1, day) for day in range(1, 31) for shop in ("a", "b", "zzz")])
+    job = desk.get_historical_features(entity_df=rows, features=["prices:price", "prices:label"])
+    whole = job.to_df()
+    parts = [table.to_pandas() for table in job.stream(rows=30)]
+    assert [set(part["shop"]) for part in parts] == [{"a"}, {"b"}, {"zzz"}]
+    order = whole.sort_values("shop", kind="stable", ignore_index=True)
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), order, check_dtype=False)
+    assert job.evidence.views[0].rows == 90
+    monkeypatch.setattr(jobs, "PART_ROWS", 30)
+    job.persist(SavedDatasetFileStorage(path=str(tmp_path / "parts.parquet")))
+    saved = pq.read_table(tmp_path / "parts.parquet").to_pandas()
+    pd.testing.assert_frame_equal(saved.sort_values("shop", kind="stable", ignore_index=True), order, check_dtype=False)
+
+
+def test_a_range_over_views_of_different_keys_is_refused(desk):
+    from feast import Entity, FeatureView, Field, FileSource, ValueType
+    from feast.types import Float64, String
+
+    seller = Entity(name="seller", join_keys=["shop"], value_type=ValueType.STRING)
+    one = FeatureView(
+        name="one",
+        entities=[seller],
+        schema=[Field(name="shop", dtype=String), Field(name="raw_price", dtype=Float64)],
+        source=FileSource(name="one", path="prices.parquet", timestamp_field="event", created_timestamp_column="made"),
+    )
+    desk.apply([seller, one])
+    bounds = {"start_date": dt.datetime(2020, 1, 1), "end_date": dt.datetime(2020, 1, 31)}  # noqa: DTZ001
+    with pytest.raises(BadInput, match="different keys"):
+        desk.get_historical_features(features=["prices:price", "one:raw_price"], **bounds)
+    given = desk.get_historical_features(features=["one:raw_price", "sky:rain"], **bounds).to_df()
+    shown = given[["shop", "raw_price"]].values.tolist()
+    assert shown == [["a", 10.0], ["a", 99.0], ["b", 50.0]], "of equal rows the last one written"
+
+
+def test_naive_and_aware_times_ask_the_same(desk):
+    rows = asked(("a", 1, 11), ("a", 1, 20))
+    naive = rows.assign(event_timestamp=rows["event_timestamp"].dt.tz_localize(None))
+    local = rows.assign(event_timestamp=rows["event_timestamp"].dt.tz_convert("Asia/Tokyo").dt.as_unit("s"))
+    words = rows.assign(event_timestamp=["2020-01-11T09:00:00+09:00", "2020-01-20T00:00:00Z"])
+    want = desk.get_historical_features(entity_df=rows, features=["prices:price"]).to_df()
+    for given in (naive, local):
+        found = desk.get_historical_features(entity_df=given, features=["prices:price"]).to_df()
+        pd.testing.assert_frame_equal(found, want)
+    found = desk.get_historical_features(
+        entity_df=words.astype({"event_timestamp": "datetime64[ns, UTC]"}), features=["prices:price"]
+    ).to_df()
+    pd.testing.assert_frame_equal(found, want)
