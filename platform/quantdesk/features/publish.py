@@ -40,8 +40,10 @@ __all__ = [
     "REGISTRY",
     "applied",
     "apply",
+    "definitions",
     "filled_until",
     "materialize",
+    "objects_of",
     "online_store",
     "open_feast",
     "plans",
@@ -88,12 +90,12 @@ def apply(root: Path, repo: Path | None = None, *, progress: Progress | None = N
         The disk is full or read-only, or another process holds the lock.
     """
     tell = progress or (lambda what, done, total: None)
-    stamp = {"definitions": _definitions(root, repo), "feast": version("feast"), "quantdesk": __version__}
+    stamp = {"definitions": definitions(root, repo), "feast": version("feast"), "quantdesk": __version__}
     done = _stamped(root / REGISTRY, stamp) and (root / declared.DECLARED).is_file()
     if not done:
         tell("registry", 0, 1)
         with exclusive(root / ".lock"), _understood(root):
-            builtin, own, noted = _objects(root, repo)
+            builtin, own, noted = objects_of(root, repo)
             with (
                 _replaced(root / REGISTRY) as registry,
                 _opened(registry, root / ONLINE) as store,
@@ -110,7 +112,7 @@ def apply(root: Path, repo: Path | None = None, *, progress: Progress | None = N
 
 def applied(root: Path, repo: Path | None = None) -> bool:
     """Whether the registry holds the definitions as they are now, those of `repo` among them."""
-    return _stamped(root / REGISTRY, {"definitions": _definitions(root, repo)})
+    return _stamped(root / REGISTRY, {"definitions": definitions(root, repo)})
 
 
 def _adopted(root: Path) -> bool:
@@ -286,14 +288,14 @@ def filled_until(root: Path) -> dt.datetime:
     return _EPOCH + dt.timedelta(microseconds=min(known) // 1000)
 
 
-def _definitions(root: Path, repo: Path | None) -> str:
+def definitions(root: Path, repo: Path | None) -> str:
     """What the registry depends on: the definitions, how they become Feast objects, and where the data are."""
     code = [Path(__file__).with_name(name).read_bytes() for name in ("repository.py", "declared.py")]
     said = f"{definitions_version()}|{hashlib.sha256(b''.join(code)).hexdigest()}|{root / CURRENT}"
     return hashlib.sha256(f"{said}|{declared.version_of(repo)}".encode()).hexdigest()
 
 
-def _objects(root: Path, repo: Path | None) -> tuple[list[Any], list[Any], declared.Repository]:
+def objects_of(root: Path, repo: Path | None) -> tuple[list[Any], list[Any], declared.Repository]:
     """The objects of the platform, the user's own, and what is to be remembered of these."""
     from quantdesk.features.repository import objects
 

@@ -124,8 +124,16 @@ class FeatureStore:
         return replace(built, changed=built.changed or loaded.changed)
 
     def apply(self, *, progress: Progress | None = None) -> bool:
-        """Write the definitions into Feast's registry; False where nothing changed. See :func:`.publish.apply`."""
-        return publish.apply(self.root, self._repo, progress=progress)
+        """Write the definitions into Feast's registry; False where nothing changed. See :func:`.publish.apply`.
+
+        For a team's store also into the registry in its database; see :func:`.postgres.registry.apply`.
+        """
+        changed = publish.apply(self.root, self._repo, progress=progress)
+        if self._team is not None:
+            from quantdesk.features.postgres import registry
+
+            changed = registry.apply(self._team.address, self.root, self._repo) or changed
+        return changed
 
     def materialize(self, *, progress: Progress | None = None) -> bool:
         """Fill the online store; False where nothing changed. See :func:`.publish.materialize`."""

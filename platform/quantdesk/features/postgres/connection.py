@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import psycopg
@@ -20,7 +20,7 @@ from quantdesk.errors import DataError, EnvironmentProblem, QuantdeskError
 from quantdesk.features.postgres.address import Address
 from quantdesk.features.postgres.binary import DUMPERS
 
-__all__ = ["Connections", "connect", "explain"]
+__all__ = ["Connections", "connect", "explain", "unreachable"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -32,8 +32,8 @@ _CAUSES = (
     ("password authentication failed", "refuses the password of {user}", "Check user and password."),
     ("no password supplied", "wants a password for {user}", "Put it into the address, or into ~/.pgpass."),
     ("no pg_hba.conf entry", "does not let {user} in from here", "Ask its operator for an entry in pg_hba.conf."),
-    ("role ", "knows no user {user}", "Check the user in the address."),
-    ("database ", "has no database {database}", "Check the name, or have it created: CREATE DATABASE."),
+    ('role "', "knows no user {user}", "Check the user in the address."),
+    ('database "', "has no database {database}", "Check the name, or have it created: CREATE DATABASE."),
     ("could not translate host name", "cannot be found", "Check the host in the address."),
     ("failed to resolve host", "cannot be found", "Check the host in the address."),
     ("Name or service not known", "cannot be found", "Check the host in the address."),
@@ -145,7 +145,7 @@ def connect(address: Address) -> Connection:
     try:
         connection = psycopg.connect(**address.parameters(), autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
     except (psycopg.Error, UnicodeError) as error:
-        problem = _unreachable(address, str(error))
+        problem = unreachable(address.parameters(), str(error))
     if problem is not None:  # raised out here, so that it does not carry libpq's error along
         raise problem
     for kind, dumper in DUMPERS:
@@ -153,15 +153,24 @@ def connect(address: Address) -> Connection:
     return connection
 
 
-def _unreachable(address: Address, said: str) -> EnvironmentProblem:
-    place = f"The PostgreSQL server at {address.host}:{address.port}"
+def unreachable(given: Mapping[str, Any], said: str) -> EnvironmentProblem:
+    """Why there is no connection.
+
+    Parameters
+    ----------
+    given
+        The parameters that were tried; see :meth:`.Address.parameters`.
+    said
+        What libpq said.
+    """
+    user, database, secret = repr(given["user"]), repr(given["dbname"]), str(given.get("password", ""))
+    place = f"The PostgreSQL server at {given['host']}:{given['port']}"
     for sign, what, remedy in _CAUSES:
         if sign in said:
-            return EnvironmentProblem(
-                f"{place} {what.format(user=repr(address.user), database=repr(address.database))}.", remedy
-            )
-    last = said.strip().splitlines()[-1][:200] if said.strip() else "no reason given"
-    return EnvironmentProblem(f"{place} cannot be used ({address.without(last)}).", "Check the address.")
+            return EnvironmentProblem(f"{place} {what.format(user=user, database=database)}.", remedy)
+    last = said.strip().splitlines()[-1] if said.strip() else "no reason given"
+    last = last.replace(secret, "***") if secret else last
+    return EnvironmentProblem(f"{place} cannot be used ({last[:200]}).", "Check the address.")
 
 
 @contextlib.contextmanager
