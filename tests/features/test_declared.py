@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -377,3 +378,24 @@ def test_a_saved_frame_asks_the_declared_sources_again(desk_store, tmp_path):
     assert {check.name for check in later.verify().failed} == {"sources", "answers"}
     (desk_store.root / DECLARED).unlink()
     assert {check.name for check in later.verify().impossible} == {"sources", "answers"}
+
+
+def test_the_how_to_is_true(store, market, tmp_path, monkeypatch, capsys):
+    """Every block of the page, in order, with the invented market's symbols in place of the real ones."""
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / "bring-your-own-features.md").read_text()
+    text = text.replace("AAPL", "AAA1").replace("MSFT", "BBB2")
+    blocks = dict(re.findall(r'```python title="([^"]+)"\n(.*?)```', text, flags=re.DOTALL))
+    assert list(blocks) == ["feature_repo/news.py", "append", "ask", "restate"]
+    shutil.copytree(store.root, tmp_path / "features", symlinks=True)
+    shutil.copytree(Path(__file__).parents[2] / "feature_repo", tmp_path / "feature_repo")
+    (tmp_path / "feature_repo" / "news.py").write_text(blocks["feature_repo/news.py"])
+    monkeypatch.setenv("QUANTDESK_STATE", str(tmp_path))
+    monkeypatch.setenv("QUANTDESK_FEATURES_REPO", str(tmp_path / "feature_repo"))
+    assert FeatureStore().apply()
+    code = "\n".join(blocks[name] for name in ("append", "ask", "restate"))
+    said = re.findall(r"# (.*)", code)
+    exec(compile(code, "how-to", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:4] == said[:4]
+    assert printed[-1] == said[4].split(" as before")[0]
+    assert said[4].endswith("the correction came later")

@@ -31,11 +31,30 @@ past is told in [Point in time](../explanation/point-in-time.md).
 """
 
 
+_FILES = """## What the files hold
+
+One Parquet file per view and symbol, `<view>/symbol=<key>/rows.parquet`, one row per session and version:
+
+| column | meaning |
+| --- | --- |
+| `symbol` | the key of the series; not in a view that is about the market as a whole |
+| `session` | the date at the exchange |
+| `event_timestamp` | what the row is about, UTC |
+| `created_timestamp` | when this version could first be known, UTC |
+| `load` | the load that wrote it: its place in the list `loads` of the build's `manifest.json` |
+| one per feature | float64, null for no value |
+| `why_<feature>` | the reason for each null |
+
+A load only adds rows; see [Restatements](../explanation/point-in-time.md#restatements).
+Views of your own are declared in Feast; see [Bring your own features](../how-to/bring-your-own-features.md).
+"""
+
+
 def page() -> str:
     """The page as Markdown. Equal definitions give equal text."""
     parts = [_HEAD, _table()]
     parts += [_view(view) for view in VIEWS.values()]
-    parts.append(_reasons())
+    parts += [_FILES, _reasons()]
     return "\n".join(parts)
 
 
