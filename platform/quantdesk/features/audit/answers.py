@@ -134,7 +134,7 @@ def _of_pandas(output: pd.Series | pd.DataFrame, clock: Clock) -> Answer:
     except BadInput as problem:
         raise Unreadable(f"The index of what came back does not fit the data. {problem.problem}") from None
     if isinstance(output, pd.Series):
-        columns = {"" if output.name is None else str(output.name): _values(output)}
+        columns = {"": _values(output)}  # a Series mostly keeps the name of what it was made from, which says nothing
     else:
         names = [" ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in output.columns]
         columns = {name: _values(output.iloc[:, place]) for place, name in enumerate(names)}

@@ -221,16 +221,13 @@ class Follow:
 
     def _told(self, evidence: Evidence) -> str:
         """How it was seen, in a sentence."""
-        label, one = self.inquiry.data.clock.label, evidence.difference
-        way = {
-            CUT_OFF: "without the rows after",
-            "deaths": "where some values end after",
-        }.get(evidence.how, "with other values after")
+        one, day = evidence.difference, _day(self.inquiry.data.clock.label(evidence.cut))
+        way = {CUT_OFF: "Without the rows after", "deaths": "With some values that end after"}
         count = len(one.times)
         rows = "one row" if count == 1 else f"{count:,} rows"
-        has = "has" if count == 1 else "have"
-        changed = f"{has} another value" if one.appears < count else f"{has} a value in one run and none in the other"
-        return f"{rows[0].upper()}{rows[1:]} up to {_day(label(evidence.cut))} {changed} {way} it."
+        verb = "change" if one.appears < count else "gain or lose a value"
+        verb = verb if count > 1 else verb.replace("change", "changes").replace("gain or lose", "gains or loses")
+        return f"{way.get(evidence.how, 'With other values after')} {day}, {rows} up to it {verb}."
 
 
 def _expression(found: Suspect) -> str:

@@ -243,13 +243,16 @@ def _html_row(finding: Finding) -> str:
         line = f"{doubt}{escape(place)}<br><code>{escape(shown)}</code>"
     cells = (
         f"<code>{escape(finding.feature)}</code>{more}",
-        f"<strong>{escape(finding.about.title)}</strong><br>{escape(finding.detail)}<br><em>{escape(finding.about.remedy)}</em>",
+        f"<strong>{escape(finding.about.title)}</strong>",
         "" if finding.first is None else escape(_short(finding.first)),
         finding_ahead(finding),
         finding_size(finding),
         line,
     )
-    return "<tr>" + "".join(f'<td style="text-align:left;vertical-align:top">{cell}</td>' for cell in cells) + "</tr>"
+    style = 'style="text-align:left;vertical-align:top"'
+    told = f"{escape(finding.detail)} <em>{escape(finding.about.remedy)}</em>"
+    row = "".join(f"<td {style}>{cell}</td>" for cell in cells)
+    return f'<tr>{row}</tr><tr><td {style} colspan="{len(cells)}">{told}</td></tr>'
 
 
 def finding_ahead(finding: Finding) -> str:
