@@ -1,31 +1,105 @@
-"""Rolling and recursive building blocks on one-dimensional arrays. Pure.
+"""Rolling and recursive building blocks along the last axis. Pure.
 
-Every function looks backwards only: the value at position ``t`` depends on positions ``<= t``. Windows are computed
-directly on each window (no running sums), so that a value depends on the numbers inside its window alone and not on
-how much history stands before it.
+Every function looks backwards only: the value at position ``t`` depends on positions ``<= t``, to the last bit: a
+history that ends earlier has the same values. It takes one history of shape ``(n,)``, or a table ``(rows, n)`` of one
+history per row, whose rows are shared out among threads where there is enough to do. A row gives the same bits alone
+and in a table.
 
-NaN policy, the same everywhere: a window that holds a NaN, or that is not full yet, gives NaN. A recursion starts
-again after a NaN: it is seeded by the mean of the next full window.
+How much a value may depend on where its history began: a mean and a maximum not at all, since sums are exact (see
+:mod:`quantdesk.features.kernels.sums`); a deviation and a slope in the last bit at most; a recursion by design, as its
+memory fades but never ends.
+
+NaN policy, the same everywhere: a window that holds a NaN or an infinity, or that is not full yet, gives NaN. A
+recursion starts again after a NaN: it is seeded by the mean of the next full window.
+
+The loops are compiled on first use and kept on the disk (beside the code, or in the user's own cache folder). No
+thread lives longer than the call that started it, so a process may fork at any time.
 """
 
 from __future__ import annotations
 
+import importlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-__all__ = ["Array", "lagged", "recursive_mean", "rolling_beta", "rolling_max", "rolling_mean", "rolling_std"]
+__all__ = [
+    "Array",
+    "computed",
+    "lagged",
+    "recursive_mean",
+    "rolling_beta",
+    "rolling_max",
+    "rolling_mean",
+    "rolling_std",
+]
 
 Array = NDArray[np.float64]
 
+_PER_THREAD = 200_000
+"""Values for which it pays to start one more thread: about a millisecond of work."""
+_MOST_THREADS = 8
 
-def _windows(values: Array, window: int) -> Array:
-    return sliding_window_view(values, window)
+
+def computed(kernel: str, histories: Sequence[Array], *parameters: float) -> Array:
+    """Run one of :mod:`quantdesk.features.kernels` on histories of shape ``(n,)`` or ``(rows, n)``.
+
+    Parameters
+    ----------
+    kernel
+        Its module and name, as in ``"sums.mean_rows"``.
+    histories
+        What it reads. The first says how many rows there are; a further one of shape ``(n,)`` serves all of them.
+    parameters
+        Its windows and weights.
+
+    Returns
+    -------
+    ndarray
+        float64, of the shape of the first history.
+
+    Raises
+    ------
+    ValueError
+        Histories of different lengths, more than two axes, or a window that is not positive.
+    """
+    tables = [np.atleast_2d(np.require(history, np.float64, ["C", "W"])) for history in histories]
+    rows, n = tables[0].shape
+    if any(table.ndim != 2 or table.shape[1] != n or table.shape[0] not in (1, rows) for table in tables):
+        raise ValueError(f"The histories have the shapes {[np.shape(history) for history in histories]}.")
+    if any(isinstance(one, int) and one < 0 for one in parameters):
+        raise ValueError(f"The parameters {parameters} of {kernel} hold a negative number of sessions.")
+    module, _, name = kernel.partition(".")
+    function = getattr(importlib.import_module(f"quantdesk.features.kernels.{module}"), name)
+    out = np.empty((rows, n))
+
+    def block(first: int, last: int) -> None:
+        some = [table if table.shape[0] == 1 else table[first:last] for table in tables]
+        function(*some, *parameters, out[first:last])
+
+    threads = min(rows, rows * n // _PER_THREAD, _cores())
+    if threads < 2:
+        block(0, rows)
+    else:
+        edges = np.linspace(0, rows, 4 * threads + 1).astype(int).tolist()
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(block, edges[:-1], edges[1:]))
+    return out.reshape(np.shape(histories[0]))
 
 
-def _padded(values: Array, window: int) -> Array:
-    """Put the NaN of the unfilled windows in front of one value per full window."""
-    return np.concatenate([np.full(window - 1, np.nan), values])
+def _cores() -> int:
+    given: Any = getattr(os, "sched_getaffinity", None)
+    return min(len(given(0)) if given else os.cpu_count() or 1, _MOST_THREADS)
+
+
+def _positive(window: int) -> int:
+    if window < 1:
+        raise ValueError(f"A window of {window} sessions holds nothing; give 1 or more.")
+    return int(window)
 
 
 def lagged(values: Array, by: int) -> Array:
@@ -34,29 +108,26 @@ def lagged(values: Array, by: int) -> Array:
     Parameters
     ----------
     values
-        Shape ``(n,)``.
+        Shape ``(n,)`` or ``(rows, n)``.
     by
         Positions to look back, not negative: this function cannot look forward.
     """
     if by < 0:
         raise ValueError(f"A lag of {by} looks into the future; give a lag of 0 or more.")
-    if by >= len(values):
-        return np.full(len(values), np.nan)
-    return np.concatenate([np.full(by, np.nan), values[: len(values) - by]])
+    found = np.full(values.shape, np.nan)
+    if by < values.shape[-1]:
+        found[..., by:] = values[..., : values.shape[-1] - by]
+    return found
 
 
 def rolling_mean(values: Array, window: int) -> Array:
-    """The mean of the last `window` values. Shape ``(n,)`` in and out."""
-    if len(values) < window:
-        return np.full(len(values), np.nan)
-    return _padded(_windows(values, window).mean(axis=1), window)
+    """The mean of the last `window` values, correctly rounded. The shape of `values` in and out."""
+    return computed("sums.mean_rows", [values], _positive(window))
 
 
 def rolling_max(values: Array, window: int) -> Array:
-    """The largest of the last `window` values. Shape ``(n,)`` in and out."""
-    if len(values) < window:
-        return np.full(len(values), np.nan)
-    return _padded(_windows(values, window).max(axis=1), window)
+    """The largest of the last `window` values. The shape of `values` in and out."""
+    return computed("windows.max_rows", [values], _positive(window))
 
 
 def rolling_std(values: Array, window: int, *, ddof: int) -> Array:
@@ -65,34 +136,22 @@ def rolling_std(values: Array, window: int, *, ddof: int) -> Array:
     Parameters
     ----------
     values
-        Shape ``(n,)``.
+        Shape ``(n,)`` or ``(rows, n)``.
     window
         Number of values.
     ddof
         1 for the sample estimate, 0 for that of the population.
     """
-    if len(values) < window:
-        return np.full(len(values), np.nan)
-    views = _windows(values, window)
-    spread = views.std(axis=1, ddof=ddof)
-    # Rounding in the mean leaves 1e-17 instead of 0 on a constant window, and dividing by it would invent a signal.
-    constant = views.max(axis=1) == views.min(axis=1)
-    return _padded(np.where(constant, 0.0, spread), window)
+    return computed("moments.std_rows", [values], _positive(window), ddof)
 
 
 def rolling_beta(values: Array, benchmark: Array, window: int) -> Array:
     """The slope of the least-squares line of `values` on `benchmark` (with intercept) over the last `window` pairs.
 
-    NaN where the benchmark did not move in the window. Shapes ``(n,)`` and ``(n,)`` in, ``(n,)`` out.
+    NaN where the benchmark did not move in the window. The shape of `values` in and out; one `benchmark` of shape
+    ``(n,)`` serves all rows.
     """
-    if len(values) < window:
-        return np.full(len(values), np.nan)
-    y, x = _windows(values, window), _windows(benchmark, window)
-    deviation = x - x.mean(axis=1, keepdims=True)
-    covariance = np.einsum("ij,ij->i", deviation, y)
-    variance = np.einsum("ij,ij->i", deviation, deviation)
-    variance = np.where(x.max(axis=1) == x.min(axis=1), np.nan, variance)
-    return _padded(covariance / variance, window)
+    return computed("moments.beta_rows", [values, benchmark], _positive(window))
 
 
 def recursive_mean(values: Array, window: int, alpha: float) -> Array:
@@ -104,24 +163,11 @@ def recursive_mean(values: Array, window: int, alpha: float) -> Array:
     Parameters
     ----------
     values
-        Shape ``(n,)``.
+        Shape ``(n,)`` or ``(rows, n)``.
     window
         Length of the seed.
     alpha
         The weight of the newest value: ``2 / (window + 1)`` for an exponential moving average, ``1 / window`` for
         Wilder's smoothing.
     """
-    result = np.full(len(values), np.nan)
-    known = np.isfinite(values)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]]).astype(np.int8)))
-    for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        if stop - start < window:
-            continue
-        level = float(values[start : start + window].mean())
-        smoothed = [level]
-        # A plain loop over Python floats: 8,000 sessions take a millisecond, and nothing has to be compiled first.
-        for value in values[start + window : stop].tolist():
-            level += alpha * (value - level)
-            smoothed.append(level)
-        result[start + window - 1 : stop] = smoothed
-    return result
+    return computed("smoothing.smooth_rows", [values], _positive(window), float(alpha))

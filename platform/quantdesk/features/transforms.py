@@ -1,8 +1,9 @@
 """The formulas: prices and volumes in, one feature out. Pure.
 
 Every function takes arrays of shape ``(n,)``, one value per session of the symbol's calendar in order of time, and
-returns an array of the same shape. Given a pandas Series it returns a Series on the same index; given a DataFrame, one
-column per symbol, it returns a DataFrame. NaN marks a session without a value. All of them look backwards only, which
+returns an array of the same shape; or tables of shape ``(symbols, n)``, one row per symbol, whose rows are computed in
+parallel. Given a pandas Series it returns a Series on the same index; given a DataFrame, one column per symbol, it
+returns a DataFrame. NaN marks a session without a value. All of them look backwards only, which
 ``tests/features`` proves by recomputing each on histories that end earlier.
 
 `price` is the adjusted close where a series has one, and the close otherwise. `high`, `low` and `close` are on the
@@ -22,15 +23,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import pandas as pd
 
-from quantdesk.features.rolling import (
-    Array,
-    lagged,
-    recursive_mean,
-    rolling_beta,
-    rolling_max,
-    rolling_mean,
-    rolling_std,
-)
+from quantdesk.features.rolling import Array, computed, recursive_mean, rolling_mean
 
 __all__ = [
     "SESSIONS_PER_YEAR",
@@ -59,22 +52,26 @@ def _pandas_too(function: _F) -> _F:
 
     @functools.wraps(function)
     def wrapper(*args: Any, **options: Any) -> Any:
-        tables = [given for given in args if isinstance(given, pd.DataFrame)]
-        if tables:
-            columns = {
-                name: wrapper(*(given[name] if isinstance(given, pd.DataFrame) else given for given in args), **options)
-                for name in tables[0].columns
-            }
-            return pd.DataFrame(columns, index=tables[0].index)
-        series = [given for given in args if isinstance(given, pd.Series)]
-        if not series:
+        framed: list[Any] = [given for given in args if isinstance(given, (pd.DataFrame, pd.Series))]
+        if not framed:
             return function(*args, **options)
-        if any(not given.index.equals(series[0].index) for given in series):
+        if any(not given.index.equals(framed[0].index) for given in framed):
             raise ValueError("The inputs stand on different indices; align them first.")
-        arrays = [given.to_numpy(dtype=np.float64) if isinstance(given, pd.Series) else given for given in args]
-        return pd.Series(function(*arrays, **options), index=series[0].index, name=series[0].name)
+        first = next((given for given in framed if isinstance(given, pd.DataFrame)), None)
+        columns = None if first is None else first.columns
+        arrays = [_rows(given, columns) if isinstance(given, (pd.DataFrame, pd.Series)) else given for given in args]
+        if columns is None:
+            return pd.Series(function(*arrays, **options), index=framed[0].index, name=framed[0].name)
+        arrays[0] = np.broadcast_to(arrays[0], (len(columns), len(framed[0])))  # a Series may be the first of them
+        return pd.DataFrame(function(*arrays, **options).T, index=framed[0].index, columns=columns)
 
     return cast("_F", wrapper)
+
+
+def _rows(given: pd.DataFrame | pd.Series, columns: pd.Index | None) -> Array:
+    """The history of a Series, or one row per column of a DataFrame."""
+    table = given[columns] if isinstance(given, pd.DataFrame) and columns is not given.columns else given
+    return np.asarray(table.to_numpy(dtype=np.float64).T)
 
 
 @_pandas_too
@@ -99,7 +96,7 @@ def macd(price: Array, fast: int = 12, slow: int = 26) -> Array:
     Source: Appel, "Technical Analysis: Power Tools for Active Investors" (2005), chapter 6. Each average is seeded on
     its own first window, so that ``macd == ema_12 - ema_26`` holds exactly.
     """
-    return ema(price, fast) - ema(price, slow)
+    return computed("smoothing.macd_rows", [price], fast, slow)
 
 
 @_pandas_too
@@ -110,11 +107,7 @@ def rsi(price: Array, window: int = 14) -> Array:
     the losses start as simple means of the first `window` changes and are then smoothed with weight ``1 / window``.
     100 where there was no loss; NaN where the price has not moved at all.
     """
-    change = price - lagged(price, 1)
-    gain = recursive_mean(np.where(np.isnan(change), np.nan, np.maximum(change, 0.0)), window, 1.0 / window)
-    loss = recursive_mean(np.where(np.isnan(change), np.nan, np.maximum(-change, 0.0)), window, 1.0 / window)
-    total = gain + loss
-    return 100.0 * gain / np.where(total > 0, total, np.nan)
+    return computed("smoothing.rsi_rows", [price], window)
 
 
 @_pandas_too
@@ -125,9 +118,7 @@ def atr(high: Array, low: Array, close: Array, window: int = 14) -> Array:
     abs(high - previous close) and abs(low - previous close). The first session has no previous close and therefore
     no true range, as in TA-Lib.
     """
-    before = lagged(close, 1)
-    true_range = np.maximum(high, before) - np.minimum(low, before)
-    return recursive_mean(true_range, window, 1.0 / window)
+    return computed("smoothing.atr_rows", [high, low, close], window)
 
 
 @_pandas_too
@@ -137,19 +128,13 @@ def bollinger_z(price: Array, window: int = 20) -> Array:
     Source: Bollinger, "Bollinger on Bollinger Bands" (2001), chapter 8: the bands at +2 and -2 are its values 2 and
     -2. NaN where the window's prices are all equal.
     """
-    spread = rolling_std(price, window, ddof=0)
-    return (price - rolling_mean(price, window)) / np.where(spread > 0, spread, np.nan)
-
-
-def _positive(price: Array) -> Array:
-    return np.where(price > 0, price, np.nan)
+    return computed("moments.bollinger_rows", [price], window)
 
 
 @_pandas_too
 def returns(price: Array, sessions: int) -> Array:
     """Simple return over `sessions` sessions, as a fraction. It reads two prices: this one and the earlier one."""
-    price = _positive(price)
-    return price / lagged(price, sessions) - 1.0
+    return computed("windows.change_rows", [price], 0, sessions)
 
 
 @_pandas_too
@@ -159,14 +144,13 @@ def momentum(price: Array, window: int = 252, skip: int = 21) -> Array:
     Source: Jegadeesh and Titman, "Returns to Buying Winners and Selling Losers" (Journal of Finance 48, 1993); the
     latest month is left out because of its short-term reversal.
     """
-    price = _positive(price)
-    return lagged(price, skip) / lagged(price, window) - 1.0
+    return computed("windows.change_rows", [price], skip, window)
 
 
 @_pandas_too
 def volatility(price: Array, window: int) -> Array:
     """Standard deviation (sample estimate) of the last `window` daily returns times sqrt(252): a fraction per year."""
-    return rolling_std(returns(price, 1), window, ddof=1) * float(np.sqrt(SESSIONS_PER_YEAR))
+    return computed("windows.return_std_rows", [price], window, float(np.sqrt(SESSIONS_PER_YEAR)))
 
 
 @_pandas_too
@@ -175,20 +159,19 @@ def beta(price: Array, benchmark: Array, window: int = 252) -> Array:
 
     Source: the market model, Sharpe (Management Science 9, 1963); raw returns, no risk-free rate taken off.
     """
-    return rolling_beta(returns(price, 1), returns(benchmark, 1), window)
+    return computed("windows.return_beta_rows", [price, benchmark], window)
 
 
 @_pandas_too
 def drawdown(price: Array, window: int = 252) -> Array:
     """Price relative to the highest of the last `window` prices, less one: a fraction, 0 or negative."""
-    price = _positive(price)
-    return price / rolling_max(price, window) - 1.0
+    return computed("windows.drawdown_rows", [price], window)
 
 
 @_pandas_too
 def dollar_volume(close: Array, volume: Array, window: int = 21) -> Array:
     """Mean of close times volume over the last `window` sessions, in currency per session."""
-    return rolling_mean(close * volume, window)
+    return computed("windows.mean_product_rows", [close, volume], window)
 
 
 @_pandas_too
@@ -198,5 +181,4 @@ def amihud(price: Array, close: Array, volume: Array, window: int = 21) -> Array
     Source: Amihud, "Illiquidity and stock returns" (Journal of Financial Markets 5, 2002), equation 1, times 10**6.
     NaN where a session of the window traded nothing.
     """
-    traded = close * volume
-    return rolling_mean(np.abs(returns(price, 1)) / np.where(traded > 0, traded, np.nan), window) * 1e6
+    return computed("windows.amihud_rows", [price, close, volume], window)
