@@ -98,7 +98,8 @@ def definitions_version() -> str:
     digest = hashlib.sha256()
     for module in _PURE:
         digest.update(Path(str(module.__file__)).read_bytes())
-    for path in sorted(Path(str(rolling.__file__)).with_name("kernels").glob("*.py")):  # read, not imported: numba is slow
+    kernels = Path(str(rolling.__file__)).with_name("kernels")  # read, not imported: numba takes a while
+    for path in sorted(kernels.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
