@@ -163,6 +163,31 @@ def test_times_set_back_after_an_edit_hide_nothing(own_store):
     assert frame is None or "not as they were built" in frame.doubts[0]
 
 
+@pytest.mark.parametrize("number", range(HASHING))
+def test_an_edit_that_is_undone_before_the_hash_is_noticed(own_store, expected, monkeypatch, number):
+    """Bytes, size and time of change are as before; that somebody wrote there, the inode's own time tells."""
+    path = current(own_store.root) / PARTS[0]
+    whole, before = path.read_bytes(), path.stat()
+    table = pq.read_table(path, partitioning=None)
+    place = table.schema.get_field_index("sma_20")
+    pq.write_table(table.set_column(place, "sma_20", pc.add(table["sma_20"], 1.0)), path.with_suffix(".other"))
+    other = path.with_suffix(".other").read_bytes()
+    path.with_suffix(".other").unlink()
+
+    def write(content):
+        with path.open("r+b") as stream:
+            stream.write(content)
+            stream.truncate()
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    at_read(monkeypatch, number, lambda: write(other))
+    at_read(monkeypatch, HASHING, lambda: write(whole))
+    frame, said = tried(own_store)
+    assert frame is not None or str(path) in said
+    if frame is not None:
+        assert PARTS[0] in frame.doubts[0]
+
+
 def test_a_hash_is_remembered_once_a_file_has_settled(store, monkeypatch):
     hashed = []
     honest = files_module.sha256_of

@@ -116,7 +116,9 @@ def test_rows_of_an_entity_frame_come_back_with_all_that_they_carry(store, tmp_p
     ],
 )
 def test_what_a_file_cannot_hold_is_refused_and_nothing_is_written(store, tmp_path, column, said):
-    rows = pd.DataFrame({"symbol": "AAA1", "event_timestamp": pd.to_datetime(["2019-01-10T00:00Z", "2019-01-11T00:00Z"]), **column})
+    rows = pd.DataFrame(
+        {"symbol": "AAA1", "event_timestamp": pd.to_datetime(["2019-01-10T00:00Z", "2019-01-11T00:00Z"]), **column}
+    )
     frame = store.get_historical_features(entity_df=rows, feature_names=["sma_20"])
     if said == "thing":
         again = FeatureFrame.load(frame.save(tmp_path / "rows.parquet"))
@@ -158,7 +160,7 @@ def test_a_disk_that_is_full_leaves_what_was_there(asked, path, whole, monkeypat
 # Not one byte can be changed unseen.
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_byte_that_was_changed_is_found(whole, tmp_path_factory, data):
     place = data.draw(st.integers(0, len(whole) - 1))
@@ -171,7 +173,17 @@ def test_any_byte_that_was_changed_is_found(whole, tmp_path_factory, data):
         FeatureFrame.load(path)
 
 
-@settings(max_examples=100, deadline=None)
+@pytest.mark.slow
+def test_every_single_byte_of_the_file_is_sealed(whole, tmp_path):
+    rng = np.random.default_rng(0)
+    for place, bits in enumerate(rng.integers(1, 256, len(whole)).tolist()):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= bits
+        with pytest.raises(DataError):
+            saved_module._check_seal(tmp_path, bytes(spoilt))
+
+
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_a_file_that_is_too_short_or_too_long_is_found(whole, tmp_path_factory, data):
     cut = data.draw(st.integers(0, len(whole) - 1))
@@ -322,7 +334,9 @@ def test_forged_times_are_found_by_the_rule(path):
 
 
 def test_a_value_where_nothing_answered_breaks_the_rule(store, tmp_path):
-    rows = pd.DataFrame({"symbol": "AAA1", "event_timestamp": pd.to_datetime(["2017-01-10T00:00Z", "2019-01-11T00:00Z"])})
+    rows = pd.DataFrame(
+        {"symbol": "AAA1", "event_timestamp": pd.to_datetime(["2017-01-10T00:00Z", "2019-01-11T00:00Z"])}
+    )
     path = store.get_historical_features(entity_df=rows, feature_names=["sma_20"]).save(tmp_path / "f.parquet")
     frame = forged(path, put("sma_20", lambda c: pc.if_else(pc.is_nan(c), 1.0, c)))
     assert "1 of 2 rows of technical break the rule" in frame.doubts[0]

@@ -59,8 +59,8 @@ class Footers:
         By symbol its sessions, with what was opened to find them.
     """
 
-    parts: dict[str, Part] = field(default_factory=dict)
-    sessions: dict[str, tuple[tuple[Part | None, ...], Sessions]] = field(default_factory=dict)
+    parts: dict[str, tuple[_Identity, Part | None]] = field(default_factory=dict)
+    sessions: dict[str, tuple[tuple[_Identity, ...], Sessions]] = field(default_factory=dict)
 
 
 class FilesBackend:
@@ -118,7 +118,7 @@ class Build:
         self.folder = folder
         self._manifest = manifest
         self._footers = footers or Footers()
-        self._read: dict[str, Part] = {}
+        self._read: dict[str, _Identity] = {}
 
     @property
     def manifest(self) -> Manifest:
@@ -132,12 +132,16 @@ class Build:
 
     def sessions(self, key: str) -> Sessions:
         """The sessions of a symbol: each event once, with the moment at which its first version was known."""
-        names = tuple(name for folder in _folders(VIEWS[CLOCK], [key]) for name in self._files.get(folder, ()))
-        opened = tuple(self._opened(name) for name in names)
+        names = [name for folder in _folders(VIEWS[CLOCK], [key]) for name in self._files.get(folder, ())]
+        for name in names:
+            self._opened(name)
+        opened = tuple(self._read[name] for name in names)
         kept = self._footers.sessions.get(key)
         if kept is not None and kept[0] == opened:
             return kept[1]
         found = self._sessions(key)
+        for part in (found.event, found.known, found.session):
+            part.flags.writeable = False  # whoever asks next gets them, too
         if len(self._footers.sessions) >= _CLOCKS:
             self._footers.sessions.clear()
         self._footers.sessions[key] = (opened, found)
@@ -227,27 +231,28 @@ class Build:
 
     def _opened(self, name: str) -> Part | None:
         """The row groups of a file of the build; None for one without rows."""
-        part = self._footers.parts.get(name)
-        if part is None or not part.is_there():
-            path = self.folder / name
-            if not path.is_file():
-                raise DataError(f"The feature file {path} is not there any more.", "Ask again, or build again.")
-            part = next(iter(parts_of(Source(path, (), ""))), None)
-            if part is None:
-                return None
+        path = self.folder / name
+        try:
+            identity = _identity(path)
+        except OSError as error:
+            raise DataError(f"The feature file {path} is not there any more.", "Ask again, or build again.") from error
+        self._read.setdefault(name, identity)
+        kept = self._footers.parts.get(name)
+        if kept is None or kept[0] != identity:
+            kept = (identity, next(iter(parts_of(Source(path, (), ""))), None))
             if len(self._footers.parts) >= _FOOTERS:
                 self._footers.parts.clear()
-            self._footers.parts[name] = part
-        return self._read.setdefault(name, part)
+            self._footers.parts[name] = kept
+        return kept[1]
 
     def _digest(self, name: str) -> str | None:
-        part = self._read.get(name)
+        path = self.folder / name
         try:
-            digest = digest_of(self.folder / name)
+            digest = digest_of(path)
+            # Hashed after it was read: what is there now must be what was opened then.
+            return digest if self._read.get(name, _identity(path)) == _identity(path) else None
         except OSError:
             return None
-        # Hashed after it was read: what is there now must be what was opened then.
-        return digest if part is None or part.is_there() else None
 
 
 def digest_of(path: Path) -> str:

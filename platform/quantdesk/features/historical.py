@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -140,7 +140,7 @@ def answer(
     behind = Answers(
         views={feature.name: feature.view for feature in features},
         known={name: Times(given.event, given.created, given.outcome) for name, given in answers.items()},
-        codes=lambda: _codes(features, answers),
+        codes=_codes_of(features, answers),
         sessions=rows.session,
     )
     return FeatureFrame.sealed(_values(rows, features, answers), behind, evidence, labels)
@@ -196,13 +196,24 @@ def _index(rows: Rows) -> pd.MultiIndex:
     return pd.MultiIndex(levels, codes, names=["timestamp", "symbol"])
 
 
-def _codes(features: Sequence[Feature], answers: Mapping[str, Matched]) -> dict[str, NDArray[np.object_]]:
-    """Per feature and row why it is null: what the store wrote, or why nothing answered."""
-    codes: dict[str, NDArray[np.object_]] = {}
-    for feature in features:
-        view, given = feature.home, answers[feature.view]
-        words = np.array([missing.of_outcome(outcome, view.ttl) for outcome in Outcome], dtype=object)
-        stored = given.reasons(feature.name).copy()
-        stored[pd.isna(stored)] = None  # however the place spells nothing
-        codes[feature.name] = np.where(given.found, stored, words[given.outcome])
+def _codes_of(
+    features: Sequence[Feature], answers: Mapping[str, Matched]
+) -> Callable[[], Mapping[str, NDArray[np.object_]]]:
+    """Makes per feature and row the reason why it is null: what the store wrote, or why nothing answered.
+
+    It keeps of the answers only what it needs: what the oracle looked at may be as large as the history.
+    """
+    outcomes = {view: given.outcome for view, given in answers.items()}
+    stored = {view: given.reasons for view, given in answers.items()}
+
+    def codes() -> dict[str, NDArray[np.object_]]:
+        made: dict[str, NDArray[np.object_]] = {}
+        for feature in features:
+            words = np.array([missing.of_outcome(outcome, feature.home.ttl) for outcome in Outcome], dtype=object)
+            outcome = outcomes[feature.view]
+            written = stored[feature.view](feature.name).copy()
+            written[pd.isna(written)] = None  # however the place spells nothing
+            made[feature.name] = np.where(outcome == Outcome.FOUND, written, words[outcome])
+        return made
+
     return codes
