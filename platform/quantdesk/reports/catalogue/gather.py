@@ -116,6 +116,8 @@ def _labels(manifest: Manifest, view: View, own: set[str]) -> tuple[str, ...]:
     if view.flags is not None:
         flags = asdict(view.flags)
         return ("real" if flags.pop("real") else "not_real", *(name for name, holds in flags.items() if holds))
+    if view.entity and not own:
+        return ()  # without data there is nothing to say about them
     words = Labels.of(manifest.behind(view.name, tuple(sorted(own)))).words
     return tuple("not_real" if word == "not real" else word for word in words)
 

@@ -13,9 +13,9 @@ from quantdesk.features.lineage import Lineage
 
 __all__ = ["drawing"]
 
-_BOX, _TALL, _GAP, _BETWEEN, _TOP = 204, 46, 14, 74, 26
-_LONGEST = 27
-"""Letters that fit into a box."""
+_BOX, _TALL, _GAP, _BETWEEN, _TOP = 214, 46, 14, 64, 26
+_LONGEST = 24, 29
+"""Letters of the title and of the detail that fit into a box, in the widest of the fonts that a reader may have."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def drawing(found: Lineage, most: int = 8) -> Markup:
 
 
 def _named(series: tuple[str, ...]) -> str:
-    return ", ".join(series) if len(series) <= 3 else f"{series[0]} and {len(series) - 1} more series"
+    return ", ".join(series) if len(series) <= 3 else f"{len(series)} series: {series[0]} …"
 
 
 def _shortened(nodes: list[_Node], most: int, what: str) -> list[_Node]:
@@ -118,7 +118,7 @@ def _line(left: tuple[float, float], right: tuple[float, float]) -> str:
 
 
 def _box(node: _Node, x: float, y: float) -> str:
-    title, detail = escape(_cut(node.title)), escape(_cut(node.detail, _LONGEST + 6))
+    title, detail = escape(_cut(node.title, _LONGEST[0])), escape(_cut(node.detail, _LONGEST[1]))
     return (
         f'<g class="box {node.role}"><title>{escape(node.title)}: {escape(node.detail)}</title>'
         f'<rect x="{x}" y="{y:.1f}" width="{_BOX}" height="{_TALL}" rx="6"/>'
@@ -127,5 +127,5 @@ def _box(node: _Node, x: float, y: float) -> str:
     )
 
 
-def _cut(text: str, longest: int = _LONGEST) -> str:
+def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -45,7 +45,7 @@ _VERDICTS = {
 def file_name(feature: str) -> str:
     """The file of a feature's page: its name where that is one for a file, else made safe and told apart by a hash."""
     safe = re.sub(r"[^A-Za-z0-9_-]", "_", feature)[:80]
-    if safe == feature and safe != "index":
+    if safe == feature and safe not in {"", "index"}:
         return f"{safe}.html"
     return f"{safe}-{hashlib.sha256(feature.encode()).hexdigest()[:10]}.html"
 
