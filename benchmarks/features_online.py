@@ -11,7 +11,7 @@ Answering: 100 symbols x 10 features of the bundled history, on SQLite, in a war
 Filling: one Parquet file of 50,000 keys x 10 features, one row each.
 
     ours        quantdesk.features.online.fill, which FeatureStore.materialize calls
-    through     Feast's own materialize with our offline and online store
+    through     Feast's own materialize with our stores and engine
     stock       Feast's own materialize with its DuckDB and SQLite stores
 
 The store must have been built (``quantdesk data load``, ``quantdesk features build``).
@@ -46,11 +46,15 @@ from quantdesk.records import sha256_of
 
 NAMES = ("sma_20", "sma_50", "sma_200", "ema_12", "rsi_14", "macd", "ret_1d", "mom_12_1", "vol_21d", "bollinger_z_20")
 NOW = dt.datetime.now(dt.UTC)
-OURS = "quantdesk.features.offline.QuantdeskOfflineStore", "quantdesk.features.online.QuantdeskOnlineStore"
-STOCK = "duckdb", "sqlite"
+OURS = (
+    "quantdesk.features.offline.QuantdeskOfflineStore",
+    "quantdesk.features.online.QuantdeskOnlineStore",
+    "quantdesk.features.online.engine.QuantdeskEngine",
+)
+STOCK = "duckdb", "sqlite", "local"
 
 
-def feast_on(folder: Path, stores: tuple[str, str], frame: pd.DataFrame) -> Any:
+def feast_on(folder: Path, stores: tuple[str, str, str], frame: pd.DataFrame) -> Any:
     """Feast with one view over the rows of a frame, applied."""
     from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
     from feast.types import Float64, String
@@ -65,6 +69,7 @@ def feast_on(folder: Path, stores: tuple[str, str], frame: pd.DataFrame) -> Any:
         registry={"registry_type": "sql", "path": f"sqlite:///{folder}/r.db", "cache_ttl_seconds": 600},
         offline_store={"type": stores[0]},
         online_store={"type": stores[1], "path": str(folder / "o.db")},
+        batch_engine={"type": stores[2]},
         entity_key_serialization_version=3,
         repo_path=folder,
     )

@@ -102,6 +102,7 @@ def repo_config(registry: Path, online: Path, url: str | None = None) -> RepoCon
         },
         offline_store={"type": "quantdesk.features.offline.QuantdeskOfflineStore"},
         online_store={"type": "quantdesk.features.online.QuantdeskOnlineStore", **place},
+        batch_engine={"type": "quantdesk.features.online.engine.QuantdeskEngine"},
         entity_key_serialization_version=3,
         materialization={"pull_latest_features": True},
     )

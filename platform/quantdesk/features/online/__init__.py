@@ -12,6 +12,7 @@ What is where::
     reader       from a store to arrays                                                 (edge)
     answer       what a caller of get_online_features is given                          (pure)
     feast_store  the same store behind Feast's interface                                (edge, Feast)
+    engine       Feast's own materialise, which packs tables and not values             (edge, Feast)
 
 ``quantdesk.features.online.QuantdeskOnlineStore`` is what ``feature_store.yaml`` names. It is imported when it is asked
 for, as Feast takes seconds.

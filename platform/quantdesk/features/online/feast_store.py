@@ -33,7 +33,7 @@ from quantdesk.features.online.reader import SESSION_CLOCK
 from quantdesk.features.online.rows import TAG, Found, Rows, Schema, pack, unpack
 from quantdesk.features.own_repository import noticed
 
-__all__ = ["QuantdeskOnlineStore", "QuantdeskOnlineStoreConfig"]
+__all__ = ["QuantdeskOnlineStore", "QuantdeskOnlineStoreConfig", "schema_of"]
 
 _Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 _Given = tuple[datetime | None, dict[str, Value] | None]
@@ -111,17 +111,21 @@ class QuantdeskOnlineStore(OnlineStore):
         progress: Callable[[int], Any] | None,
     ) -> None:
         """Write the rows that are not older than what is there for their key."""
-        schema = _schema(table)
+        schema = schema_of(table)
         rows = Rows(
             [_key(config, row[0]) for row in data],
             np.array([_nanoseconds(row[2]) for row in data], dtype=np.int64),
             np.array([_nanoseconds(row[3] or row[2]) for row in data], dtype=np.int64),
             [_pack(schema, row[1], table.name) for row in data],
         )
-        with self._store(config).session() as writer:
-            writer.put(_name(config, table), schema, rows, as_of=time.time_ns())
+        self.write_rows(config, table, rows, as_of=time.time_ns())
         if progress:
             progress(len(data))
+
+    def write_rows(self, config: RepoConfig, table: FeatureView, rows: Rows, *, as_of: int) -> None:
+        """As :meth:`online_write_batch`, for rows that are packed already."""
+        with self._store(config).session() as writer:
+            writer.put(_name(config, table), schema_of(table), rows, as_of=as_of)
 
     async def online_write_batch_async(
         self,
@@ -214,8 +218,8 @@ def _ttl(table: FeatureView) -> int | None:
     return ttl // timedelta(microseconds=1) * 1000
 
 
-def _schema(table: FeatureView) -> Schema:
-    """Feast calls the field of its ``Value`` message that holds values of a type by the name of the type."""
+def schema_of(table: FeatureView) -> Schema:
+    """The columns of a view. Each type has a field of its own name in Feast's ``Value`` message."""
     return Schema(tuple((field.name, f"{field.dtype.to_value_type().name.lower()}_val") for field in table.features))
 
 

@@ -27,7 +27,7 @@ from quantdesk.features.online.backend import Backend, Mark, Writer
 from quantdesk.features.online.rows import DUMMY, Rows, Schema, entity_key, entity_keys, pack, pack_floats
 from quantdesk.features.retrieval import nanoseconds
 
-__all__ = ["Filled", "Pace", "Partition", "Plan", "fill", "is_filled"]
+__all__ = ["Filled", "Pace", "Partition", "Plan", "fill", "is_filled", "packed_rows"]
 
 
 @dataclass(frozen=True)
@@ -280,8 +280,13 @@ class _Run:
             place = _latest(key, event, created, visible)
             values = _columns(file, groups, [name for name, _ in plan.schema.columns], partition.path)
         keys = [self._only_key(partition)] * len(place) if single else self._keys(table.take(pa.array(place)))
-        every = {self._only_key(partition)} if single else set(self._keys(table.group_by(own).aggregate([])))
-        rows = Rows(keys, event[place], created[place], _packed(plan.schema, values.take(pa.array(place))))
+        if single:
+            every = {self._only_key(partition)}
+        elif len(place) == len(np.unique(key)):
+            every = set(keys)  # all of them are known by now
+        else:
+            every = set(self._keys(table.group_by(own).aggregate([])))
+        rows = Rows(keys, event[place], created[place], packed_rows(plan.schema, values.take(pa.array(place))))
         before = mark.event if mark is not None else NOT_A_TIME
         newest = int(event[place].max(initial=before))
         due = int(later.min()) if len(later) else None
@@ -370,13 +375,18 @@ def _latest(key: Integers, event: Integers, created: Integers, visible: NDArray[
     return order[last]
 
 
-def _packed(schema: Schema, table: pa.Table) -> list[bytes]:
+def packed_rows(schema: Schema, table: pa.Table) -> list[bytes]:
+    """The rows of a table, packed. A NaN in a file is no value, as Feast takes it."""
     if not table.num_rows:
         return []
     if schema.all_floats:
         columns = [table.column(name) for name, _ in schema.columns]
         values = np.column_stack([column.cast(pa.float64()).to_numpy() for column in columns])
-        absent = np.column_stack([column.is_null().to_numpy() for column in columns])
+        absent = np.isnan(values)
         return pack_floats(schema, values, absent)
-    given: list[list[Any]] = [table.column(name).to_pylist() for name, _ in schema.columns]
+    given: list[list[Any]] = []
+    for name, kind in schema.columns:
+        values = table.column(name).to_pylist()
+        floating = kind in ("double_val", "float_val")
+        given.append([None if value != value else value for value in values] if floating else values)
     return [pack(schema, line) for line in zip(*given, strict=True)]
