@@ -21,6 +21,9 @@ What is where::
     ranges, jobs                  questions by dates; Feast's retrieval jobs                    (edge, Feast)
     offline, online, publish      Feast's stores: joined right, never going back in time        (edge, Feast)
     store                         the door                                                      (edge)
+    freshness, drift, consistency late? another distribution? is online what offline is?        (pure)
+    lineage, difference           where a feature comes from; what two sets or builds differ in (pure)
+    watch, windows, described     the same asked of a store                                     (edge)
     audit                         does feature code look ahead, and which line does             (pure)
 
 Names are imported when they are first used, and Feast, which takes seconds, only where it is needed: for apply,
