@@ -157,7 +157,7 @@ def parts_of(source: Source, wanted: Mapping[str, Iterable[Any]] | None = None) 
         rows = [metadata.row_group(group).num_rows for group in groups]
         kept = [(group, count) for group, count in zip(groups, rows, strict=True) if count]
         if kept:
-            fixed = _fixed(path.relative_to(source.path), metadata, source.keys, whole) if path != source.path else {}
+            fixed = _fixed(path.relative_to(source.path), metadata, whole) if path != source.path else {}
             numbers, counts = zip(*kept, strict=True)
             found.append(Part(path, numbers, counts, fixed, metadata, stamp))
     return tuple(found)
@@ -368,12 +368,12 @@ def _may_hold(metadata: pq.FileMetaData, group: int, asked: Mapping[str, Sequenc
     return True
 
 
-def _fixed(path: Path, metadata: pq.FileMetaData, keys: Sequence[str], whole: Set[str]) -> dict[str, str | int]:
+def _fixed(path: Path, metadata: pq.FileMetaData, whole: Set[str]) -> dict[str, str | int]:
     names = set(metadata.schema.to_arrow_schema().names)
     found: dict[str, str | int] = {}
     for part in path.parts[:-1]:
         key, equals, value = part.partition("=")
-        if equals and key in keys and key not in names:
+        if equals and key not in names:
             text = unquote(value)
             found[key] = int(text) if key in whole and text.lstrip("-").isdigit() else text
     return found

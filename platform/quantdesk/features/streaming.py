@@ -16,7 +16,7 @@ import pyarrow as pa
 from quantdesk.compute import Compute, InProcess
 from quantdesk.errors import BadParameter
 from quantdesk.features.asof import Integers
-from quantdesk.features.keys import coded
+from quantdesk.features.keys import Coded, coded
 from quantdesk.features.proof import Examination
 from quantdesk.features.question import Question, RetrievalEvidence
 
@@ -79,7 +79,7 @@ def parts(question: Question, rows: int) -> Iterator[Integers]:
         for begin in range(0, max(size, 1), rows):
             yield np.arange(begin, min(begin + rows, size))
         return
-    code = coded(question.rows[column]).code + 1  # null keys are a key like the others here
+    code = _ranked(coded(question.rows[column])) + 1  # null keys are a key like the others here
     count = np.bincount(code)
     group = np.zeros(len(count), dtype=np.int64)
     number, filled = 0, 0
@@ -91,6 +91,18 @@ def parts(question: Question, rows: int) -> Iterator[Integers]:
     order = np.argsort(group[code], kind="stable")
     ends = np.cumsum(np.bincount(group[code], minlength=number + 1))
     yield from (part for part in np.split(order, ends[:-1]) if len(part))
+
+
+def _ranked(column: Coded) -> Integers:
+    """The codes by the order of the keys: files are mostly in it, so that a part needs few of their row groups."""
+    try:
+        order = np.argsort(column.distinct.to_numpy(), kind="stable")
+    except TypeError:  # keys that cannot be compared
+        return column.code
+    rank = np.empty(len(order) + 1, dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    rank[-1] = -1
+    return rank[column.code]
 
 
 def merged(found: Sequence[RetrievalEvidence]) -> RetrievalEvidence:
