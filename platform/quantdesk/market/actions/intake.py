@@ -10,6 +10,7 @@ from typing import Any
 from quantdesk.errors import UnknownName
 from quantdesk.market.actions.action import KINDS, Action
 from quantdesk.market.facts import FactFile, FactMapping, FactTable, read_facts
+from quantdesk.market.store.config import MarketConfig
 
 __all__ = ["action_file", "load_actions", "loaded_actions", "remove_actions"]
 
@@ -29,7 +30,7 @@ def action_file(root: Path) -> FactFile:
     return FactFile(root, "actions", ("symbol", "kind", "ex_date", "known_at"))
 
 
-def load_actions(path: Path, root: Path, mapping: FactMapping | None = None) -> tuple[str, int]:
+def load_actions(path: Path, root: Path | None = None, mapping: FactMapping | None = None) -> tuple[str, int]:
     """Check a CSV or Parquet file of actions and add it to the store; returns its name there and how many are new.
 
     Columns: ``symbol``, ``kind`` (split or dividend), ``ex_date``, ``value`` (``7``, ``7:1`` or ``0.1`` for a split;
@@ -45,6 +46,7 @@ def load_actions(path: Path, root: Path, mapping: FactMapping | None = None) -> 
     table = read_facts(path, _NAMES, ("symbol", "kind", "ex_date", "value"), mapping)
     rows = [_row(one) for one in _actions(table)]
     about = {"note": table.mapping.note, "calendar": table.mapping.calendar}
+    root = root if root is not None else MarketConfig.from_env().root
     return table.name, action_file(root).add(table.name, rows, about)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from quantdesk.errors import BadInput, DataError
 from quantdesk.market.facts import FactFile, FactMapping, FactTable, read_facts
+from quantdesk.market.store.config import MarketConfig
 from quantdesk.market.universes.universe import Membership, Universe
 
 __all__ = ["load_universe", "loaded_universe", "remove_universe", "universe_file"]
@@ -26,7 +27,7 @@ def universe_file(root: Path) -> FactFile:
     return FactFile(root, "universes", ("symbol", "start", "fact", "known_at"))
 
 
-def load_universe(path: Path, root: Path, mapping: FactMapping | None = None) -> tuple[str, int]:
+def load_universe(path: Path, root: Path | None = None, mapping: FactMapping | None = None) -> tuple[str, int]:
     """Check a CSV or Parquet file of memberships and add it to the store; returns its name and how many facts are new.
 
     Columns: ``symbol``, ``start``, and where there are ``end`` (the last session as a member; empty while it is one),
@@ -40,6 +41,7 @@ def load_universe(path: Path, root: Path, mapping: FactMapping | None = None) ->
     """
     table = read_facts(path, _NAMES, ("symbol", "start"), mapping)
     mapping = table.mapping
+    root = root if root is not None else MarketConfig.from_env().root
     facts = [fact for one in _memberships(table) for fact in _facts(one)]
     try:
         Universe(table.name, _joined(facts))
