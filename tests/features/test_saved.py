@@ -17,7 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from quantdesk.cli.features import app as features_app
 from quantdesk.errors import BadInput, DataError, EnvironmentProblem
 from quantdesk.features import FeatureFrame, FeatureStore
 from quantdesk.features import saved as saved_module
@@ -426,3 +428,24 @@ def test_a_file_that_cannot_be_read_is_named(path):
     path.chmod(0)
     with pytest.raises(DataError, match="cannot be read"):
         FeatureFrame.load(path)
+
+
+# From the command line.
+
+
+def test_a_frame_is_saved_and_verified_from_the_command_line(own_store, tmp_path, monkeypatch):
+    monkeypatch.setenv("QUANTDESK_FEATURES_ROOT", str(own_store.root))
+    file = tmp_path / "frame.parquet"
+    question = ["get", "-s", "AAA1", "-f", "sma_20", "--start", "2019-01-02", "--end", "2019-02-01"]
+    done = CliRunner().invoke(features_app, [*question, "--save", str(file), "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["evidence"]["failures"] == []
+    done = CliRunner().invoke(features_app, ["verify", str(file), "--json"])
+    assert json.loads(done.stdout)["holds"] is True
+    assert {check["outcome"] for check in json.loads(done.stdout)["checks"]} == {"held"}
+    source = current(own_store.root) / "technical" / "symbol=AAA1" / "rows.parquet"
+    source.write_bytes(source.read_bytes()[:-1])
+    done = CliRunner().invoke(features_app, ["verify", str(file), "--here"])
+    assert done.exit_code == 6
+    assert "NOT hold" in done.stdout
+    assert "sources\t✗ failed\t1 sources have changed since" in done.stdout

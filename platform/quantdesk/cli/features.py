@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from quantdesk.cli import features_explain, features_watch
+from quantdesk.cli import features_explain, features_verify, features_watch
 from quantdesk.cli.terminal import Json, emit, out, progress, table
 
 __all__ = ["app"]
@@ -88,6 +88,7 @@ def get(
     start: Annotated[str, typer.Option(help="First session, YYYY-MM-DD.")],
     end: Annotated[str, typer.Option(help="Last session, YYYY-MM-DD.")],
     as_of: Annotated[str | None, typer.Option(help="Only what was known at this time (with its time zone).")] = None,
+    save: Annotated[Path | None, typer.Option(help="Also write the rows and their proof into this file.")] = None,
     as_json: Json = False,
 ) -> None:
     """Read features as they were known, with the evidence for that."""
@@ -96,9 +97,12 @@ def get(
     frame = FeatureStore().get_historical_features(
         symbols=symbol, feature_names=feature, start_date=start, end_date=end, as_of=as_of
     )
+    if save is not None:
+        frame.save(save)
     rows = frame.to_pandas().reset_index()
     if as_json:
-        emit({"is_pit_validated": frame.is_pit_validated, "evidence": frame.evidence, "rows": rows.to_dict("records")})
+        evidence = frame.evidence.to_dict()
+        emit({"is_pit_validated": frame.is_pit_validated, "evidence": evidence, "rows": rows.to_dict("records")})
         return
     verdict = "point-in-time: checked" if frame.is_pit_validated else "point-in-time: NOT validated"
     out.print(f"{len(rows):,} rows · {verdict} · {', '.join(frame.labels.words)}", style="bold")
@@ -186,6 +190,7 @@ def revisions(
 
 features_watch.register(app)
 features_explain.register(app)
+features_verify.register(app)
 
 
 def minute(when: dt.datetime) -> str:
