@@ -30,6 +30,7 @@ from quantdesk.features.manifest import Manifest, read_manifest
 from quantdesk.features.online.address import ONLINE, OnlineConfig, connect
 from quantdesk.features.online.backend import Backend
 from quantdesk.features.online.fill import Pace, Partition, Plan, fill, is_filled
+from quantdesk.features.online.own_views import plan_of
 from quantdesk.features.online.reader import Reader, table
 from quantdesk.features.online.rows import Schema
 from quantdesk.features.retrieval import partition
@@ -190,14 +191,14 @@ def materialize(
 
 def _materialize(root: Path, now: dt.datetime, backend: Backend, tell: Progress, *, afresh: bool) -> bool:
     moment = (now - _EPOCH) // dt.timedelta(microseconds=1) * 1000
-    if not afresh and _done(root, backend, plans(current(root)), moment):
+    if not afresh and _done(root, backend, _every_plan(root), moment):
         tell("online store", len(VIEWS), len(VIEWS))
         return False
     if not (root / REGISTRY).is_file():
         raise DataError(f"There is no registry in {root} yet.", "Run `quantdesk features build`.")
     with exclusive(root / ".lock"):
         # Read again: a build that held the lock until now has changed what there is to fill from.
-        found = plans(current(root))
+        found = _every_plan(root)
         pace = Pace(workers=OnlineConfig.from_env().workers)
         with backend.session() as writer:
             for name, plan in found.items():
@@ -205,6 +206,12 @@ def _materialize(root: Path, now: dt.datetime, backend: Backend, tell: Progress,
         _register(root, list(found), now)
     tell("online store", len(VIEWS), len(VIEWS))
     return True
+
+
+def _every_plan(root: Path) -> dict[str, Plan]:
+    """What each view is filled from, by its name: those of the current build, and the user's own."""
+    own = {name: plan_of(PROJECT, view) for name, view in declared.read_declared(root).views.items()}
+    return {**plans(current(root)), **{name: plan for name, plan in own.items() if plan is not None}}
 
 
 def plans(build: Path, manifest: Manifest | None = None) -> dict[str, Plan]:

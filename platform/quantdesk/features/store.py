@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from quantdesk.errors import BadDates, BadInput, UnknownName
 from quantdesk.features import publish
 from quantdesk.features.backend import Backend, Snapshot
-from quantdesk.features.build import Built, Progress, Recipe, build
+from quantdesk.features.build import CURRENT, Built, Progress, Recipe, build
 from quantdesk.features.config import FeatureConfig
 from quantdesk.features.declared import DeclaredView, Repository, read_declared
 from quantdesk.features.definitions import FEATURES, VIEWS, Feature
@@ -25,7 +25,7 @@ from quantdesk.features.intake import Appended, append, known_symbol
 from quantdesk.features.online.answer import OnlineFeatures
 from quantdesk.features.online.reader import Reader
 from quantdesk.features.online.serving import answered
-from quantdesk.features.overlay import Overlay
+from quantdesk.features.overlay import overlaid
 from quantdesk.features.request import (
     as_of_moment,
     by_view,
@@ -103,7 +103,7 @@ class FeatureStore:
     @property
     def declared(self) -> Repository:
         """The user's own views, as they were when the repository was last applied."""
-        return read_declared(self.root)
+        return read_declared(self.root) if self._team is None else self._team.snapshot().declared
 
     def symbols(self) -> tuple[str, ...]:
         """Every symbol that has features."""
@@ -115,13 +115,8 @@ class FeatureStore:
         For a team's store they are then loaded into PostgreSQL, in one transaction; see :func:`.postgres.load`.
         """
         built = build(self._market or MarketStore(), self.root, self._recipe, progress=progress)
-        if self._team is None:
-            return built
-        from quantdesk.features.postgres import load
-
-        whole = self._files.snapshot()
-        loaded = load(whole.folder, whole.manifest, self._team.address, progress=progress)
-        return replace(built, changed=built.changed or loaded.changed)
+        shared = self._share(progress)
+        return replace(built, changed=built.changed or shared)
 
     def apply(self, *, progress: Progress | None = None) -> bool:
         """Write the definitions into Feast's registry; False where nothing changed. See :func:`.publish.apply`.
@@ -133,6 +128,8 @@ class FeatureStore:
             from quantdesk.features.postgres import registry
 
             changed = registry.apply(self._team.address, self.root, self._repo) or changed
+            if (self.root / CURRENT).exists():
+                changed = self._share(progress) or changed
         return changed
 
     def materialize(self, *, progress: Progress | None = None) -> bool:
@@ -195,12 +192,12 @@ class FeatureStore:
             snapshot = self.snapshot()
             rows = rows_of_entities(*checked_entities(entity_df, snapshot.manifest, features))
             columns = {str(name): entity_df[name].to_numpy() for name in entity_df.columns}
-            return answer(Overlay(snapshot, own, columns) if own else snapshot, rows, features, known_by)
+            return answer(overlaid(snapshot, own, columns) if own else snapshot, rows, features, known_by)
         wanted = span(start_date, end_date)
         snapshot = self.snapshot()
         names = checked_symbols(symbols, snapshot.manifest)
         rows = rows_by_range(snapshot, names, wanted)
-        return answer(Overlay(snapshot, own) if own else snapshot, rows, features, known_by)
+        return answer(overlaid(snapshot, own) if own else snapshot, rows, features, known_by)
 
     def append(self, view: str, rows: Any, *, now: dt.datetime | None = None, again: bool = False) -> Appended:
         """Append rows to a view of one's own: all of them, or none and one clear error.
@@ -228,7 +225,7 @@ class FeatureStore:
         BadInput, BadDates
             A mistake in the rows; the message names row and value.
         """
-        declared = self.declared
+        declared = read_declared(self.root)
         if view in VIEWS:
             raise BadInput(f"The view {view} is computed from market data.", "Load prices and build instead.")
         if view in declared.left_out:
@@ -240,7 +237,9 @@ class FeatureStore:
             raise BadDates(f"The time of loading {now} has no time zone.", "Give an aware datetime.")
         asks = any(key.name == "symbol" for key in wanted.keys) and not wanted.any_symbol
         find = known_symbol(self.snapshot().manifest.find, wanted) if asks else None
-        return append(wanted, rows, now or dt.datetime.now(dt.UTC), find, again=again)
+        appended = append(wanted, rows, now or dt.datetime.now(dt.UTC), find, again=again)
+        self._share(None)
+        return appended
 
     def revisions(self, symbol: str, feature: str) -> pd.DataFrame:
         """Every version of a feature of one symbol that was ever loaded: nothing is overwritten.
@@ -263,7 +262,7 @@ class FeatureStore:
         view, below = asked.home, self.snapshot()
         key = below.manifest.find(symbol).key
         if isinstance(view, DeclaredView):
-            return _changes(Overlay(below, [view]).revisions(view, key, asked.name))
+            return _changes(overlaid(below, [view]).revisions(view, key, asked.name))
         found = below.revisions(view, key, asked.name)
         loaded = pd.to_datetime([load.at for load in below.manifest.loads], utc=True, format="ISO8601")
         return _changes(found.assign(loaded_at=loaded[found["load"].to_numpy()]))
@@ -298,7 +297,7 @@ class FeatureStore:
         EnvironmentProblem
             The online store does not answer.
         """
-        features = checked_features(feature_names)
+        features = self._features(feature_names)
         manifest = self.snapshot().manifest
         names = checked_symbols(symbols, manifest)
         if self._reader is None:
@@ -306,6 +305,15 @@ class FeatureStore:
         if now is None and self._clock == "now":
             now = dt.datetime.now(dt.UTC)
         return answered(self._reader, manifest, names, features, now)
+
+    def _share(self, progress: Progress | None) -> bool:
+        """Bring the files of this machine into the team's database; whether that changed anything there."""
+        if self._team is None:
+            return False
+        from quantdesk.features.postgres import load
+
+        whole, own = self._files.snapshot(), read_declared(self.root)
+        return load(whole.folder, whole.manifest, self._team.address, declared=own, progress=progress).changed
 
     def close(self) -> None:
         """Let go of the online store and of the database. They are opened again when they are needed."""

@@ -44,12 +44,15 @@ class Partition:
         Changes when its content does: a hash of it.
     key
         The one value of the view's only key that its rows have; None where the rows say it themselves.
+    load
+        Reads the rows, where they are not simply what is in the file.
     """
 
     name: str
     path: Path
     source: str
     key: str | None = None
+    load: Callable[[], pa.Table] | None = None
 
 
 @dataclass(frozen=True)
@@ -256,8 +259,12 @@ class _Run:
             if one.key is not None or not self.plan.keys:
                 found.add(self._only_key(one))
                 continue
-            with _opened(one.path) as file:
-                table = file.read(columns=[column for _, column, _ in self.plan.keys], use_threads=False)
+            own = [column for _, column, _ in self.plan.keys]
+            if one.load is not None:
+                table = one.load().select(own)
+            else:
+                with _opened(one.path) as file:
+                    table = file.read(columns=own, use_threads=False)
             # Each combination once: a long history names a key many times.
             found.update(self._keys(table.group_by(table.column_names).aggregate([])))
         return found
@@ -265,20 +272,25 @@ class _Run:
     def _read(self, partition: Partition) -> _Taken:
         plan, mark = self.plan, self.marks.get(partition.name)
         single = partition.key is not None or not plan.keys
-        with _opened(partition.path) as file:
-            # Rows before the mark's event are older than what is there; a file of many keys may yet hold a new key.
-            groups = _since(file, plan.event, mark.event) if single and mark is not None else _all(file)
-            own = [] if single else [column for _, column, _ in plan.keys]
-            table = _columns(file, groups, [*own, *plan.times], partition.path)
-            event = nanoseconds(table.column(plan.event))
-            created = nanoseconds(table.column(plan.created)) if plan.created else event
-            known = np.maximum(event, created)
-            usable = (event != NOT_A_TIME) & (created != NOT_A_TIME)
-            later = known[usable & (known > self.now)]
-            visible = np.flatnonzero(usable & (known <= self.now))
-            key = np.zeros(len(event), dtype=np.int64) if single else _codes(table, own)
-            place = _latest(key, event, created, visible)
-            values = _columns(file, groups, [name for name, _ in plan.schema.columns], partition.path)
+        own = [] if single else [column for _, column, _ in plan.keys]
+        names = [name for name, _ in plan.schema.columns]
+        if partition.load is not None:
+            table = partition.load()
+            values = table.select(names)
+        else:
+            with _opened(partition.path) as file:
+                # Rows before the mark's event are older than what is there; a file of many keys may hold a new key yet.
+                groups = _since(file, plan.event, mark.event) if single and mark is not None else _all(file)
+                table = _columns(file, groups, [*own, *plan.times], partition.path)
+                values = _columns(file, groups, names, partition.path)
+        event = nanoseconds(table.column(plan.event))
+        created = nanoseconds(table.column(plan.created)) if plan.created else event
+        known = np.maximum(event, created)
+        usable = (event != NOT_A_TIME) & (created != NOT_A_TIME)
+        later = known[usable & (known > self.now)]
+        visible = np.flatnonzero(usable & (known <= self.now))
+        key = np.zeros(len(event), dtype=np.int64) if single else _codes(table, own)
+        place = _latest(key, event, created, visible)
         keys = [self._only_key(partition)] * len(place) if single else self._keys(table.take(pa.array(place)))
         if single:
             every = {self._only_key(partition)}

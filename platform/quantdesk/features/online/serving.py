@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from quantdesk.errors import BadDates, DataError
+from quantdesk.errors import BadDates, BadInput, DataError
 from quantdesk.features.asof import NOT_A_TIME
-from quantdesk.features.definitions import FEATURES, VIEWS, Feature
+from quantdesk.features.definitions import FEATURES, VIEWS, Feature, View
 from quantdesk.features.frame import Labels
 from quantdesk.features.online.answer import OnlineFeatures
 from quantdesk.features.online.reader import Read, Reader
@@ -23,6 +23,7 @@ __all__ = ["answered"]
 
 _CLOCK = FEATURES["ret_1d"].view
 """The view that has a row for every session of every symbol."""
+_FOREVER = dt.timedelta(days=100_000)
 
 
 def answered(
@@ -50,22 +51,30 @@ def answered(
     ------
     BadDates
         `now` has no zone.
+    BadInput
+        A feature of a view whose rows have other keys than the symbol.
     DataError
         The online store has not been filled.
     """
     moment = None if now is None else _nanoseconds(now)
     keys = [manifest.find(name).key for name in names]
     wanted: dict[str, list[str]] = {_CLOCK: []}
+    homes: dict[str, View] = {_CLOCK: VIEWS[_CLOCK]}
     for feature in features:
         wanted.setdefault(feature.view, []).append(feature.name)
-    ttl = {view: VIEWS[view].ttl // dt.timedelta(microseconds=1) * 1000 for view in wanted}
-    entityless = frozenset(view for view in wanted if VIEWS[view].entity is None)
+        homes[feature.view] = VIEWS.get(feature.view) or _of_symbols(feature.home)
+    ttl = {name: (view.ttl or _FOREVER) // dt.timedelta(microseconds=1) * 1000 for name, view in homes.items()}
+    entityless = frozenset(name for name, view in homes.items() if view.entity is None)
     found, states = reader.read(wanted, keys, entityless, ttl=ttl, now=moment)
     asked = list(dict.fromkeys(feature.view for feature in features))
     filled = [states[view].until if view in states else None for view in {_CLOCK, *asked}]
     until = min((one for one in filled if one is not None), default=None)
     if until is None or None in filled:
-        raise DataError("The online store has not been filled.", "Run `quantdesk features build`.")
+        named = ", ".join(sorted(view for view in {_CLOCK, *asked} if view not in states or states[view].until is None))
+        raise DataError(
+            f"The online store has not been filled with {named}.",
+            "Run `quantdesk features build`; a view with lists among its values is filled by `feast materialize`.",
+        )
     array = np.empty((len(keys), len(features)))
     place = {feature.name: number for number, feature in enumerate(features)}
     for view in asked:
@@ -79,6 +88,17 @@ def answered(
         until,
         lambda: Labels.of([one for view in asked for one in manifest.behind(view, tuple(keys))]),
     )
+
+
+def _of_symbols(view: View) -> View:
+    """A declared view, if a question by symbols can be put to it."""
+    keys = [key.name for key in getattr(view, "keys", ())]
+    if keys not in ([], ["symbol"]):
+        raise BadInput(
+            f"The rows of {view.name} have the keys {', '.join(keys)}, and a symbol alone does not name one.",
+            "Ask through Feast's SDK, with entity_rows that hold all of them.",
+        )
+    return view
 
 
 def _beside(read: Read, clock: Read, ttl: int) -> Read:
