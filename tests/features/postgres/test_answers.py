@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from quantdesk.errors import BadDates, DataError, EnvironmentProblem, UnknownName
-from quantdesk.features import FEATURES, FeatureStore
+from quantdesk.features import FEATURES, FeatureFrame, FeatureStore
 from quantdesk.features.asof import Outcome
 from quantdesk.features.backend import Asking
 from quantdesk.features.definitions import VIEWS
@@ -296,3 +296,14 @@ def _url(store):
     address = store.backend.address
     password = quote(address.password.get_secret_value(), safe="")
     return f"postgresql://{address.user}:{password}@{address.host}:{address.port}/{address.database}"
+
+
+def test_a_saved_frame_is_verified_against_the_database(team, tmp_path):
+    frame = team.get_historical_features(["AAA1", "OHLC"], ["sma_20", "beta_252d", "sentiment_z"], "2019-01-02")
+    again = FeatureFrame.load(frame.save(tmp_path / "frame.parquet"))
+    assert again.is_pit_validated
+    assert {check.outcome for check in again.verify(team).checks} == {"held"}
+    alone = again.verify()
+    assert alone
+    assert [check.name for check in alone.impossible] == ["sources", "answers"]
+    assert "hand over the store" in alone.impossible[0].said
