@@ -126,3 +126,87 @@ def test_misfits_are_refused():
         as_of_join(history, one, two)
     with pytest.raises(BadInput, match="Row 1 has no time"):
         as_of_join(history, two, np.array([1, NOT_A_TIME]))
+
+
+def test_rows_in_any_order_and_at_the_ends_of_the_range():
+    """Going up, going down, jumping; and times whose difference does not fit into 64 bits."""
+    first, last = np.iinfo(np.int64).min + 1, np.iinfo(np.int64).max
+    event = np.array([first, -5, 0, 5, last])
+    history = History(np.zeros(5, dtype=np.int64), event, event)
+    rows = np.array([5, last, 0, first, 4, -1, last - 1, -5, 6])
+    zeros = np.zeros(len(rows), dtype=np.int64)
+    assert as_of_join(history, zeros, rows).position.tolist() == [3, 4, 2, 0, 2, 1, 3, 1, 3]
+    aged = as_of_join(history, zeros, rows, ttl=4)
+    assert aged.position.tolist() == [3, 4, 2, 0, 2, 1, -1, 1, 3]
+    late = as_of_join(History(event[:1] * 0, event[:1], event[:1]), np.array([0]), np.array([last]), ttl=10**9)
+    assert late.outcome.tolist() == [Outcome.EXPIRED]
+
+
+def test_codes_that_are_no_codes_are_refused():
+    one = np.array([1])
+    with pytest.raises(BadInput, match="keys run from 0 to 4611686018427387904"):
+        as_of_join(History(np.array([2**62]), one, one), one, one)
+    with pytest.raises(BadInput, match="keys run from -1 "):
+        as_of_join(History(np.array([-1]), one, one), one, one)
+
+
+def tables(seed, rows=60, asking=80):
+    rng = np.random.default_rng(seed)
+    history = History(*(rng.integers(0, high, rows) for high in (4, 20, 20)))
+    return history, rng.integers(-1, 6, asking), rng.integers(0, 25, asking)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_loops_mean_the_same_when_they_are_not_compiled(seed, monkeypatch):
+    from quantdesk.features import sweeps
+    from quantdesk.features.keys import coded
+
+    history, row_key, row_time = tables(seed)
+    compiled = as_of_join(history, row_key, row_time, known_by=15, ttl=4, threads=2)
+    words = np.array([f"s{number % 7}" for number in range(5000)], dtype=object)
+    numbered = coded(words)
+    best = np.full(len(row_key), -1)
+    wanted = row_key[:, None]
+    columns = (history.key[None, :], wanted, history.event, history.created, row_time, 15)
+    sweeps.scan(*columns, best)
+    for name, loop in list(vars(sweeps).items()):
+        if hasattr(loop, "py_func"):
+            monkeypatch.setattr(sweeps, name, loop.py_func)
+    plain = as_of_join(history, row_key, row_time, known_by=15, ttl=4)
+    assert plain.position.tolist() == compiled.position.tolist()
+    assert plain.outcome.tolist() == compiled.outcome.tolist()
+    again = np.full(len(row_key), -1)
+    sweeps.scan(*columns, again)
+    assert again.tolist() == best.tolist()
+    with np.errstate(over="ignore"):
+        assert coded(words).code.tolist() == numbered.code.tolist()
+    out = np.empty(len(row_key))
+    sweeps.gather(np.arange(60.0), plain.position, out, 0, len(out))
+    np.testing.assert_array_equal(out, np.where(plain.position < 0, np.nan, plain.position))
+
+
+def test_keys_of_many_kinds_are_coded():
+    import pandas as pd
+    import pyarrow as pa
+
+    from quantdesk.features.keys import belongs, coded, codes, places
+
+    many = np.array([f"name {number}" for number in range(9000)], dtype=object)
+    assert len(coded(many).distinct) == 9000, "more objects than fit the short way"
+    category = pd.Series(["b", None, "a"], dtype="category")
+    assert coded(category).code.tolist() == [1, -1, 0]
+    assert coded(pa.array(["b", None, "b"])).code.tolist() == [0, -1, 0]
+    assert coded(pa.nulls(2)).code.tolist() == [-1, -1]
+    twice = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, None]), pa.array(["x", "x", None]))
+    assert coded(twice).code.tolist() == [0, 0, -1, -1]
+    assert coded(coded(many)) is not None
+    # A dictionary of many words of which few have rows.
+    wide = pa.DictionaryArray.from_arrays(pa.array([4000, 7], pa.int32()), pa.array(many[:5000]))
+    left, right = codes([wide], [np.array(["name 7", "name 9", "name 4000"], dtype=object)])
+    assert (left.tolist(), right.tolist()) == ([0, 1], [1, -1, 0])
+    known, asked = coded(pa.array(["a", "b", "a"])), coded(np.array(["b", "a", None, "a"], dtype=object))
+    assert belongs([known], [asked], np.array([1, 0, 2, 1])).tolist() == [True, True, False, False]
+    assert belongs([known], [asked], np.array([1, 1, -1, 0])).tolist() == [True, False, False, True]
+    assert places(known, ["b", None, "z", "a"]).tolist() == [1, -1, -1, 0]
+    with pytest.raises(BadInput, match="2 key columns do not fit 1"):
+        codes([known, known], [asked])
