@@ -62,9 +62,9 @@ def test_feast_answers_the_same_and_knows_what_we_filled(desk_store):  # noqa: F
         given = {name: getattr(value, str(value.WhichOneof("val"))) for name, value in values.items()}
         assert given == {"score": -0.75, "articles": 3, "breaking": False, "headline": "x"}
         # What Feast materialises itself is the same, row by row.
-        before = store._store(feast.config).read(
-            [("quantdesk_news", store._store(feast.config).keys("quantdesk_news"))]
-        )
+        backend = store._store(feast.config)
+        every = [("quantdesk_news", backend.keys("quantdesk_news"))]
+        before = backend.read(every)
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             feast.materialize(dt.datetime(2018, 1, 1, tzinfo=dt.UTC), dt.datetime.now(dt.UTC), feature_views=["news"])
         after = backend.read(every)

@@ -434,6 +434,9 @@ def test_a_matrix_packs_as_its_rows_do():
     absent = np.array([[False, False], [True, False]])
     packed = pack_floats(schema, matrix, absent)
     np.testing.assert_equal([unpack(schema, one) for one in packed], [[1.0, np.nan], [None, 2.0]])
+    read, _, _ = floats({schema.tag: schema}, [(1, 1, one) for one in packed], ["b", "a"])
+    expected = np.array([[np.nan, 1.0], [2.0, np.nan]])
+    assert read.tobytes() == expected.tobytes(), "to a reader one NaN is as good as another"
     assert packed == [pack(schema, [1.0, np.nan]), pack(schema, [None, 2.0])]
     assert np.isnan(NULL)
     assert all(len(one) == 8 + 16 for one in packed), "a row is its tag and its numbers"

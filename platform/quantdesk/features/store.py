@@ -132,9 +132,12 @@ class FeatureStore:
                 changed = self._share(progress) or changed
         return changed
 
-    def materialize(self, *, progress: Progress | None = None) -> bool:
-        """Fill the online store; False where nothing changed. See :func:`.publish.materialize`."""
-        return publish.materialize(self.root, dt.datetime.now(dt.UTC), progress=progress)
+    def materialize(self, *, progress: Progress | None = None, afresh: bool = False) -> bool:
+        """Fill the online store; False where nothing changed. See :func:`.publish.materialize`.
+
+        With `afresh` everything is brought over again, even over rows that are newer.
+        """
+        return publish.materialize(self.root, dt.datetime.now(dt.UTC), progress=progress, afresh=afresh)
 
     def get_historical_features(
         self,

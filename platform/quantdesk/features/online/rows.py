@@ -310,6 +310,7 @@ def floats(
             raise DataError("A row of the online store is damaged (its length is wrong).", _AGAIN)
         block = np.frombuffer(joined, dtype="<f8").reshape(len(there), width)
         values = block[:, [1 + schema.place[name] for name in columns]]
+        values[np.isnan(values)] = np.nan  # which NaN it was is for the store to know
     else:
         values = np.full((len(there), len(columns)), np.nan)
         for line, row in enumerate(there):
