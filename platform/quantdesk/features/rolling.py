@@ -68,7 +68,7 @@ def computed(kernel: str, histories: Sequence[Array], *parameters: float) -> Arr
         Histories of different lengths, more than two axes, or a window that is not positive.
     """
     tables = [np.atleast_2d(np.require(history, np.float64, ["C", "W"])) for history in histories]
-    rows, n = tables[0].shape
+    rows, n = tables[0].shape[0], tables[0].shape[-1]
     if any(table.ndim != 2 or table.shape[1] != n or table.shape[0] not in (1, rows) for table in tables):
         raise ValueError(f"The histories have the shapes {[np.shape(history) for history in histories]}.")
     if any(isinstance(one, int) and one < 0 for one in parameters):

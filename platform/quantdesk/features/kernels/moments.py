@@ -107,9 +107,12 @@ def _std_run(x: Any, window: int, ddof: int, out: Any, work: Any) -> None:
 
 @compiled
 def _std_apart(x: Any, window: int, ddof: int, share: float, square: Any, out: Any) -> None:
-    """Two passes over each window whose variance is below a share of its mean square; exactly 0 where all are equal."""
+    """Two passes over each window whose variance is below a share of its mean square; exactly 0 where all are equal.
+
+    A share of infinity means every window: then the sums of squares are not worth a comparison.
+    """
     for t in range(window - 1, len(x)):
-        if not out[t] * out[t] * (window - ddof) > share * square[t]:
+        if share == np.inf or not out[t] * out[t] * (window - ddof) > share * square[t]:
             first = x[t]
             equal = True
             total = 0.0

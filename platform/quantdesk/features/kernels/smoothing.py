@@ -58,9 +58,12 @@ def _smooth_four(x: Any, windows: Any, alphas: Any, out: Any) -> None:
     """Four histories of shape ``(4, n)`` at once, each with its window and weight."""
     n = x.shape[1]
     # The first value of a history of changes is missing; apart from that, one run each.
-    start = 0 if np.isfinite(x[:, 0]).all() else 1
+    there = 0
+    for lane in range(4):
+        there += np.isfinite(x[lane, 0])
+    start = 0 if there == 4 else 1
     latest = start + windows.max()
-    whole = latest <= n
+    whole = latest <= n and there in (0, 4)
     for lane in range(4):
         whole = whole and run_end(x[lane], start) == n
     if not whole:
