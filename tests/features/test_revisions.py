@@ -122,6 +122,7 @@ def test_the_chain_shows_every_version_and_the_load_that_found_it(restated, pric
     path = prices["AAA1"]
     expected = [path[40] / 1.5 / path[39] - 1, path[40] / path[39] - 1]
     assert twice["value"].iloc[:2].tolist() == pytest.approx(expected, rel=1e-9)
+    assert chain["reason"].tolist()[:3] == ["warm_up:2", None, None]
     assert len(restated.revisions("BBB2", "ret_1d")) == DAYS, "nothing happened to the other"
     manifest = read_manifest(current(restated.root))
     assert [load.why for load in manifest.loads] == ["the first load", "the market data changed"]

@@ -352,6 +352,9 @@ def _team(url: str | SecretStr | None) -> PostgresBackend | None:
 
 def _changes(chain: pd.DataFrame) -> pd.DataFrame:
     """The versions that differ from the one before of the same event (and of the same other keys)."""
+    said = chain["reason"].to_numpy(dtype=object)
+    said[chain["reason"].isna().to_numpy()] = None
+    chain = chain.assign(reason=pd.Series(said, index=chain.index, dtype=object))
     before, stays = chain.shift(), pd.Series(True, index=chain.index)
     for name in chain.columns.difference(["created_timestamp", "load", "loaded_at"]):
         stays &= (chain[name] == before[name]) | (chain[name].isna() & before[name].isna())
