@@ -35,7 +35,9 @@ __all__ = [
     "adopted",
     "data_files",
     "declare",
+    "from_json",
     "read_declared",
+    "to_json",
     "version_of",
     "write",
 ]
@@ -326,14 +328,19 @@ def version_of(folder: Path | None) -> str:
 
 def write(root: Path, repository: Repository) -> None:
     """Write down what was declared: whole, or not at all."""
+    with atomic_write(root / DECLARED) as temporary:
+        temporary.write_text(to_json(repository), encoding="utf-8")
+
+
+def to_json(repository: Repository) -> str:
+    """What was declared, as text."""
     content = {
         "format": FORMAT,
         "version": __version__,
         "views": [view.to_dict() for view in repository.views.values()],
         "left_out": dict(repository.left_out),
     }
-    with atomic_write(root / DECLARED) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return json.dumps(content, indent=1) + "\n"
 
 
 def read_declared(root: Path) -> Repository:
@@ -346,18 +353,39 @@ def read_declared(root: Path) -> Repository:
     """
     path = root / DECLARED
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return from_json(path.read_text(encoding="utf-8"), str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return Repository({}, {})
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is damaged ({error}).", _REMEDY) from error
+
+
+def from_json(text: str, what: str) -> Repository:
+    """The inverse of :func:`to_json`.
+
+    Parameters
+    ----------
+    text
+        What was declared.
+    what
+        What the text is called, for messages.
+
+    Raises
+    ------
+    DataError
+        It is damaged, or another version of quantdesk wrote it.
+    """
+    try:
+        content = json.loads(text)
         if content["format"] != FORMAT:
             raise DataError(
-                f"{path} was written by quantdesk {content['version']} in format {content['format']}; "
+                f"{what} was written by quantdesk {content['version']} in format {content['format']}; "
                 f"quantdesk {__version__} reads format {FORMAT}.",
                 _REMEDY,
             )
         views = [DeclaredView.from_dict(given) for given in content["views"]]
         return Repository({view.name: view for view in views}, content["left_out"])
-    except (FileNotFoundError, NotADirectoryError):
-        return Repository({}, {})
     except QuantdeskError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} is damaged ({error}).", _REMEDY) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{what} is damaged ({error}).", _REMEDY) from error

@@ -34,7 +34,20 @@ from quantdesk.features.manifest import Manifest
 from quantdesk.features.proof import Matched, Recount
 from quantdesk.features.retrieval import Source, files_of, nanoseconds, read
 
-__all__ = ["LOADED_AT", "PART", "Overlay", "part_name", "source_of"]
+__all__ = [
+    "LOADED_AT",
+    "PART",
+    "Overlay",
+    "as_built",
+    "floats",
+    "moments",
+    "overlaid",
+    "part_name",
+    "read_rows",
+    "source_of",
+    "unproven",
+    "why",
+]
 
 PART = re.compile(r"part-(?P<load>\d{6})-(?P<batch>[0-9a-f]{16})-(?P<sha256>[0-9a-f]{64})\.parquet")
 """The name of a file that an append wrote. It says what the file hashes to, so one rename makes both known."""
@@ -77,7 +90,7 @@ class Overlay:
     def manifest(self) -> Manifest:
         """What the build holds, and the files of the declared views with what they should hash to."""
         below = self._below.manifest
-        return replace(below, files={**below.files, **{k: v for view in self._views for k, v in _as_built(view)}})
+        return replace(below, files={**below.files, **{k: v for view in self._views for k, v in as_built(view)}})
 
     @property
     def origin(self) -> str:
@@ -95,8 +108,8 @@ class Overlay:
         stored = {field.name: field.column for field in view.fields}
         row_keys = self._row_keys(view, asking)
         wanted = {key.column: set(keys) for key, keys in zip(view.keys, row_keys, strict=True)}
-        table = _read(view, [stored[name] for name in columns], wanted)
-        event, created = _moments(view, table)
+        table = read_rows(view, [stored[name] for name in columns], wanted)
+        event, created = moments(view, table)
         if view.keys:
             key, row_key = codes([table.column(one.column).to_pandas() for one in view.keys], row_keys)
         else:
@@ -106,7 +119,7 @@ class Overlay:
         match = as_of_join(History(key, event, known), row_key, asking.time, known_by=asking.known_by, ttl=ttl)
         found, place = match.position >= 0, pa.array(match.position, mask=match.position < 0)
         shown = {name: stored[name] for name in columns}
-        values = {name: _floats(view, name, table.column(shown[name]).take(place)) for name in columns}
+        values = {name: floats(view, name, table.column(shown[name]).take(place)) for name in columns}
         theirs = [table.column(one.column).take(place).to_pandas().to_numpy(dtype=object) for one in view.keys]
         belongs = np.ones(len(found), dtype=bool)
         for mine, other in zip(row_keys, theirs, strict=True):
@@ -121,7 +134,7 @@ class Overlay:
             recount=lambda rows: _recount(
                 view, table, {name: stored[name] for name in columns}, row_keys, asking, rows
             ),
-            reasons=lambda name: _why(found & np.isnan(values[name])),
+            reasons=lambda name: why(found & np.isnan(values[name])),
             row=match.position,
         )
 
@@ -129,9 +142,7 @@ class Overlay:
         """Why no answer of the view can be proven, in sentences; empty when it can be."""
         if not isinstance(view, DeclaredView):
             return self._below.unproven(view)
-        if view.policy is None and view.created is None:
-            return (f"Nobody has declared when the rows of {view.name} were known; it was taken to be at their event.",)
-        return ()
+        return unproven(view)
 
     def digests(self, views: Sequence[View], keys: Sequence[str]) -> dict[str, str | None]:
         """Per part that the views read for the keys, its hash as it is now."""
@@ -157,11 +168,11 @@ class Overlay:
         pieces = []
         for number, path in enumerate(data_files(view.path)):
             part = PART.fullmatch(path.name)
-            table = _read(replace(view, path=path), [column])
-            event, created = _moments(view, table)
+            table = read_rows(replace(view, path=path), [column])
+            event, created = moments(view, table)
             piece = pd.DataFrame({one.name: table.column(one.column).to_pandas() for one in view.keys})
             piece["event"], piece["created"] = event, event if created is None else created
-            piece["value"] = _floats(view, feature, table.column(column))
+            piece["value"] = floats(view, feature, table.column(column))
             piece["load"] = int(part["load"]) if part else number
             piece["loaded_at"] = _loaded_at(path) if part else None
             pieces.append(piece)
@@ -174,7 +185,7 @@ class Overlay:
         known = known_times(view.policy, coded.astype(np.int64), chain["event"].to_numpy(), given)
         chain["event_timestamp"], chain["created_timestamp"] = _utc(chain["event"].to_numpy()), _utc(known)
         chain["loaded_at"] = pd.to_datetime(chain["loaded_at"], utc=True, format="ISO8601")
-        chain["reason"] = _why(chain["value"].isna().to_numpy())
+        chain["reason"] = why(chain["value"].isna().to_numpy())
         if "symbol" in names:
             chain = chain[chain["symbol"] == key]
         others = [name for name in names if name != "symbol"]
@@ -198,7 +209,22 @@ class Overlay:
         return found
 
 
-def _as_built(view: DeclaredView) -> list[tuple[str, str]]:
+def overlaid(
+    below: Snapshot, views: Iterable[DeclaredView], columns: Mapping[str, NDArray[Any]] | None = None
+) -> Snapshot:
+    """The snapshot with the user's views, which a database holds itself. The arguments of :class:`Overlay`."""
+    itself = getattr(below, "with_own_views", None)
+    return itself(columns) if itself is not None else Overlay(below, views, columns)
+
+
+def unproven(view: DeclaredView) -> tuple[str, ...]:
+    """Why no answer of a declared view can be proven, in sentences; empty when it can be."""
+    if view.policy is None and view.created is None:
+        return (f"Nobody has declared when the rows of {view.name} were known; it was taken to be at their event.",)
+    return ()
+
+
+def as_built(view: DeclaredView) -> list[tuple[str, str]]:
     """What each file should hash to: by its own name where an append wrote it, else as it was when it was declared."""
     adopted = dict(view.adopted)
     parts = [(path, PART.fullmatch(path.name)) for path in data_files(view.path)]
@@ -213,7 +239,10 @@ def _no_data(view: DeclaredView) -> DataError:
     )
 
 
-def _read(view: DeclaredView, columns: Sequence[str], wanted: Mapping[str, Iterable[Any]] | None = None) -> pa.Table:
+def read_rows(
+    view: DeclaredView, columns: Sequence[str], wanted: Mapping[str, Iterable[Any]] | None = None
+) -> pa.Table:
+    """Keys, times and some columns of a declared view's rows."""
     if not data_files(view.path):
         raise _no_data(view)
     source = source_of(view)
@@ -221,7 +250,7 @@ def _read(view: DeclaredView, columns: Sequence[str], wanted: Mapping[str, Itera
     return read(source, list(dict.fromkeys([*source.keys, *times, *columns])), wanted)
 
 
-def _moments(view: DeclaredView, table: pa.Table) -> tuple[Integers, Integers | None]:
+def moments(view: DeclaredView, table: pa.Table) -> tuple[Integers, Integers | None]:
     """The two times as the files have them."""
     for name in (view.event, view.created):
         kind = table.schema.field(name).type if name else pa.timestamp("ns")
@@ -238,7 +267,8 @@ def _moments(view: DeclaredView, table: pa.Table) -> tuple[Integers, Integers | 
     return event, created
 
 
-def _floats(view: DeclaredView, name: str, column: pa.ChunkedArray) -> NDArray[np.float64]:
+def floats(view: DeclaredView, name: str, column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """A feature as numbers, NaN for null."""
     values: NDArray[np.float64] = column.cast(pa.float64()).to_numpy()
     endless = np.flatnonzero(np.isinf(values))
     if endless.size:
@@ -249,7 +279,7 @@ def _floats(view: DeclaredView, name: str, column: pa.ChunkedArray) -> NDArray[n
     return values
 
 
-def _why(null: NDArray[np.bool_]) -> NDArray[np.object_]:
+def why(null: NDArray[np.bool_]) -> NDArray[np.object_]:
     """The reason for each null, None for the others."""
     return np.array([None, "null_in_source"], dtype=object)[null.astype(np.int64)]
 
@@ -312,7 +342,7 @@ def _recount(
     found = np.array([NOT_A_TIME if at < 0 else event[at] for at in best], dtype=np.int64)
     best = np.array([-1 if at < 0 else places[int(at)].as_py() for at in best], dtype=np.int64)
     place = pa.array(best, mask=best < 0)
-    values = {name: _floats(view, name, whole.column(stored).take(place)) for name, stored in columns.items()}
+    values = {name: floats(view, name, whole.column(stored).take(place)) for name, stored in columns.items()}
     return Recount(found, known, best, values)
 
 

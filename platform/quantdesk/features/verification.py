@@ -25,7 +25,7 @@ from quantdesk.features.evidence import Times, examine
 from quantdesk.features.files import Build
 from quantdesk.features.frame import FeatureFrame
 from quantdesk.features.manifest import read_manifest
-from quantdesk.features.overlay import Overlay
+from quantdesk.features.overlay import overlaid
 from quantdesk.features.proof import Examination, Matched, Recount
 
 __all__ = ["Check", "Verification", "rule_broken", "verify"]
@@ -161,7 +161,7 @@ class _Asked:
             own = {name: declared.views[name] for name in unknown}
             values = frame.to_pandas()
             columns = {name: values[name].to_numpy() for name in values.columns if name not in frame.features}
-            snapshot = Overlay(snapshot, [declared.views[name] for name in unknown], columns)
+            snapshot = overlaid(snapshot, [declared.views[name] for name in unknown], columns)
         views = {name: own.get(name) or VIEWS[name] for name in frame.answers.known}
         names = frame.to_pandas().index.unique(1)
         return cls(snapshot, views, {name: snapshot.manifest.find(name).key for name in names})

@@ -36,6 +36,12 @@ def asof_oracle() -> Any:
     return sibling("test_asof").oracle
 
 
+@pytest.fixture(scope="session")
+def make_desk_data() -> Any:
+    """Writes the files that the desk's repository declares."""
+    return sibling("test_declared").make_data
+
+
 class Builds:
     """Makes builds out of others, with the manifest that belongs to them."""
 

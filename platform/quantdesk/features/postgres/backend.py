@@ -21,16 +21,19 @@ from pydantic import SecretStr
 from quantdesk.errors import DataError
 from quantdesk.features.asof import Integers, Outcome
 from quantdesk.features.backend import Asking, Sessions
+from quantdesk.features.declared import DeclaredView, Repository, from_json
 from quantdesk.features.definitions import View
 from quantdesk.features.files import CLOCK
 from quantdesk.features.manifest import Manifest, parse_manifest
+from quantdesk.features.overlay import why
 from quantdesk.features.postgres import schema
 from quantdesk.features.postgres.address import Address, parse
 from quantdesk.features.postgres.binary import from_moments
 from quantdesk.features.postgres.connection import Connections
 from quantdesk.features.postgres.joining import Part, arrays, join, named, recount
+from quantdesk.features.postgres.own_views import KEY, TeamOverlay, chain, parts_of
 from quantdesk.features.postgres.schema import SCHEMA, quoted, record
-from quantdesk.features.proof import Matched
+from quantdesk.features.proof import Matched, Recount
 from quantdesk.features.revisions import LOAD, reason_column
 
 __all__ = ["PostgresBackend", "PostgresSnapshot"]
@@ -76,11 +79,11 @@ class PostgresBackend:
             found = schema.current_load(cursor)
             if found is None:
                 raise DataError(f"There are no features in {self.address} yet.", "Run `quantdesk features build`.")
-            number, build, text = found
+            number, build, text, declared = found
             with self._lock:
                 seen = self._seen
-            if seen is not None and (seen.load, seen.manifest.key) == (number, build):
-                return PostgresSnapshot(self, number, seen.manifest, seen.parts)
+            if seen is not None and (seen.load, seen.build) == (number, build):
+                return PostgresSnapshot(self, number, seen.manifest, seen.parts, seen.declared)
             cursor.execute(
                 'SELECT p.view, p.key, p.id, p.file, p."table", p.rows, p.content, p.ahead, p.written::text'
                 " FROM quantdesk.part p JOIN quantdesk.load_part l ON l.part = p.id WHERE l.load = $1",
@@ -88,8 +91,10 @@ class PostgresBackend:
             )
             parts = {(row[0], row[1]): Part(*row[2:]) for row in cursor.fetchall()}
         manifest = parse_manifest(text, f"The manifest in {self.address}", str(self.address))
+        own = from_json(declared, f"The declarations in {self.address}") if declared else Repository({}, {})
         manifest = dataclasses.replace(manifest, files={part.file: part.content for part in parts.values()})
-        snapshot = PostgresSnapshot(self, number, manifest, parts)
+        snapshot = PostgresSnapshot(self, number, manifest, parts, own)
+        snapshot.build = build
         with self._lock:
             self._seen = snapshot
         return snapshot
@@ -112,7 +117,11 @@ class PostgresSnapshot:
         What it holds; ``files`` are its parts, with the hash of their rows.
     parts
         Per view and key the part that holds its rows.
+    declared
+        The user's own views, as they were when they were loaded.
     """
+
+    build = ""
 
     def __init__(
         self,
@@ -120,8 +129,10 @@ class PostgresSnapshot:
         load: int,
         manifest: Manifest,
         parts: Mapping[tuple[str, str | None], Part],
+        declared: Repository,
     ) -> None:
         self.backend = backend
+        self.declared = declared
         self.load = load
         self.parts = parts
         self._manifest = manifest
@@ -156,11 +167,31 @@ class PostgresSnapshot:
 
     def match(self, view: View, columns: Sequence[str], asking: Asking) -> Matched:
         """Answer the rows from a view, each from what was known at its time."""
-        keyed = view.entity is not None
-        parts = [self.parts.get((view.name, key if keyed else None)) for key in asking.keys]
+        matched, part, seq = self._match(view, columns, asking, None if view.entity is None else "symbol")
+        parts = {key: self.parts.get((view.name, key if view.entity else None)) for key in asking.keys}
+        return dataclasses.replace(
+            matched, reasons=lambda feature: self._reasons(list(parts.values()), feature, part, seq)
+        )
+
+    def with_own_views(self, columns: Mapping[str, NDArray[Any]] | None = None) -> TeamOverlay:
+        """The same load with the user's views; see :class:`.own_views.TeamOverlay`."""
+        return TeamOverlay(self, columns)
+
+    def match_own(self, view: DeclaredView, columns: Sequence[str], asking: Asking) -> Matched:
+        """The same for a user's own view; the rows ask under its keys as they are written here."""
+        matched, *_ = self._match(view, columns, asking, KEY if view.keys else None)
+        return dataclasses.replace(
+            matched, reasons=lambda name: why(matched.found & np.isnan(np.asarray(matched.columns[name])))
+        )
+
+    def _match(
+        self, view: View, columns: Sequence[str], asking: Asking, own: str | None
+    ) -> tuple[Matched, Integers, Integers]:
+        """The answers, without reasons; the part and the place of each feature row."""
+        parts = [self.parts.get((view.name, key if own else None)) for key in asking.keys]
         ttl = view.ttl // pd.Timedelta(1, "ns") or None
         with self._reading() as cursor:
-            answers = join(cursor, parts, columns, asking, keyed=keyed)
+            answers = join(cursor, parts, columns, asking, own=own)
             self._look(cursor, parts)
         has_rows = np.array([part is not None and part.rows > 0 for part in parts])
         found = answers.seq >= 0
@@ -170,13 +201,12 @@ class PostgresSnapshot:
             expired = found & (asking.time - answers.event > ttl)
             answers.drop(expired)
             outcome = np.where(expired, Outcome.EXPIRED, outcome)
-        part, seq = answers.part, answers.seq
 
-        def again(rows: Integers) -> Any:
+        def again(rows: Integers) -> Recount:
             with self._reading() as cursor:
-                return recount(cursor, parts, columns, asking, rows, ttl=ttl, keyed=keyed)
+                return recount(cursor, parts, columns, asking, rows, ttl=ttl, own=own)
 
-        return Matched(
+        matched = Matched(
             view=view.name,
             columns=answers.values,
             event=answers.event,
@@ -184,9 +214,10 @@ class PostgresSnapshot:
             belongs=answers.belongs,
             outcome=outcome.astype(np.int8),
             recount=again,
-            reasons=lambda feature: self._reasons(parts, feature, part, seq),
-            row=named(part, seq),
+            reasons=lambda _: np.full(len(found), None, dtype=object),
+            row=named(answers.part, answers.seq),
         )
+        return matched, answers.part, answers.seq
 
     def unproven(self, view: View) -> tuple[str, ...]:
         """Why no answer of the view can be proven; empty when it can be."""
@@ -198,7 +229,12 @@ class PostgresSnapshot:
         The server works it out from the rows once per process; from then on it is believed for as long as each row of
         the part is of the transaction that wrote the part, and none is missing. None where rows are missing or more.
         """
-        asked = [(view.name, key) for view in views for key in (dict.fromkeys(keys) if view.entity else [None])]
+        return self.digests_of(
+            [(view.name, key) for view in views for key in (dict.fromkeys(keys) if view.entity else [None])]
+        )
+
+    def digests_of(self, asked: Iterable[tuple[str, str | None]]) -> dict[str, str | None]:
+        """The same, by view and key."""
         parts = {self.parts[name] for name in asked if name in self.parts}
         with self._reading() as cursor:
             self._look(cursor, [part for part in parts if part.number not in self._untouched])
@@ -220,6 +256,22 @@ class PostgresSnapshot:
         for name in names[:2]:
             frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
         return frame.astype({"value": float, "reason": object, "load": np.int16})
+
+    def revisions_of_own(self, view: DeclaredView, key: str, feature: str) -> pd.DataFrame:
+        """The same for a user's own view, with its keys besides the symbol and the time of each load."""
+        names = [one.name for one in view.keys]
+        place = names.index("symbol") if "symbol" in names else None
+        found: list[tuple[str, list[tuple[Any, ...]]]] = []
+        with self._reading() as cursor:
+            for (of, own), part in self.parts.items():
+                if of != view.name or (place is not None and parts_of(view, own or "")[place] != key):
+                    continue
+                statement = sql.SQL(
+                    "SELECT event_timestamp, created_timestamp, {}, load, loaded_at FROM {} WHERE _part = $1"
+                    " ORDER BY event_timestamp, created_timestamp, _seq"
+                ).format(quoted(feature), quoted(SCHEMA, part.table))
+                found.append((own or "", cursor.execute(statement, (part.number,)).fetchall()))
+        return chain(view, found)
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[Cursor]:

@@ -105,7 +105,7 @@ class Answers:
 
 
 def join(
-    cursor: Cursor, parts: Sequence[Part | None], columns: Sequence[str], asking: Asking, *, keyed: bool
+    cursor: Cursor, parts: Sequence[Part | None], columns: Sequence[str], asking: Asking, *, own: str | None
 ) -> Answers:
     """Find the latest event that was known, and of its versions the latest known, for each asking row.
 
@@ -119,23 +119,24 @@ def join(
         The columns wanted, all of them numbers.
     asking
         The rows that ask.
-    keyed
-        Whether the view has a key. Without one all parts are the same, and rows that ask at the same time ask once.
+    own
+        The column that says whose a feature row is. None for a view without a key: all parts are the same then, and
+        rows that ask at the same time ask once.
     """
-    if not keyed:
+    if own is None:
         moments, which = np.unique(asking.time, return_inverse=True)
         once = Asking(asking.keys[:1], np.zeros(len(moments), dtype=np.int64), moments, asking.known_by)
-        return _join(cursor, parts[:1], columns, once, keyed=False).take(which)
-    return _join(cursor, parts, columns, asking, keyed=True)
+        return _join(cursor, parts[:1], columns, once, own=None).take(which)
+    return _join(cursor, parts, columns, asking, own=own)
 
 
 def _join(
-    cursor: Cursor, parts: Sequence[Part | None], columns: Sequence[str], asking: Asking, *, keyed: bool
+    cursor: Cursor, parts: Sequence[Part | None], columns: Sequence[str], asking: Asking, *, own: str | None
 ) -> Answers:
     found = Answers.none(len(asking.time), columns)
     for table in sorted({part.table for part in parts if part is not None}):
         mine = np.array([part is not None and part.table == table for part in parts])
-        statement = _statement(table, columns, keyed=keyed)
+        statement = _statement(table, columns, own=own)
         rows = np.flatnonzero(mine[asking.code])
         for begin in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[begin : begin + _ROWS_AT_ONCE]
@@ -143,7 +144,7 @@ def _join(
     return found
 
 
-def _statement(table: str, columns: Sequence[str], *, keyed: bool) -> sql.Composed:
+def _statement(table: str, columns: Sequence[str], *, own: str | None) -> sql.Composed:
     values = [
         sql.SQL("array_agg(coalesce(f.{}::float8, 'NaN'))").format(quoted(name)) for name in dict.fromkeys(columns)
     ]
@@ -156,7 +157,7 @@ def _statement(table: str, columns: Sequence[str], *, keyed: bool) -> sql.Compos
         " AND f.event_timestamp <= a.time AND f.created_timestamp <= a.known"
         " ORDER BY f.event_timestamp DESC, f.created_timestamp DESC, f._seq DESC LIMIT 1) f"
     ).format(
-        belongs=sql.SQL("f.symbol IS NOT DISTINCT FROM k.key" if keyed else "true"),
+        belongs=sql.SQL("true") if own is None else sql.SQL("f.{} IS NOT DISTINCT FROM k.key").format(quoted(own)),
         values=sql.SQL("").join([sql.SQL(", ") + value for value in values]),
         table=quoted(SCHEMA, table),
     )
@@ -215,7 +216,7 @@ def recount(
     rows: Integers,
     *,
     ttl: int | None,
-    keyed: bool,
+    own: str | None,
 ) -> Recount:
     """Answer some rows by looking at every feature row of their keys. Only the reading of arrays is the join's, too.
 
@@ -225,12 +226,12 @@ def recount(
     best = np.full(len(rows), -1, dtype=np.int64)
     event, created = np.full(len(rows), NOT_A_TIME), np.full(len(rows), NOT_A_TIME)
     for number, row in enumerate(rows.tolist()):
-        code, now = int(asking.code[row]) if keyed else 0, int(asking.time[row])
+        code, now = int(asking.code[row]) if own else 0, int(asking.time[row])
         part = parts[code]
         if part is None:
             continue
         if code not in histories:
-            histories[code] = _history(cursor, part, asking.keys[code] if keyed else None)
+            histories[code] = _history(cursor, part, own, asking.keys[code])
         history = histories[code]
         limit = now if asking.known_by is None else min(now, asking.known_by)
         mine = np.flatnonzero((history["event"] <= now) & (history["created"] <= limit))
@@ -242,7 +243,7 @@ def recount(
             event[number], created[number] = history["event"][mine[0]], history["created"][mine[0]]
             best[number] = history["seq"][mine[0]]
     numbers = np.array([-1 if part is None else part.number for part in parts], dtype=np.int64)
-    owner = numbers[asking.code[rows] if keyed else np.zeros(len(rows), dtype=np.int64)]
+    owner = numbers[asking.code[rows] if own else np.zeros(len(rows), dtype=np.int64)]
     values = _values(cursor, parts, columns, owner, event, best)
     return Recount(event, created, named(owner, best), values)
 
@@ -252,13 +253,13 @@ def named(part: Integers, seq: Integers) -> Integers:
     return np.where(seq >= 0, part * np.int64(1 << 32) + seq, -1)
 
 
-def _history(cursor: Cursor, part: Part, key: str | None) -> Mapping[str, Integers]:
-    own = sql.SQL("" if key is None else " AND f.symbol = $2")
+def _history(cursor: Cursor, part: Part, own: str | None, key: str) -> Mapping[str, Integers]:
+    mine = sql.SQL("") if own is None else sql.SQL(" AND f.{} = $2").format(quoted(own))
     statement = sql.SQL(
         "SELECT array_agg(_seq), array_agg(event_timestamp), array_agg(created_timestamp)"
         " FROM {} f WHERE f._part = $1{}"
-    ).format(quoted(SCHEMA, part.table), own)
-    given = (part.number,) if key is None else (part.number, key)
+    ).format(quoted(SCHEMA, part.table), mine)
+    given = (part.number,) if own is None else (part.number, key)
     seq, event, created = arrays(cursor, statement, given, ["i4", "i8", "i8"])
     return {"seq": seq.astype(np.int64), "event": from_moments(event), "created": from_moments(created)}
 

@@ -19,14 +19,15 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from quantdesk.errors import DataError, EnvironmentProblem
+from quantdesk.errors import BadInput, DataError, EnvironmentProblem
+from quantdesk.features.declared import DeclaredView, Repository, to_json
 from quantdesk.features.manifest import Manifest
-from quantdesk.features.postgres import schema
+from quantdesk.features.postgres import own_views, schema
 from quantdesk.features.postgres.address import Address, parse
 from quantdesk.features.postgres.binary import content, encode, header, trailer
 from quantdesk.features.postgres.connection import connect, explain
 from quantdesk.features.postgres.schema import SCHEMA, TIMES, quoted
-from quantdesk.features.retrieval import Source, read
+from quantdesk.features.retrieval import Source, partition, read
 from quantdesk.records import sha256_of
 
 __all__ = ["Loaded", "load"]
@@ -85,7 +86,14 @@ class _Part:
         return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def load(build: Path, manifest: Manifest, url: str | Address, *, progress: Progress | None = None) -> Loaded:
+def load(
+    build: Path,
+    manifest: Manifest,
+    url: str | Address,
+    *,
+    declared: Repository | None = None,
+    progress: Progress | None = None,
+) -> Loaded:
     """Bring a build into the database, unless it is there.
 
     Parameters
@@ -96,6 +104,8 @@ def load(build: Path, manifest: Manifest, url: str | Address, *, progress: Progr
         What it holds.
     url
         The database; its user must own the schema ``quantdesk`` or be allowed to create it.
+    declared
+        The user's own views, whose rows go along.
     progress
         Called with (what, done, total), one step per part.
 
@@ -103,6 +113,8 @@ def load(build: Path, manifest: Manifest, url: str | Address, *, progress: Progr
     ------
     DataError
         A file is missing, or is not what the manifest says.
+    BadInput
+        A row that PostgreSQL cannot keep; the message names the part.
     EnvironmentProblem
         The database cannot be reached or written to, or another load is running.
     """
@@ -118,40 +130,56 @@ def load(build: Path, manifest: Manifest, url: str | Address, *, progress: Progr
                     f"Another load into {address} is running.", "Wait until it has ended, and load again."
                 )
             schema.create(cursor)
-            return _Loading(build, manifest, cursor).run(tell)
+            return _Loading(build, manifest, declared or Repository({}, {}), cursor).run(tell)
     finally:
         connection.close()
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A part that is in the database: its number, the hashes of file and rows, its table."""
+
+    number: int
+    source: str
+    content: str
+    table: str
 
 
 class _Loading:
     """One load, inside of its transaction."""
 
-    def __init__(self, build: Path, manifest: Manifest, cursor: Cursor) -> None:
+    def __init__(self, build: Path, manifest: Manifest, declared: Repository, cursor: Cursor) -> None:
         self.build = build
         self.manifest = manifest
+        self.declared = declared
         self.cursor = cursor
         self._tables: set[str] = set()
 
     def run(self, tell: Progress) -> Loaded:
         """Write what differs, refer to the rest, sweep."""
         parts = _parts(self.manifest)
+        sources = {name: own_views.source(view) for name, view in self.declared.views.items()}
+        key = self._key(sources)
         before = schema.current_load(self.cursor)
-        if before is not None and before[1] == self.manifest.key:
+        if before is not None and before[1] == key:
             tell("PostgreSQL", len(parts), len(parts))
-            return Loaded(self.manifest.key, False, 0, len(parts), 0)
+            return Loaded(self.manifest.key, False, 0, len(self._held(before[0])), 0)
         held = self._held(before[0]) if before else {}
         (number,) = self._one(
-            "INSERT INTO quantdesk.load (layout, build, manifest) VALUES (%s, %s, %s) RETURNING id",
-            (schema.LAYOUT, self.manifest.key, self.manifest.to_json()),
+            "INSERT INTO quantdesk.load (layout, build, manifest, declared) VALUES (%s, %s, %s, %s) RETURNING id",
+            (schema.LAYOUT, key, self.manifest.to_json(), to_json(self.declared) if sources else ""),
         )
         rows, refer = 0, []
         for place, part in enumerate(parts):
             tell(f"PostgreSQL {part.name}", place, len(parts))
             there = held.get((part.view, part.key))
-            if there is None or there[1] != part.source:
-                there, sent = self._write(part, there)
+            if there is None or there.source != part.source:
+                there, sent = self._write(part, self._read(part), there)
                 rows += sent
-            refer.append(there[0])
+            refer.append(there.number)
+        for view in self.declared.views.values():
+            sent, own = self._write_own(view, sources[view.name], held)
+            rows, refer = rows + sent, refer + own
         self.cursor.execute(
             "INSERT INTO quantdesk.load_part (load, part) SELECT %s, unnest(%s::int[])", (number, refer)
         )
@@ -159,28 +187,52 @@ class _Loading:
         for table in sorted(self._tables):
             self.cursor.execute(sql.SQL("ANALYZE {}").format(quoted(SCHEMA, table)))
         tell("PostgreSQL", len(parts), len(parts))
-        written = len(set(refer) - {one[0] for one in held.values()})
-        return Loaded(self.manifest.key, True, written, len(parts) - written, rows)
+        written = len(set(refer) - {one.number for one in held.values()})
+        return Loaded(self.manifest.key, True, written, len(refer) - written, rows)
 
-    def _held(self, number: int) -> dict[tuple[str, str | None], tuple[int, str, str]]:
-        """The parts of a load: number, hash of the file, hash of the rows."""
+    def _key(self, sources: Mapping[str, str]) -> str:
+        """What equal loads have in common: the build, and the user's own views with their rows."""
+        if not sources:
+            return self.manifest.key
+        return hashlib.sha256(repr([self.manifest.key, sorted(sources.items())]).encode()).hexdigest()
+
+    def _write_own(
+        self, view: DeclaredView, source: str, held: Mapping[tuple[str, str | None], _Held]
+    ) -> tuple[int, list[int]]:
+        """How many rows of a user's own view were sent, and its parts."""
+        mine = [one for (name, _), one in held.items() if name == view.name]
+        if mine and all(one.source == source for one in mine):
+            return 0, [one.number for one in mine]
+        rows, parts = 0, []
+        for key, table in own_views.tables(view):
+            name = f"{view.name}/{partition('key', key)}" if key is not None else view.name
+            part = _Part(view.name, key, {name: source})
+            there, sent = self._write(part, _ordered(table), held.get((view.name, key)))
+            rows += sent
+            parts.append(there.number)
+        return rows, parts
+
+    def _held(self, number: int) -> dict[tuple[str, str | None], _Held]:
+        """The parts of a load."""
         rows = self.cursor.execute(
-            "SELECT p.view, p.key, p.id, p.source, p.content FROM quantdesk.part p"
+            'SELECT p.view, p.key, p.id, p.source, p.content, p."table" FROM quantdesk.part p'
             " JOIN quantdesk.load_part l ON l.part = p.id WHERE l.load = %s",
             (number,),
         ).fetchall()
-        return {(view, key): (part, source, rows_hash) for view, key, part, source, rows_hash in rows}
+        return {(view, key): _Held(*rest) for view, key, *rest in rows}
 
-    def _write(self, part: _Part, there: tuple[int, str, str] | None) -> tuple[tuple[int, str, str], int]:
-        """The part's number and hashes, and how many rows were sent: none where the rows are those that are there."""
-        table = self._read(part)
+    def _write(self, part: _Part, table: pa.Table, there: _Held | None) -> tuple[_Held, int]:
+        """The part, and how many rows were sent: none where the rows are those that are there."""
         columns = {name: _kind(name, field.type) for name, field in zip(table.column_names, table.schema, strict=True)}
         name = schema.table_name(part.view, columns)
         given = [_sequence(table.num_rows), *table.columns]
-        digest = content(given)
-        if there is not None and there[2] == digest:
-            self.cursor.execute("UPDATE quantdesk.part SET source = %s WHERE id = %s", (part.source, there[0]))
-            return (there[0], part.source, digest), 0
+        try:
+            digest = content(given)
+        except BadInput as error:
+            raise BadInput(f"{part.name}: {error.problem}", error.remedy) from None
+        if there is not None and (there.content, there.table) == (digest, name):
+            self.cursor.execute("UPDATE quantdesk.part SET source = %s WHERE id = %s", (part.source, there.number))
+            return there, 0
         if name not in self._tables:
             if self._one("SELECT to_regclass(%s)", (f'{SCHEMA}."{name}"',)) == (None,):
                 schema.create_table(self.cursor, name, columns)
@@ -201,10 +253,10 @@ class _Loading:
             ),
         )
         self._copy(name, ["_part", "_seq", *columns], [_constant(number, table.num_rows), *given])
-        return (number, part.source, digest), table.num_rows
+        return _Held(number, part.source, digest, name), table.num_rows
 
     def _read(self, part: _Part) -> pa.Table:
-        """The rows of a part in their order, numbers before texts: the server finds a column faster that way."""
+        """The rows of a part, in the order of writing."""
         tables = []
         for name, digest in part.files.items():
             path = self.build / name
@@ -213,12 +265,10 @@ class _Loading:
             whole = pa.parquet.read_schema(path).names
             tables.append(read(Source(path, (), TIMES[0]), whole))
         table = tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
-        texts = {field.name for field in table.schema if _is_text(field.type)}
-        order = sorted(table.column_names, key=lambda name: name in texts)
         for time in TIMES:
-            if time not in order or table.column(time).null_count:
+            if time not in table.column_names or table.column(time).null_count:
                 raise DataError(f"{part.name} has rows without {time}.", "Build the features again.")
-        return table.select(order)
+        return _ordered(table)
 
     def _copy(self, table: str, names: Sequence[str], columns: Sequence[pa.ChunkedArray]) -> None:
         listed = sql.SQL(", ").join([quoted(name) for name in names])
@@ -263,6 +313,12 @@ def _parts(manifest: Manifest) -> list[_Part]:
         key = unquote(middle[0].partition("=")[2]) if middle else None
         found.setdefault((view, key), {})[name] = manifest.files[name]
     return [_Part(view, key, files) for (view, key), files in found.items()]
+
+
+def _ordered(table: pa.Table) -> pa.Table:
+    """Numbers before texts: the server finds a column faster that way."""
+    kinds = {field.name: _is_text(field.type) for field in table.schema}
+    return table.select(sorted(table.column_names, key=kinds.__getitem__))
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -2,7 +2,7 @@
 
 All of them are in the schema ``quantdesk``::
 
-    load        each load of a build: when, by whom, its manifest. The one with the largest number is current
+    load        each load of a build: when, by whom, its manifest, what users declared; the largest number is current
     part        the rows of one view about one symbol (or about the market): which table, how many, their hash
     load_part   which parts belong to which load
     <view>_<x>  the rows of a view; x says which columns, so that other definitions get a table of their own
@@ -48,7 +48,8 @@ CREATE TABLE IF NOT EXISTS quantdesk.load (
     by text NOT NULL DEFAULT session_user,
     layout int NOT NULL,
     build text NOT NULL,
-    manifest text NOT NULL
+    manifest text NOT NULL,
+    declared text NOT NULL DEFAULT ''
 );
 CREATE TABLE IF NOT EXISTS quantdesk.part (
     id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -116,21 +117,21 @@ _OTHER = "The store in the database has layout {}; this version of quantdesk rea
 _ANEW = "Use the version that wrote it, or drop the schema quantdesk and load it again."
 
 
-def current_load(cursor: psycopg.Cursor[tuple[Any, ...]]) -> tuple[int, str, str] | None:
-    """The number, the build and the manifest of the current load; None where there is none.
+def current_load(cursor: psycopg.Cursor[tuple[Any, ...]]) -> tuple[int, str, str, str] | None:
+    """The number, build, manifest and declarations of the current load; None where there is none.
 
     Raises
     ------
     DataError
         It is of another layout.
     """
-    cursor.execute("SELECT id, build, manifest, layout FROM quantdesk.load ORDER BY id DESC LIMIT 1")
+    cursor.execute("SELECT id, build, manifest, declared, layout FROM quantdesk.load ORDER BY id DESC LIMIT 1")
     row = cursor.fetchone()
     if row is None:
         return None
-    if row[3] != LAYOUT:
-        raise DataError(_OTHER.format(row[3], LAYOUT), _ANEW)
-    return row[0], row[1], row[2]
+    if row[4] != LAYOUT:
+        raise DataError(_OTHER.format(row[4], LAYOUT), _ANEW)
+    return row[0], row[1], row[2], row[3]
 
 
 def create_table(cursor: Cursor, name: str, columns: Mapping[str, str]) -> None:
