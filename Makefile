@@ -38,7 +38,7 @@ check: venv-dev  ## ruff, mypy, import-linter: seconds
 format: venv-dev  ## let ruff lay out the code
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-bench: venv-dev  ## set-up, hub, spawn and notebooks, as ratios measured in one run
+bench: venv-dev  ## set-up, hub, spawn, notebooks and features, as ratios measured in one run
 	@$(BIN)/python benchmarks/run.py
 
 references: venv-dev  ## run the notebooks again for the executed copies in tests/notebooks

@@ -44,6 +44,24 @@ def test_no_processes_and_no_scheduler_are_refused():
     assert ComputeConfig(scheduler="", processes=0).scheduler == ""
 
 
+def test_a_process_gives_the_same():
+    assert list(Processes(1).map(abs, [3, -1, -2])) == [3, 1, 2]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_scheduler_gives_the_same():
+    """A real scheduler and a real worker, in threads of this process: the slow tests start processes."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp", host="127.0.0.1"
+    ) as cluster:
+        place = chosen(ComputeConfig(scheduler=cluster.scheduler_address))
+        assert list(place.map(math.factorial, range(9))) == [math.factorial(n) for n in range(9)]
+        with pytest.raises(ValueError, match="math domain error"):
+            list(place.map(math.sqrt, [4, -1]))
+
+
 @pytest.mark.slow
 def test_processes_are_others_and_give_the_same():
     assert list(Processes(2).map(math.factorial, range(20))) == [math.factorial(n) for n in range(20)]

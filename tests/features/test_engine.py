@@ -110,7 +110,7 @@ def agrees(rows, asked, limits, group, threads):
         asks = question(path, asked, ttl, known_by, threads=threads)
         frame, evidence = asks.frame()
         table, again = asks.table()
-        pieces = list(Streamed(asks, rows=3).placed())
+        pieces = list(Streamed(asks, rows=10).placed())
     want = expected(rows, asked, ttl, known_by)
     assert shown(frame) == want
     assert list(zip(table["label"].to_pylist(), table["price"].to_pylist(), strict=True)) == want
