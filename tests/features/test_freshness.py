@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantdesk.errors import BadInput, BadParameter
-from quantdesk.features.freshness import Agreement, State, agreements, broken, freshness, gone, summary
+from quantdesk.features.freshness import Agreement, State, agreements, broken, freshness, gone, own_view, summary
 from quantdesk.market import Flags, Series
 
 JANUARY, DECEMBER = (dt.datetime.fromisoformat(day) for day in ("2026-01-05", "2026-12-01"))
@@ -165,3 +165,14 @@ def test_a_summary_has_one_line_per_source_and_state() -> None:
 
 def test_agreement_has_a_reason() -> None:
     assert Agreement(1, "why").reason == "why"
+
+
+def test_a_view_of_ones_own_is_judged_in_days_and_never_fresh_without_an_agreement() -> None:
+    last, now = at("2026-11-20T12:00"), at("2026-11-23T12:00")
+    assert own_view("news", last, now).state is State.OPEN
+    assert not own_view("news", last, now).broken
+    assert own_view("news", last, now, agreements("news=3")).state is State.FRESH
+    late = own_view("news", last, now, agreements("news=2"))
+    assert late.state is State.LATE
+    assert "3 days old" in late.says
+    assert own_view("news", None, now).state is State.EMPTY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime as dt
 import json
 import shutil
@@ -10,6 +11,8 @@ import sqlite3
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from quantdesk.errors import BadDates, DataError, UnknownName
@@ -17,7 +20,7 @@ from quantdesk.features import FeatureStore
 from quantdesk.features.definitions import FEATURES
 from quantdesk.features.freshness import State, agreements
 from quantdesk.features.publish import ONLINE, REGISTRY
-from quantdesk.features.watch import fresh, status
+from quantdesk.features.watch import fresh, own_views, status
 from quantdesk.features.windows import drifted
 from quantdesk.market import MarketStore, load
 
@@ -169,3 +172,64 @@ def test_windows_that_hold_nothing_are_refused(store: FeatureStore) -> None:
         drifted(store, ("1999-01-01", "1999-12-31"), ("2019-01-01", "2019-12-31"))
     with pytest.raises(UnknownName, match="sma_20"):
         drifted(store, ("2018-01-02", "2018-12-31"), ("2019-01-02", "2019-12-31"), feature_names=["sma_2O"])
+
+
+def test_views_of_ones_own_are_watched_too(own_filled: FeatureStore, tmp_path: Path) -> None:
+    from quantdesk.features.declared import DeclaredView, Field, Repository, write
+    from quantdesk.market import Flags
+
+    (tmp_path / "news").mkdir()
+    stamp = pa.timestamp("us", tz="UTC")
+    days = pa.array([dt.datetime(2020, 6, 1, tzinfo=dt.UTC), dt.datetime(2020, 6, 29, tzinfo=dt.UTC)], stamp)
+    pq.write_table(
+        pa.table({"symbol": ["OHLC"] * 2, "day": days, "score": [1.0, 2.0]}), tmp_path / "news" / "a.parquet"
+    )
+    news = DeclaredView(
+        name="news",
+        description="",
+        entity="symbol",
+        ttl=dt.timedelta(0),
+        knowledge="",
+        path=tmp_path / "news",
+        keys=(Field("symbol", "symbol", "String"),),
+        event="day",
+        created=None,
+        policy=None,
+        fields=(Field("score", "score", "Float64"),),
+        any_symbol=False,
+        about=Flags(real=True, adjusted_with_hindsight=False, survivors_only=False),
+    )
+    lost = dataclasses.replace(news, name="lost", path=tmp_path / "broken.parquet")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 half a file")
+    write(own_filled.root, Repository({"news": news, "lost": lost}, {}))
+    found = {one.view: one for one in own_views(own_filled, LAST, agreed=agreements("news=1"))}
+    assert found["news"].state is State.FRESH
+    assert found["news"].last == dt.date(2020, 6, 29)
+    assert found["lost"].state is State.EMPTY
+    assert "cannot be read" in found["lost"].says
+    assert any("lost" in problem for problem in status(own_filled, LAST).problems)
+
+
+def test_a_team_s_store_is_watched_as_the_files_are(
+    filled: FeatureStore, market: MarketStore, postgres, tmp_path: Path
+) -> None:  # type: ignore[no-untyped-def]
+    shutil.copytree(filled.root, tmp_path / "features", symlinks=True)
+    team = FeatureStore(postgres(), root=tmp_path / "features", market=market)
+    try:
+        team.build()
+        assert fresh(team.snapshot(), LAST) == fresh(filled.snapshot(), LAST)
+        found = status(team, LAST)
+        assert found.origin.startswith("postgresql://")
+        assert found.consistency is not None
+        assert found.consistency.agrees
+        windows = ("2018-01-02", "2018-12-31"), ("2019-01-02", None)
+        assert drifted(team, *windows, feature_names=["ret_1d"]) == drifted(filled, *windows, feature_names=["ret_1d"])
+    finally:
+        team.close()
+
+
+def test_what_is_about_the_market_counts_once(store: FeatureStore) -> None:
+    found = drifted(store, ("2018-01-02", "2019-06-28"), ("2019-07-01", None), feature_names=["sentiment_z", "ret_1d"])
+    mood, returns = found.features
+    assert mood.reference_rows + mood.current_rows < SESSIONS + 10
+    assert returns.reference_rows > 5 * mood.reference_rows

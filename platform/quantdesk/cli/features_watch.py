@@ -21,6 +21,7 @@ MARKS = {
     "fresh": "✓ fresh",
     "ended": "■ ended",
     "gone": "□ gone",
+    "open": "– open",
     "late": "✗ late",
     "behind": "✗ behind",
     "empty": "✗ empty",

@@ -21,7 +21,7 @@ from quantdesk.errors import BadInput, BadParameter
 if TYPE_CHECKING:
     from quantdesk.market.series import Series
 
-__all__ = ["AGREED", "Agreement", "Fresh", "State", "agreements", "broken", "freshness", "gone", "summary"]
+__all__ = ["AGREED", "Agreement", "Fresh", "State", "agreements", "broken", "freshness", "gone", "own_view", "summary"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class State(StrEnum):
     UNKNOWN = "unknown"
     ENDED = "ended"
     GONE = "gone"
+    OPEN = "open"
 
 
 _BROKEN = frozenset({State.LATE, State.BEHIND, State.EMPTY, State.UNKNOWN})
@@ -125,6 +126,8 @@ class Fresh:
 
 def agreements(text: str) -> Mapping[str, Agreement]:
     """The agreements with changes, written as ``"close=2,eia-spot=7"``; an empty text changes nothing.
+
+    The name of a view of the user's own makes an agreement for it, in days.
 
     Raises
     ------
@@ -206,6 +209,36 @@ def freshness(
         return judged(State.LATE, f"{missing:,} due sessions are missing, {allowed} may be", due, missing)
     waiting = f"{missing} due session{'s' if missing != 1 else ''} missing, {allowed} may be" if missing else "complete"
     return judged(State.FRESH, waiting, due, missing)
+
+
+def own_view(view: str, last: dt.datetime | None, now: dt.datetime, agreed: Mapping[str, Agreement] = AGREED) -> Fresh:
+    """Judge a view of the user's own, which has no calendar: its agreement counts days, and stands under its name.
+
+    Parameters
+    ----------
+    view
+        The view's name.
+    last
+        When the latest row happened that is known; None where there is none.
+    now
+        When the question is asked; aware.
+    agreed
+        The agreements. A view that has none is *open*: nobody has said how fresh it must be, and it is not called
+        fresh.
+    """
+    day = None if last is None else last.astimezone(dt.UTC).date()
+
+    def judged(state: State, says: str, missing: int = 0, allowed: int = 0) -> Fresh:
+        return Fresh(view, None, "own view", "own view", state, day, None, missing, allowed, says)
+
+    if last is None:
+        return judged(State.EMPTY, "no row is known at all")
+    age = max(now - last, dt.timedelta(0)).days
+    if view not in agreed:
+        return judged(State.OPEN, f"its latest row is {age:,} days old; how old it may be was not agreed", age)
+    allowed = agreed[view].sessions
+    state = State.FRESH if age <= allowed else State.LATE
+    return judged(state, f"its latest row is {age:,} days old, {allowed:,} days were agreed", age, allowed)
 
 
 def gone(view: str, series: Series, last: dt.date | None) -> Fresh:

@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from quantdesk.errors import QuantdeskError
 from quantdesk.features import publish
 from quantdesk.features.backend import Asking, Snapshot
 from quantdesk.features.build import Progress, definitions_version
 from quantdesk.features.consistency import Consistency, compare
+from quantdesk.features.declared import DeclaredView, data_files
 from quantdesk.features.definitions import FEATURES, VIEWS, Feature, View
-from quantdesk.features.freshness import AGREED, Agreement, Fresh, broken, freshness, gone, summary
+from quantdesk.features.freshness import AGREED, Agreement, Fresh, broken, freshness, gone, own_view, summary
 from quantdesk.features.lineage import carries
 from quantdesk.features.manifest import Manifest
 from quantdesk.features.online.reader import table
@@ -33,7 +37,7 @@ from quantdesk.market.sessions import time_zone
 if TYPE_CHECKING:
     from quantdesk.features.store import FeatureStore
 
-__all__ = ["Status", "consistency", "fresh", "status"]
+__all__ = ["Status", "consistency", "fresh", "own_views", "status"]
 
 _CLOCK = "technical"
 _NEVER = dt.timedelta(0)
@@ -144,7 +148,7 @@ def status(
     tell("freshness", 0, 3)
     snapshot = store.snapshot()
     manifest = snapshot.manifest
-    tables = fresh(snapshot, now, agreed=agreed)
+    tables = (*fresh(snapshot, now, agreed=agreed), *own_views(store, now, agreed=agreed))
     tell("online against offline", 1, 3)
     until, same_build, checked, trouble = _online(store, manifest)
     tell("registry and market data", 2, 3)
@@ -263,6 +267,31 @@ def fresh(snapshot: Snapshot, now: dt.datetime, *, agreed: Mapping[str, Agreemen
             day = None if event is None else event.tz_convert(time_zone(slowest.calendar)).date()
             found.append(freshness(view.name, slowest, day, now, finished=finished, agreed=agreed, about=None))
     return tuple(found)
+
+
+def own_views(store: FeatureStore, now: dt.datetime, *, agreed: Mapping[str, Agreement] = AGREED) -> tuple[Fresh, ...]:
+    """The freshness of the views of the user's own. One that cannot be read is empty, and says why."""
+    found = []
+    for view in store.declared.views.values():
+        try:
+            last = newest(view, now)
+        except (QuantdeskError, OSError, pa.ArrowException, IndexError) as error:
+            found.append(replace(own_view(view.name, None, now), says=f"it cannot be read: {error}"))
+        else:
+            found.append(own_view(view.name, last, now, agreed))
+    return tuple(found)
+
+
+def newest(view: DeclaredView, now: dt.datetime) -> dt.datetime | None:
+    """When the latest row of a declared view happened that had happened by now."""
+    latest = None
+    for file in data_files(view.path):
+        column = (
+            pq.read_table(file, columns=[view.event], partitioning=None).column(0).cast(pa.timestamp("us", tz="UTC"))
+        )
+        top = pc.max(pc.filter(column, pc.less_equal(column, pa.scalar(now, column.type)))).as_py()
+        latest = top if latest is None or (top is not None and top > latest) else latest
+    return latest
 
 
 def _can_have(view: View, series: Series) -> bool:

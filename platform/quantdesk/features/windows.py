@@ -15,7 +15,7 @@ import pandas as pd
 
 from quantdesk.errors import BadDates
 from quantdesk.features.build import Progress
-from quantdesk.features.definitions import FEATURES
+from quantdesk.features.definitions import FEATURES, Feature
 from quantdesk.features.drift import Drift, Sample, drift
 from quantdesk.features.manifest import Manifest
 from quantdesk.features.request import checked_features, checked_symbols
@@ -101,7 +101,8 @@ def drifted(
     tell = progress or (lambda what, done, total: None)
     manifest = store.snapshot().manifest
     asked = checked_symbols(symbols or [series.key for series in manifest.series], manifest)
-    names = [feature.name for feature in checked_features(feature_names or list(FEATURES), store.declared.views)]
+    names = list(feature_names or FEATURES)
+    features = checked_features(names, store.declared.views)
     windows = [span(*window) for window in (reference, current)]
     there = [name for name in asked if all(_overlaps(manifest, name, window) for window in windows)]
     if not there:
@@ -120,7 +121,7 @@ def drifted(
                 continue  # a hole in its history that is longer than the window
             proven &= frame.is_pit_validated
             parts.append(frame.to_pandas().reset_index(drop=True).assign(**{"": place}))
-        found.append(_samples(parts, names))
+        found.append(_samples(parts, features))
     tell("drift", 2 * len(there), 2 * len(there))
     return Drifted(
         reference=str(windows[0]),
@@ -132,10 +133,17 @@ def drifted(
     )
 
 
-def _samples(parts: Sequence[pd.DataFrame], names: Sequence[str]) -> dict[str, Sample]:
+def _samples(parts: Sequence[pd.DataFrame], features: Sequence[Feature]) -> dict[str, Sample]:
+    """Per feature the rows of all symbols; what is about the market as a whole counts once, not beside each symbol."""
+    names = [feature.name for feature in features]
     whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*names, ""], dtype=np.float64)
     code = whole[""].to_numpy(dtype=np.int64)
-    return {name: Sample(whole[name].to_numpy(dtype=np.float64), code) for name in names}
+    longest = code == np.bincount(code).argmax() if len(code) else np.zeros(0, dtype=bool)
+    found = {}
+    for feature in features:
+        rows = np.ones(len(code), dtype=bool) if feature.home.entity else longest
+        found[feature.name] = Sample(whole[feature.name].to_numpy(dtype=np.float64)[rows], code[rows])
+    return found
 
 
 def _overlaps(manifest: Manifest, name: str, window: Span) -> bool:

@@ -222,7 +222,7 @@ class Facts:
 
 
 def _severity(state: str) -> tuple[int, str]:
-    order = ("empty", "behind", "late", "unknown", "fresh", "ended", "gone")
+    order = ("empty", "behind", "late", "unknown", "fresh", "ended", "gone", "open")
     return (order.index(state) if state in order else len(order), state)
 
 

@@ -18,7 +18,7 @@ from quantdesk.features.definitions import Feature, View
 from quantdesk.features.frame import Labels
 from quantdesk.features.freshness import summary
 from quantdesk.features.lineage import carries, lineage
-from quantdesk.features.watch import fresh
+from quantdesk.features.watch import fresh, own_views
 from quantdesk.reports.catalogue.facts import (
     NOT_AUDITED,
     Coverage,
@@ -69,7 +69,7 @@ def gather(
     features = store.features()
     # Freshness is measured at the last load, not now: the same store gives the same pages, whenever they are made.
     at = dt.datetime.fromisoformat(manifest.loads[-1].at) if manifest.loads else dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-    tables = fresh(snapshot, at)
+    tables = (*fresh(snapshot, at), *own_views(store, at))
     used = uses([full_name(feature) for feature in features])
     found = _Sums(store, features, max(1, -(-sum(one.rows for one in manifest.series) // _MOST)))
     for number, series in enumerate(manifest.series):
@@ -91,7 +91,7 @@ def gather(
     for feature in features:
         view, name = feature.home, full_name(feature)
         own = {series.key for series in manifest.series if carries(feature, series)}
-        about = own if view.entity else {None}
+        about = own if view.entity and view.flags is None else {None}
         facts.append(
             Facts(
                 feature=feature,

@@ -29,6 +29,7 @@ _STATES = {
     "fresh": ("✓", "positive"),
     "ended": ("■", "muted"),
     "gone": ("□", "muted"),
+    "open": ("–", "muted"),
     "late": ("✕", "negative"),
     "behind": ("✕", "negative"),
     "empty": ("✕", "negative"),
