@@ -161,9 +161,9 @@ def test_builds_that_add_killed_at_thirty_moments(place, sessions):
 
 
 @pytest.mark.slow
-def test_applies_killed_at_fifteen_moments(place, sessions):
+def test_applies_killed_at_eight_moments(place, sessions):
     chance = random.Random(2)
-    killed(place, sessions, ["apply"], [chance.uniform(0, 2.5) for _ in range(15)])
+    killed(place, sessions, ["apply"], [chance.uniform(0, 2.5) for _ in range(8)])
 
 
 @pytest.mark.slow
