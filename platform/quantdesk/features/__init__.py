@@ -20,6 +20,7 @@ What is where::
     parquet, question, streaming  row groups that can answer; one question; the same in parts   (edge)
     ranges, jobs                  questions by dates; Feast's retrieval jobs                    (edge, Feast)
     offline, online, publish      Feast's stores: joined right, never going back in time        (edge, Feast)
+    postgres                      the rows in a team's database: loaded, joined, proven there   (edge)
     store                         the door                                                      (edge)
     freshness, drift, consistency late? another distribution? is online what offline is?        (pure)
     lineage, difference           where a feature comes from; what two sets or builds differ in (pure)

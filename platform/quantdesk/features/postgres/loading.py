@@ -7,6 +7,7 @@ referred to, not written again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 from psycopg import sql
+from psycopg.errors import LockNotAvailable
 
 from quantdesk.errors import BadInput, DataError, EnvironmentProblem
 from quantdesk.features.declared import DeclaredView, Repository, to_json
@@ -291,15 +293,23 @@ class _Loading:
             ' RETURNING id, "table"'
         ).fetchall()
         used = {name for (name,) in self.cursor.execute('SELECT DISTINCT "table" FROM quantdesk.part').fetchall()}
-        for name in sorted({name for _, name in gone}):
-            if name in used:
-                numbers = [part for part, of in gone if of == name]
-                statement = sql.SQL("DELETE FROM {} WHERE _part = ANY(%s)").format(quoted(SCHEMA, name))
-                self.cursor.execute(statement, (numbers,))
-                self._tables.add(name)
-            else:
+        for name in sorted({name for _, name in gone} & used):
+            numbers = [part for part, of in gone if of == name]
+            statement = sql.SQL("DELETE FROM {} WHERE _part = ANY(%s)").format(quoted(SCHEMA, name))
+            self.cursor.execute(statement, (numbers,))
+            self._tables.add(name)
+        self._drop(used)
+
+    def _drop(self, used: set[str]) -> None:
+        """Drop tables that no part is in. One that somebody reads right now is left to a later load."""
+        every = self.cursor.execute(
+            "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = '_part'"
+            " WHERE c.relnamespace = 'quantdesk'::regnamespace AND c.relkind = 'r'"
+        ).fetchall()
+        for name in sorted({name for (name,) in every} - used):
+            with contextlib.suppress(LockNotAvailable), self.cursor.connection.transaction():
+                self.cursor.execute("SET LOCAL lock_timeout = '100ms'")
                 self.cursor.execute(sql.SQL("DROP TABLE {}").format(quoted(SCHEMA, name)))
-                self._tables.discard(name)
 
     def _one(self, statement: str, given: tuple[Any, ...]) -> tuple[Any, ...]:
         return self.cursor.execute(statement, given).fetchall()[0]
