@@ -180,6 +180,11 @@ def test_the_loops_mean_the_same_when_they_are_not_compiled(seed, monkeypatch):
     assert again.tolist() == best.tolist()
     with np.errstate(over="ignore"):
         assert coded(words).code.tolist() == numbered.code.tolist()
+    picked, state, first = np.empty(len(row_key), np.int64), np.empty(len(row_key), np.int8), np.full(6, -1)
+    sweeps.pick(history.event, plain.position, -9, picked, 0, len(picked))
+    assert picked.tolist() == [history.event[p] if p >= 0 else -9 for p in plain.position]
+    sweeps.pairs(row_key, history.key, plain.position, first, state)
+    assert state.tolist() == (plain.position >= 0).astype(int).tolist()
     out = np.empty(len(row_key))
     sweeps.gather(np.arange(60.0), plain.position, out, 0, len(out))
     np.testing.assert_array_equal(out, np.where(plain.position < 0, np.nan, plain.position))
@@ -210,3 +215,17 @@ def test_keys_of_many_kinds_are_coded():
     assert places(known, ["b", None, "z", "a"]).tolist() == [1, -1, -1, 0]
     with pytest.raises(BadInput, match="2 key columns do not fit 1"):
         codes([known, known], [asked])
+
+
+def test_loops_work_where_nothing_can_be_kept(monkeypatch):
+    from quantdesk.features import sweeps
+
+    compile_ = sweeps.njit
+
+    def read_only(**options):
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return compile_(**options)
+
+    monkeypatch.setattr(sweeps, "njit", read_only)
+    assert sweeps.compiled(lambda number: number + 1)(2) == 3

@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from quantdesk.errors import BadInput
+from quantdesk.features.asof import fixed
 
 __all__ = ["Coded", "belongs", "coded", "codes", "places"]
 
@@ -120,23 +121,22 @@ def belongs(source: Sequence[Coded], rows: Sequence[Coded], position: Integers) 
     Compared on the keys, not on the codes that the join used: every pair of an asked key and the key of its answer is
     taken back to the two values, and these are compared. False where there is no position.
     """
-    found = position >= 0
-    same = found.copy()
-    safe = np.where(found, position, 0)
+    from quantdesk.features import sweeps  # compiled: not before somebody joins
+
+    same = position >= 0
+    place = fixed(position)
     for known, asked in zip(source, rows, strict=True):
-        if not len(known.distinct) or not len(asked.distinct):
-            return np.zeros(len(position), dtype=bool)
-        mine, theirs = asked.code, known.code[safe]
-        same &= (mine >= 0) & (theirs >= 0)
-        # The pairs that occur: mostly one per asked key, so compare that one first and then the odd ones.
-        one = np.full(len(asked.distinct), -1, dtype=np.int64)
-        one[mine[same]] = theirs[same]
-        met = np.flatnonzero(one >= 0)
-        equal = np.zeros(len(one), dtype=bool)
-        equal[met] = _equal(asked.distinct[met], known.distinct[one[met]])
-        odd = np.flatnonzero(same & (one[mine] != theirs))
-        same &= equal[mine]
-        same[odd] = _equal(asked.distinct[mine[odd]], known.distinct[theirs[odd]])
+        state = np.zeros(len(position), dtype=np.int8)
+        # The pairs that occur: mostly one per asked key, so that one is compared first, and then the odd ones.
+        first = np.full(len(asked.distinct), -1, dtype=np.int64)
+        sweeps.pairs(fixed(asked.code), fixed(known.code), place, first, state)
+        met = np.flatnonzero(first >= 0)
+        equal = np.zeros(len(first) + 1, dtype=bool)  # the last place is read for a null key
+        equal[met] = _equal(asked.distinct[met], known.distinct[first[met]])
+        odd = np.flatnonzero(state == 2)
+        agrees = (state == 1) & equal[asked.code]
+        agrees[odd] = _equal(asked.distinct[asked.code[odd]], known.distinct[known.code[position[odd]]])
+        same &= agrees
     return same
 
 

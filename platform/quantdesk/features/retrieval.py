@@ -192,12 +192,16 @@ class Answer:
         return Recount(times[0], times[1], best)
 
     def _times(self, times: Integers) -> Integers:
-        position = self.match.position
-        if not len(times):
-            return np.full(len(position), NOT_A_TIME)
-        taken = times[np.maximum(position, 0)]
-        taken[position < 0] = NOT_A_TIME
-        return taken
+        from quantdesk.features import sweeps  # compiled: not before somebody joins
+
+        out = np.empty(len(self.match.position), dtype=np.int64)
+        source, position = fixed(times), fixed(self.match.position)
+        each_part(
+            lambda begin, end: sweeps.pick(source, position, NOT_A_TIME, out, begin, end),
+            len(out),
+            self.threads if len(out) > 100_000 else 1,
+        )
+        return out
 
     def _answering(self) -> tuple[tuple[Part, ...], Integers]:
         """The row groups in which answers stand, and the positions within them."""

@@ -12,14 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
-__all__ = ["by_key", "climb", "gather", "ladders", "number", "scan"]
+__all__ = ["by_key", "climb", "gather", "ladders", "number", "pairs", "pick", "scan"]
 
 _LAST = np.iinfo(np.int64).max
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-compiled: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(cache=True, nogil=True)
+
+def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a loop when it is first used, and keep it where this account may write; else for this process."""
+    try:
+        kept: Callable[..., Any] = njit(cache=True, nogil=True)(loop)
+    except RuntimeError:  # neither this folder nor the user's cache can be written to
+        kept = njit(nogil=True)(loop)
+    return kept
 
 
 @compiled
@@ -187,6 +194,37 @@ def gather(values, position, out, begin, end):  # type: ignore[no-untyped-def]
     for this in range(begin, end):
         place = position[this]
         out[this] = values[place] if place >= 0 else np.nan
+
+
+@compiled
+def pick(times, position, nothing, out, begin, end):  # type: ignore[no-untyped-def]
+    """Write ``times[position]`` into `out`, `nothing` where there is no position."""
+    for this in range(begin, end):
+        place = position[this]
+        out[this] = times[place] if place >= 0 else nothing
+
+
+@compiled
+def pairs(asked, known, position, first, state):  # type: ignore[no-untyped-def]
+    """Which codes of two codings meet: of each row, and of the feature row at its position.
+
+    Parameters
+    ----------
+    asked, known
+        The codes of the asking and of the feature rows; -1 for null.
+    first
+        Per asked code, filled with -1: receives the first code that it meets.
+    state
+        Per row: 0 where nothing meets, 1 where its code meets what it met first, 2 where it meets another.
+    """
+    for this in range(len(asked)):
+        place = position[this]
+        state[this] = 0
+        if place < 0 or asked[this] < 0 or known[place] < 0:
+            continue
+        if first[asked[this]] < 0:
+            first[asked[this]] = known[place]
+        state[this] = 1 if first[asked[this]] == known[place] else 2
 
 
 @compiled
