@@ -74,7 +74,7 @@ def show(node: Node) -> None:
 
     root = Tree(_text(node))
     grown(node, root)
-    out.print(root)
+    out.print(root, soft_wrap=False)
 
 
 def diff(

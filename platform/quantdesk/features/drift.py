@@ -302,20 +302,21 @@ def _one(name: str, before: Sample, after: Sample) -> Drift:
     rows = before.independent, after.independent
     index, level = psi(before.finite, after.finite), noise(*rows)
     distance, p_value = ks(before.finite, after.finite, rows)
-    verdict, says = _verdict(index, level, more, before.nulls, after.nulls)
+    verdict, says = _verdict(index, level, rows, (before.nulls, after.nulls))
     return Drift(verdict=verdict, psi=index, noise=level, ks=distance, p_value=p_value, says=says, **known)
 
 
-def _verdict(index: float, level: float, more: float, before: float, after: float) -> tuple[Verdict, str]:
-    said = f"index {index:.3f}"
-    if abs(more) >= SHIFTED:
-        return Verdict.SHIFTED, f"the share of nulls went from {before:.0%} to {after:.0%}; {said}"
+def _verdict(index: float, level: float, rows: tuple[float, float], nulls: tuple[float, float]) -> tuple[Verdict, str]:
+    said, more = f"index {index:.3f}", abs(nulls[1] - nulls[0])
+    if more >= SHIFTED:
+        return Verdict.SHIFTED, f"the share of nulls went from {nulls[0]:.0%} to {nulls[1]:.0%}; {said}"
     if index >= SHIFTED and index > level:
         return Verdict.SHIFTED, f"{said}, from {SHIFTED} on the distribution is another"
-    if abs(more) >= MODERATE:
-        return Verdict.MODERATE, f"the share of nulls went from {before:.0%} to {after:.0%}; {said}"
+    if more >= MODERATE:
+        return Verdict.MODERATE, f"the share of nulls went from {nulls[0]:.0%} to {nulls[1]:.0%}; {said}"
     if index >= MODERATE and index > level:
         return Verdict.MODERATE, f"{said}, from {MODERATE} on worth a look"
     if index >= MODERATE:
-        return Verdict.UNCLEAR, f"{said}, which so few independent rows reach by chance (up to {level:.2f})"
+        worth = f"worth {rows[0]:,.0f} and {rows[1]:,.0f} independent rows"
+        return Verdict.UNCLEAR, f"{said}; the windows are {worth}, which reach {level:.2f} by chance"
     return Verdict.STABLE, f"{said}, below {MODERATE}"
