@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numba import njit
 
-__all__ = ["compiled", "extent"]
+__all__ = ["compiled", "extent", "strays"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -26,13 +26,13 @@ def _stamp() -> str:
 _STAMP = _stamp()
 
 
-def compiled(function: _F, **more: Any) -> _F:
-    """Compile on the first call, without fast-math unless `more` says so, and without the interpreter's lock.
+def compiled(function: _F) -> _F:
+    """Compile on the first call, without fast-math and without the interpreter's lock.
 
     The machine code is kept beside the source or, where that cannot be written, in the user's own cache folder
     (``NUMBA_CACHE_DIR``); where neither can, each process compiles for itself.
     """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", **more}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
         kernel: Any = njit(cache=True, **options)(function)
         # Numba would look at the function's own file alone, and keep code that calls what has changed in another.
@@ -42,17 +42,31 @@ def compiled(function: _F, **more: Any) -> _F:
     return cast("_F", kernel)
 
 
-def _extent(values: Any) -> tuple[float, float]:
+@compiled
+def strays(values: Any, ratio: float) -> int:
+    """How many numbers are NaN, infinite, or further than `ratio` from the first in magnitude; a zero is near.
+
+    A count is all that the compiler takes on several lanes at once, and it is nearly always 0.
+    """
+    first = abs(values[0])
+    high = min(first * ratio, 1e300)
+    low = first / ratio
+    found = 0
+    for t in range(len(values)):
+        size = abs(values[t])
+        found += not ((size <= high) & ((size >= low) | (size == 0.0)))
+    return found
+
+
+@compiled
+def extent(values: Any) -> tuple[float, float]:
     """The largest and the smallest magnitude of finite numbers; a zero counts for neither."""
     largest = 0.0
     smallest = np.inf
     for t in range(len(values)):
         size = abs(values[t])
-        other = size if size > 0.0 else np.inf
-        largest = size if size > largest else largest
-        smallest = other if other < smallest else smallest
+        if size > largest:
+            largest = size
+        if 0.0 < size < smallest:
+            smallest = size
     return largest, smallest
-
-
-# A maximum does not depend on the order, so it may be taken on several lanes at once: there are no NaN here.
-extent = compiled(_extent, fastmath={"nnan", "nsz"})

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from quantdesk.features.kernels.compiled import compiled, extent
+from quantdesk.features.kernels.compiled import compiled, extent, strays
 from quantdesk.features.kernels.sums import run_end, window_sums
 
 __all__ = ["beta_rows", "betas", "bollinger_rows", "std_rows", "stds"]
@@ -19,6 +19,8 @@ __all__ = ["beta_rows", "betas", "bollinger_rows", "std_rows", "stds"]
 _SPLIT = 134217729.0  # 2**27 + 1: Dekker's constant for doubles
 _FADED = 1e8
 """Where sums of squares differ by more, what a large one has left behind could be seen in a small one."""
+_NEAR = 1e4
+"""Within this ratio of one and the same number, they do not."""
 _FLAT = 1e-18
 """A variance below this share of the mean square is looked at again."""
 
@@ -98,7 +100,9 @@ def _std_run(x: Any, window: int, ddof: int, out: Any, work: Any) -> None:
         variance = _moment(size, q[t], ql[t], s[t], sl[t], s[t], sl[t])
         doubtful += variance <= _FLAT * size * q[t]
         deviation[t] = np.sqrt(abs(variance) / divisor)
-    largest, smallest = extent(square[window - 1 :])
+    largest, smallest = 1.0, 1.0
+    if strays(q, _NEAR) > 0:
+        largest, smallest = extent(q)
     if largest > smallest * _FADED:
         _std_apart(x, window, ddof, np.inf, square, out)
     elif doubtful > 0:
@@ -159,7 +163,9 @@ def _beta_run(y: Any, x: Any, window: int, out: Any, work: Any, again: bool) -> 
         variance = _moment(size, q[t], ql[t], s[t], sl[t], s[t], sl[t])
         doubtful += variance <= _FLAT * size * q[t]
         slope[t] /= variance
-    largest, smallest = extent(xx[window - 1 :])
+    largest, smallest = 1.0, 1.0
+    if strays(q, _NEAR) > 0:
+        largest, smallest = extent(q)
     if doubtful > 0 or largest > smallest * _FADED:
         _beta_apart(y, x, window, out)
 

@@ -12,19 +12,24 @@ from typing import Any
 
 import numpy as np
 
-from quantdesk.features.kernels.compiled import compiled, extent
+from quantdesk.features.kernels.compiled import compiled, extent, strays
 
 __all__ = ["mean_rows", "means", "run_end", "window_sums"]
 
 _EXACT = 2.0**35
 """Magnitudes whose ratio is less leave every bit of a running sum in two numbers."""
+_NEAR = 2.0**17
+"""Within this ratio of one and the same number, they are."""
 
 
 @compiled
 def run_end(values: Any, start: int) -> int:
     """Where the unbroken run of finite numbers ends that begins at `start`."""
+    n = len(values)
+    if start < n and strays(values[start:], 1e150) == 0:
+        return n
     stop = start
-    while stop < len(values) and np.isfinite(values[stop]):
+    while stop < n and np.isfinite(values[stop]):
         stop += 1
     return stop
 
@@ -84,10 +89,11 @@ def window_sums(high: Any, low: Any, window: int, total: Any, rest: Any, work: A
 @compiled
 def _mean_run(x: Any, window: int, out: Any, work: Any) -> None:
     """Means of one run; `work` has 4 rows."""
-    largest, smallest = extent(x)
-    if largest > smallest * _EXACT:
-        _means_apart(x, window, out)
-        return
+    if strays(x, _NEAR) > 0:
+        largest, smallest = extent(x)
+        if largest > smallest * _EXACT:
+            _means_apart(x, window, out)
+            return
     total = work[2, : len(x)]
     rest = work[3, : len(x)]
     window_sums(x, x, window, total, rest, work, True)
