@@ -223,6 +223,22 @@ def through_a_branch(price):
     return sign * price.pct_change()
 
 
+def read_by_a_nested_function(price):
+    top = price.max()  # leak
+
+    def share(value):
+        return value / top
+
+    return price.map(share)
+
+
+def through_a_branch_not_taken(price):
+    sign = 1.0
+    if price.iloc[-1] < 0.5 * price.iloc[0] or price.iloc[-1] > 3 * price.iloc[0]:  # leak
+        sign = -1.0
+    return sign * price.pct_change()
+
+
 def one_bad_column(price):
     table = pd.DataFrame({"honest": price.rolling(5).mean()})
     table["smooth"] = table["honest"].rolling(9, center=True).mean()  # leak
@@ -267,6 +283,8 @@ LEAKS = {
     in_a_helper: "whole_sample_normalisation",
     handed_down: "whole_sample_normalisation",
     through_a_branch: "future_values",
+    read_by_a_nested_function: "whole_sample_extreme",
+    through_a_branch_not_taken: "future_values",
     one_bad_column: "centred_window",
 }
 """Each function of a price Series, and its kind."""

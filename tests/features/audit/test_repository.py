@@ -32,6 +32,7 @@ def test_no_feature_looks_ahead_on_real_prices(on_real_prices, name):
     assert report.rows == 420
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FEATURES)
 def test_no_feature_looks_ahead_on_invented_prices(on_invented_prices, name):
     assert on_invented_prices[name].passed, on_invented_prices[name]

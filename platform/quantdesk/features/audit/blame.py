@@ -55,7 +55,12 @@ def suspect(one: Record, other: Record, column: str | None) -> Suspect | None:
     column
         The column of the answer that differs.
     """
-    return _Search(one, other).from_the_end(column)
+    found = _Search(one, other).from_the_end(column)
+    if found is None or found.step.result is None:
+        return found
+    # The search did not get past the last statement. A branch that only the other run took shows from its side.
+    turned = _Search(other, one).from_the_end(column)
+    return found if turned is None or turned.step.result is not None else turned
 
 
 class _Search:
@@ -74,6 +79,19 @@ class _Search:
         for end in ends:
             if end is not None and self._result_differs(end, column):
                 return self._found(self._back(end, column), column)
+        if not any(ends) and not self.one.complete:
+            return self._from_the_start()
+        return None
+
+    def _from_the_start(self) -> Suspect | None:
+        """For a record that ended before the function did: the first statement that spoiled something old."""
+        for step in self.one.steps:
+            pair = self.theirs.get(step.key)
+            if pair is None or step.entered:
+                continue
+            for name, mark in step.left.items():
+                if mark is not None and mark.aligned and differing(mark, pair.left.get(name)):
+                    return self._found(self._back(step, None), None)
         return None
 
     def _end_of(self, frame: Frame) -> Step | None:
@@ -92,6 +110,9 @@ class _Search:
         if step.entered:
             # The arguments differed already: whoever made the call handed them in.
             holder = self.one.made_by.get(step.frame)
+            captured = self._captured(step, holder)
+            if captured is not None:
+                return self._back(captured, None)
             return step if holder is None else self._back(holder, None) if id(holder) not in self.seen else holder
         if step.key not in self.theirs:
             # The other run took another branch: the decision is the last statement that both took.
@@ -108,6 +129,16 @@ class _Search:
                 origin = self._back(end, column)
                 return step if origin.entered else origin
         return step
+
+    def _captured(self, entry: Step, holder: Step | None) -> Step | None:
+        """Where a name got its difference that a function reads from the one that it was written in."""
+        while holder is not None:
+            for name in entry.code.co_freevars:
+                start = self._since(name, holder, (None,))
+                if start is not None:
+                    return start
+            holder = self.one.made_by.get(holder.frame)
+        return None
 
     def _earlier(self, one: Step, other: Step) -> bool:
         return self.place[id(one)] < self.place[id(other)]

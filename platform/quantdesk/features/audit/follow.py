@@ -24,6 +24,9 @@ from quantdesk.features.audit.trial import Failure, code_of
 __all__ = ["Evidence", "Follow"]
 
 
+_KEPT = 16
+
+
 @dataclass(frozen=True)
 class Evidence:
     """How a leak was seen: the way, the cut, the difference, and the one that says best how large it is."""
@@ -40,6 +43,7 @@ class Follow:
     def __init__(self, inquiry: Inquiry) -> None:
         self.inquiry = inquiry
         self.moments = inquiry.data.moments
+        self._asked_before: dict[tuple[str, float], list[Difference] | Failure] = {}
         self._records: dict[tuple[str, float], tuple[Record, Record]] = {}
         self._by_values: dict[tuple[str, float], tuple[str, float] | None] = {}
 
@@ -117,10 +121,19 @@ class Follow:
         return self._records[key]
 
     def _differs(self, column: str, how: str, cut: float) -> Difference | None:
-        found = self.inquiry.ask(how, cut)
+        found = self._ask(how, cut)
         if isinstance(found, Failure):
             return None
         return next((one for one in found if one.column == column), None)
+
+    def _ask(self, how: str, cut: float) -> list[Difference] | Failure:
+        """The same question is asked about many columns, and answered once; of the answers the last few are kept."""
+        key = (how, cut)
+        if key not in self._asked_before:
+            while len(self._asked_before) >= _KEPT:
+                self._asked_before.pop(next(iter(self._asked_before)))
+            self._asked_before[key] = self.inquiry.ask(how, cut)
+        return self._asked_before[key]
 
     def _shown_by_values(self, column: str, evidence: Evidence) -> tuple[str, float] | None:
         """A way and a cut at which other values alone, with the same dates, show the leak; None where none does."""

@@ -175,7 +175,8 @@ def _hash(values: Any) -> str:
         finite = np.isfinite(values)
         largest = float(np.abs(values[finite]).max()) if finite.any() else 0.0
         if largest > 0:
-            unit = 2.0 ** math.ceil(math.log2(largest)) / _DIGITS
+            # Off the powers of two, where prices and counts love to lie: both runs must round alike.
+            unit = 2.0 ** math.ceil(math.log2(largest * 1.37)) / _DIGITS
             values = np.where(finite, np.round(np.where(finite, values, 0.0) / unit), values)
         values = values.astype(np.float64) + 0.0  # no negative zero
         values = np.where(np.isnan(values), np.nan, values)  # one kind of NaN
