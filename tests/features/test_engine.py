@@ -122,7 +122,7 @@ def agrees(rows, asked, limits, group, threads):
     assert evidence.views[0].found == sum(label is not None for label, _ in want)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(feature_rows, asked_rows, limits, st.sampled_from([1, 2, 5, 1000]), st.sampled_from([1, 2]))
 def test_files_agree_with_brute_force(rows, asked, limits, group, threads):
     agrees(rows, asked, limits, group, threads)
