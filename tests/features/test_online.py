@@ -146,7 +146,7 @@ READER = textwrap.dedent(
     def ask(root, repository):
         store = FeatureStore(root=root)
         frame = store.get_historical_features(["AAA1"], ["sma_20", "beta_252d", "sentiment_z"], "2020-06-01")
-        assert frame.is_pit_validated
+        assert frame.is_pit_validated, frame.doubts
         online = store.get_online_features(["AAA1"], ["sma_20", "beta_252d", "sentiment_z"])
         assert (online.to_pandas().iloc[0] == frame.to_pandas().iloc[-1]).all()
         feast = Feast(repo_path=repository)

@@ -248,16 +248,16 @@ def test_writers_in_processes_of_their_own(backend, url, tmp_path):
     command = [sys.executable, "-c", WRITER, url or "", str(tmp_path / "online.db")]
     writers = [
         subprocess.Popen([*command, str(seed)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for seed in range(3)
+        for seed in range(2)
     ]
     for one in writers:
         assert one.stdout.readline() == "ready\n"
     for one in writers:
         one.stdin.write("\n")
         one.stdin.flush()
-    assert [one.communicate(timeout=60) and one.returncode for one in writers] == [0, 0, 0]
+    assert [one.communicate(timeout=60) and one.returncode for one in writers] == [0, 0]
     best = {}
-    for seed in range(3):
+    for seed in range(2):
         rng = np.random.default_rng(seed)
         for _ in range(15):
             keys = [f"k{n}" for n in rng.choice(20, size=8, replace=False)]
