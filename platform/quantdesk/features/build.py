@@ -25,6 +25,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -93,8 +94,12 @@ class Built:
     rows: int
 
 
+@cache
 def definitions_version() -> str:
-    """A hash of the code that makes the features: equal versions compute equal values from equal prices."""
+    """A hash of the code that makes the features: equal versions compute equal values from equal prices.
+
+    Worked out once: a process goes on with the code that it has, whatever is installed beside it.
+    """
     digest = hashlib.sha256()
     for module in _PURE:
         digest.update(Path(str(module.__file__)).read_bytes())
