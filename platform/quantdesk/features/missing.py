@@ -27,7 +27,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from quantdesk.features.asof import Outcome
@@ -71,8 +70,9 @@ def of_series(feature: Feature, inputs: Inputs, series: Series, *, same_hours: b
 
 def any_in_window(flags: NDArray[np.bool_], window: int) -> NDArray[np.bool_]:
     """Whether any of the last `window` flags is set; a window that is not full counts those that are there."""
-    padded = np.concatenate([np.zeros(window - 1, dtype=bool), flags])
-    return np.asarray(sliding_window_view(padded, window).any(axis=1))
+    so_far = np.concatenate([[0], np.cumsum(flags)])
+    begins = np.maximum(np.arange(1, len(flags) + 1) - window, 0)
+    return np.asarray(so_far[1:] > so_far[begins])
 
 
 def of_values(feature: Feature, inputs: Inputs, values: NDArray[np.float64]) -> Words:
