@@ -11,7 +11,9 @@ import pytest
 
 from quantdesk.errors import BadInput, DataError
 from quantdesk.features import FeatureStore
-from quantdesk.features.described import between_builds, of_registry, to_apply
+from quantdesk.features.described import between_builds, of_objects, of_registry, to_apply
+from quantdesk.features.difference import compare
+from quantdesk.features.own_repository import objects_in
 from quantdesk.features.publish import REGISTRY
 from quantdesk.market import MarketStore, load
 
@@ -106,6 +108,29 @@ def test_what_is_defined_no_longer_is_kept_and_said(applied: Path, market: Marke
         ("mine:tone", "kept"),
         ("mine_all", "kept"),
     }
+
+
+DERIVED = """
+
+from feast.on_demand_feature_view import on_demand_feature_view
+import pandas as pd
+
+@on_demand_feature_view(sources=[mine], schema=[Field(name="twice", dtype=Float64)])
+def doubled(inputs: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"twice": inputs["tone"] * 2})
+"""
+
+
+def test_views_on_demand_are_compared_by_their_code(tmp_path: Path) -> None:
+    found = []
+    for name, factor in (("one", 2), ("other", 3)):
+        file = repository(tmp_path / name) / "mine.py"
+        file.write_text(file.read_text() + DERIVED.replace("* 2", f"* {factor}"), encoding="utf-8")
+        found.append(of_objects(objects_in(file.parent)))
+    assert found[0]["on-demand view", "doubled"]["sources"] == "mine"
+    assert ("feature", "doubled:twice") in found[0]
+    changed = [(one.name, one.field) for one in compare(*found) if one.field != "source"]
+    assert changed == [("doubled", "code")]
 
 
 def test_a_broken_file_and_a_broken_registry_are_errors(applied: Path, tmp_path: Path) -> None:

@@ -17,12 +17,17 @@ import pytest
 
 from quantdesk.errors import BadDates, DataError, UnknownName
 from quantdesk.features import FeatureStore
+from quantdesk.features.declared import DeclaredView, Field, Repository, write
 from quantdesk.features.definitions import FEATURES
 from quantdesk.features.freshness import State, agreements
+from quantdesk.features.knowledge import PublishedAt
 from quantdesk.features.publish import ONLINE, REGISTRY
 from quantdesk.features.watch import fresh, own_views, status
 from quantdesk.features.windows import drifted
-from quantdesk.market import MarketStore, load
+from quantdesk.market import Flags, MarketStore, load
+from quantdesk.reports.catalogue import lineage_of
+from quantdesk.reports.catalogue import write as write_pages
+from quantdesk.reports.catalogue.pages import file_name
 
 from .conftest import SESSIONS, tiny_sources
 
@@ -174,31 +179,38 @@ def test_windows_that_hold_nothing_are_refused(store: FeatureStore) -> None:
         drifted(store, ("2018-01-02", "2018-12-31"), ("2019-01-02", "2019-12-31"), feature_names=["sma_2O"])
 
 
-def test_views_of_ones_own_are_watched_too(own_filled: FeatureStore, tmp_path: Path) -> None:
-    from quantdesk.features.declared import DeclaredView, Field, Repository, write
-    from quantdesk.market import Flags
-
-    (tmp_path / "news").mkdir()
+def make_news(folder: Path) -> Path:
+    folder.mkdir()
     stamp = pa.timestamp("us", tz="UTC")
     days = pa.array([dt.datetime(2020, 6, 1, tzinfo=dt.UTC), dt.datetime(2020, 6, 29, tzinfo=dt.UTC)], stamp)
-    pq.write_table(
-        pa.table({"symbol": ["OHLC"] * 2, "day": days, "score": [1.0, 2.0]}), tmp_path / "news" / "a.parquet"
-    )
-    news = DeclaredView(
+    rows = {"symbol": ["OHLC"] * 2, "day": days, "known": days, "score": [1.0, 2.0]}
+    pq.write_table(pa.table(rows), folder / "a.parquet")
+    return folder / "a.parquet"
+
+
+def adopted_news(folder: Path, *files: Path) -> DeclaredView:
+    """A view as applying would have taken it down."""
+    return DeclaredView(
         name="news",
         description="",
         entity="symbol",
         ttl=dt.timedelta(0),
-        knowledge="",
-        path=tmp_path / "news",
+        knowledge="the column known",
+        path=folder,
         keys=(Field("symbol", "symbol", "String"),),
         event="day",
-        created=None,
-        policy=None,
+        created="known",
+        policy=PublishedAt("known"),
         fields=(Field("score", "score", "Float64"),),
         any_symbol=False,
         about=Flags(real=True, adjusted_with_hindsight=False, survivors_only=False),
+        adopted=tuple((str(file), "7" * 64) for file in files),
     )
+
+
+def test_views_of_ones_own_are_watched_too(own_filled: FeatureStore, tmp_path: Path) -> None:
+    make_news(tmp_path / "news")
+    news = adopted_news(tmp_path / "news")
     lost = dataclasses.replace(news, name="lost", path=tmp_path / "broken.parquet")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 half a file")
     write(own_filled.root, Repository({"news": news, "lost": lost}, {}))
@@ -208,6 +220,20 @@ def test_views_of_ones_own_are_watched_too(own_filled: FeatureStore, tmp_path: P
     assert found["lost"].state is State.EMPTY
     assert "cannot be read" in found["lost"].says
     assert any("lost" in problem for problem in status(own_filled, LAST).problems)
+
+
+def test_a_view_of_ones_own_has_a_lineage_and_a_page(own_filled: FeatureStore, tmp_path: Path) -> None:
+    file = make_news(tmp_path / "news")
+    write(own_filled.root, Repository({"news": adopted_news(tmp_path / "news", file)}, {}))
+    found = lineage_of(own_filled, "news:score")
+    assert [(one.package, one.sha256, one.labels) for one in found.files] == [(file.name, "7" * 64, ("real",))]
+    assert found.used_by == ()
+    done = write_pages(own_filled, tmp_path / "pages", audit=False)
+    assert done.features == len(FEATURES) + 1
+    page = (done.index.parent / file_name("news:score")).read_text()
+    assert "7" * 64 in page
+    assert "how old it may be was not agreed" in page
+    assert "not_yet_known" in page
 
 
 def test_a_team_s_store_is_watched_as_the_files_are(
