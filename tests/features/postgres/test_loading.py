@@ -163,7 +163,7 @@ load(folder, read_manifest(folder), os.environ["ADDRESS"], progress=tell)
 """
 
 
-@pytest.mark.parametrize("step", [0, 3, 7])
+@pytest.mark.parametrize("step", [pytest.param(0, marks=pytest.mark.slow), 3, pytest.param(7, marks=pytest.mark.slow)])
 def test_killed_in_the_middle_it_leaves_what_was_there(own_team, builds, step):
     everything = folder_of(own_team)
     before = values(own_team)
