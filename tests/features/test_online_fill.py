@@ -215,7 +215,7 @@ def test_a_damaged_file_is_named_and_what_was_done_stays(backend, tmp_path):
 rows_of = st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), min_size=1, max_size=15)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(first=rows_of, more=rows_of, days=st.tuples(st.integers(0, 8), st.integers(0, 8)))
 def test_a_brute_force_agrees_however_a_file_grows(first, more, days, tmp_path_factory):
     """Two runs over a file that grew between them answer as one look at the whole file does."""
@@ -360,7 +360,7 @@ def kills(launcher, backend, url, tmp_path, number, seed):
 
 
 def test_killed_at_any_moment(launcher, backend, url, tmp_path):
-    kills(launcher, backend, url, tmp_path, 4, seed=1)
+    kills(launcher, backend, url, tmp_path, 3, seed=1)
 
 
 @pytest.mark.slow

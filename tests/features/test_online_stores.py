@@ -185,7 +185,7 @@ writes = st.lists(
 class TestInterleavings:
     """Whatever the order in which writers write, each key ends at the maximum by (event, created)."""
 
-    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(data=st.data())
     def test_any_order(self, backend, data):
         self.check(backend, data)
@@ -412,7 +412,7 @@ values_of = {
 }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_what_is_packed_comes_back(data):
     kinds = data.draw(st.lists(st.sampled_from(sorted(values_of)), min_size=1, max_size=12))
@@ -463,7 +463,7 @@ def test_marks_survive_as_text():
 
 
 @given(st.text(), st.integers(-(2**63), 2**63 - 1), st.integers(-(2**31), 2**31 - 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_keys_are_those_of_feast(text, big, small):
     from feast.infra.key_encoding_utils import serialize_entity_key
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
