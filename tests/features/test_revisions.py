@@ -248,7 +248,7 @@ LOADS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(loads=LOADS)
 def test_whatever_is_loaded_every_past_question_keeps_its_answer(loads):
     def answer(rows, event, at):

@@ -151,7 +151,7 @@ def killed(place, sessions, steps, moments):
 
 
 def test_a_build_that_adds_is_killed(place, sessions):
-    killed(place, sessions, ["build"], [0.15, 0.5])
+    killed(place, sessions, ["build"], [0.3])
 
 
 @pytest.mark.slow
