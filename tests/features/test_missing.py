@@ -139,7 +139,17 @@ def test_outcomes_of_the_join_have_codes():
 
 def test_every_code_is_in_the_table_of_the_module(sessions, spx):
     words = {re.split("[:<]", code)[0] for code in re.findall(r"^``([^`]+)``", str(missing.__doc__), re.MULTILINE)}
-    assert words == {"missing_input", "undefined", "warm_up", "no_history", "input_gap", "not_yet_known", "expired"}
+    assert words == {
+        "missing_input",
+        "undefined",
+        "warm_up",
+        "no_history",
+        "input_gap",
+        "not_yet_known",
+        "expired",
+        "withdrawn",
+        "null_in_source",
+    }
 
 
 # The mood of the market.

@@ -67,13 +67,16 @@ def apply(as_json: Json = False) -> None:
 
 
 @app.command()
-def materialize(as_json: Json = False) -> None:
+def materialize(
+    afresh: Annotated[bool, typer.Option("--afresh", help="Write every row again, whatever is there.")] = False,
+    as_json: Json = False,
+) -> None:
     """Fill the online store with the latest known row of each symbol and view."""
     from quantdesk.features import FeatureStore
 
     store = FeatureStore()
     with progress(quiet=as_json) as shown:
-        changed = store.materialize(progress=shown)
+        changed = store.materialize(progress=shown, afresh=afresh)
     if as_json:
         emit({"changed": changed, "symbols": len(store.symbols())})
     else:
