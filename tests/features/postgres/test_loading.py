@@ -294,19 +294,19 @@ def test_readers_need_no_more_than_the_guide_grants(own_team, builds, postgres):
     """A role that may only read: it asks, and it cannot write. A later load leaves it its rights."""
     database = own_team.backend.address.database
     with psycopg.connect(postgres.admin(database), autocommit=True) as admin:
-        admin.execute("DROP ROLE IF EXISTS quant")
-        admin.execute("CREATE ROLE quant LOGIN PASSWORD 'read only'")
-        quant = FeatureStore(postgres.url(database, "quant", "read only"), root=own_team.root)
-        with pytest.raises(EnvironmentProblem, match=r"quant may not do this .* guide"):
+        admin.execute("DROP ROLE IF EXISTS onlooker")
+        admin.execute("CREATE ROLE onlooker LOGIN PASSWORD 'read only'")
+        quant = FeatureStore(postgres.url(database, "onlooker", "read only"), root=own_team.root)
+        with pytest.raises(EnvironmentProblem, match=r"onlooker may not do this .* guide"):
             quant.symbols()
-        admin.execute("GRANT USAGE ON SCHEMA quantdesk TO quant")
-        admin.execute("GRANT SELECT ON ALL TABLES IN SCHEMA quantdesk TO quant")
+        admin.execute("GRANT USAGE ON SCHEMA quantdesk TO onlooker")
+        admin.execute("GRANT SELECT ON ALL TABLES IN SCHEMA quantdesk TO onlooker")
     assert quant.get_historical_features(["AAA1"], ["sma_20"]).is_pit_validated
     folder, manifest = builds.changed(folder_of(own_team), "second")
     table = pq.read_table(folder / ROWS, partitioning=None).append_column("extra", pa.array([1.0] * 628))
     pq.write_table(table, folder / ROWS)
     manifest = dataclasses.replace(manifest, files={**manifest.files, ROWS: sha256_of(folder / ROWS)})
-    with pytest.raises(EnvironmentProblem, match="quant may not do this"):
+    with pytest.raises(EnvironmentProblem, match="onlooker may not do this"):
         load(folder, manifest, quant.backend.address)
     load(folder, manifest, own_team.backend.address)
     assert quant.get_historical_features(["AAA1"], ["sma_20"]).is_pit_validated, "the new table is readable, too"
