@@ -1,0 +1,1 @@
+"""Orders: the rules of the market, and what they stop."""
