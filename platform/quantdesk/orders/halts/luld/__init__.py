@@ -7,5 +7,6 @@ numbers are dated entries of :mod:`quantdesk.orders.rulebook`.
 from __future__ import annotations
 
 from quantdesk.orders.halts.luld.bands import Bands, bands
+from quantdesk.orders.halts.luld.monitor import Change, Events, Monitor, Stock, Trading, replay
 
-__all__ = ["Bands", "bands"]
+__all__ = ["Bands", "Change", "Events", "Monitor", "Stock", "Trading", "bands", "replay"]
