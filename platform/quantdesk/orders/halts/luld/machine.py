@@ -1,6 +1,7 @@
 """The state machine of limit up / limit down on integers, compiled. Pure.
 
-One event and a whole day run through the same loop. Times are nanoseconds since 1970 (UTC), prices ten-thousandths of a dollar, percentages millionths. Everything that a
+One event and a whole day run through the same loop. Times are
+nanoseconds since 1970 (UTC), prices ten-thousandths of a dollar, percentages millionths. Everything that a
 stock has is in four small arrays, whatever the number of its trades.
 
 The mean of five minutes is kept in buckets of one second (sum and count of the eligible trades), because a window of
@@ -121,31 +122,28 @@ def _note(changes, number, event, at, before, state, why, detail):  # type: igno
 
 
 @compiled
-def _collar_step(rule, state):  # type: ignore[no-untyped-def]
-    """By how much the collar of a reopening widens."""
-    band = state[S_LOWER] if state[S_SIDE] < 0 else state[S_UPPER]
-    return rule[R_COLLAR_LEAST] if band <= rule[R_COLLAR_UP_TO] else _half_up(band * rule[R_COLLAR], 1_000_000)
+def _widen(rule, state):  # type: ignore[no-untyped-def]
+    """Move the collar of a reopening outwards, by a part of the band on each side that set off the pause."""
+    for side in (-1, 1):
+        if state[S_SIDE] == -side:
+            continue
+        band = state[S_LOWER] if side < 0 else state[S_UPPER]
+        small = band <= rule[R_COLLAR_UP_TO]
+        step = rule[R_COLLAR_LEAST] if small else _half_up(band * rule[R_COLLAR], 1_000_000)
+        if side < 0:
+            state[S_COLLAR_LOW] = max(np.int64(0), state[S_COLLAR_LOW] - step)
+        else:
+            state[S_COLLAR_HIGH] += step
 
 
 @compiled
 def _pause(rule, state, at):  # type: ignore[no-untyped-def]
     """Stop trading: until a reopening, or in the last part of the session until the closing auction."""
-    step = _collar_step(rule, state)
-    state[S_COLLAR_LOW] = max(np.int64(0), state[S_LOWER] - (step if state[S_SIDE] <= 0 else 0))
-    state[S_COLLAR_HIGH] = state[S_UPPER] + (step if state[S_SIDE] >= 0 else 0)
+    state[S_COLLAR_LOW] = state[S_LOWER]
+    state[S_COLLAR_HIGH] = state[S_UPPER]
+    _widen(rule, state)
     state[S_UNTIL] = at + rule[R_PAUSE]
     state[S_STATE] = CLOSE_ONLY if rule[R_CLOSES] - at <= rule[R_LAST_PART] else PAUSED
-
-
-@compiled
-def _extend(rule, state):  # type: ignore[no-untyped-def]
-    """One more segment of the pause, and a wider collar."""
-    step = _collar_step(rule, state)
-    if state[S_SIDE] <= 0:
-        state[S_COLLAR_LOW] = max(np.int64(0), state[S_COLLAR_LOW] - step)
-    if state[S_SIDE] >= 0:
-        state[S_COLLAR_HIGH] += step
-    state[S_UNTIL] += rule[R_PAUSE]
 
 
 @compiled
@@ -166,7 +164,8 @@ def _advance(rule, state, changes, number, event, at):  # type: ignore[no-untype
             state[S_STATE] = CLOSE_ONLY
             number = _note(changes, number, event, due, before, state, NOT_REOPENING, 0)
         else:
-            _extend(rule, state)
+            _widen(rule, state)
+            state[S_UNTIL] += rule[R_PAUSE]
             state[S_STATE] = REOPENING
             number = _note(changes, number, event, due, before, state, EXTENDED, state[S_UNTIL])
     if state[S_STATE] != CLOSED and at > rule[R_CLOSES]:
