@@ -135,7 +135,7 @@ class Stock:
 
 _NOT_LAST_SALE = frozenset("BCGHIMNPQRTUVWZ479")
 """Sale conditions (UTP and CTA codes) of trades that may not set the last sale, from memory: average price, cash, form
-T, bunched sold, price variation, odd lot, next day, prior reference, seller, out of sequence, contingent and the like."""
+T, bunched sold, price variation, odd lot, next day, prior reference, seller, out of sequence, contingent and so on."""
 
 
 class Events:
