@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 import sys
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import typer.main
+from pydantic_settings import BaseSettings
 
 import quantdesk.cli
 from quantdesk import settings
@@ -64,7 +67,41 @@ def settings_page() -> str:
         f"| `{key}` ({kind.__name__}) | `QUANTDESK_{key.upper()}` | {meaning} |\n"
         for key, (kind, meaning) in settings.KEYS.items()
     )
-    return prose + "|---|---|---|\n" + rows
+    stages = "\n".join(variables(config) for config in configurations())
+    return (
+        f"{prose}|---|---|---|\n{rows}\n## What each stage reads\n\n"
+        "Each part of the platform owns its settings and reads them from the environment alone, so that a notebook, a "
+        f"service and a command agree.\n\n{stages}"
+    ).rstrip() + "\n"
+
+
+def configurations() -> list[type[BaseSettings]]:
+    """Every class of settings in the package, by the name of its module."""
+    found = []
+    for path in sorted((ROOT / "platform" / "quantdesk").rglob("*.py")):
+        if "(BaseSettings)" in path.read_text(encoding="utf-8"):
+            module = importlib.import_module(".".join(path.relative_to(ROOT / "platform").with_suffix("").parts))
+            classes = [
+                one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__
+            ]
+            found += [one for one in classes if issubclass(one, BaseSettings)]
+    return found
+
+
+def variables(config: type[BaseSettings]) -> str:
+    """A table of the variables of one class, with what its docstring says of them."""
+    text = inspect.getdoc(config) or ""
+    told = {
+        name: " ".join(words.split()) for name, words in re.findall(r"^(\w+)\n((?:    .*\n?)+)", text, re.MULTILINE)
+    }
+    prefix = config.model_config["env_prefix"]
+    rows = []
+    for name in config.model_fields:
+        variable = f"{prefix}{name}".upper()
+        meaning = told[name].removeprefix(f"``{variable}``: ").replace("``", "`")
+        rows.append(f"| `{variable}` | {(meaning[:1].upper() + meaning[1:]).replace('|', chr(92) + '|')} |\n")
+    home = config.__module__.removeprefix("quantdesk.")
+    return f"### `{home}`\n\n| Variable | Meaning |\n|---|---|\n{''.join(rows)}"
 
 
 def main() -> int:
