@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,12 @@ pytestmark = [
 STOCK = {"type": "sqlite"}
 OURS = {"type": "quantdesk.features.online.QuantdeskOnlineStore"}
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
+
+
+def awaited(coroutine):
+    """Its result, from a thread of its own: a browser's test may have left a loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 def ago(**given):
@@ -339,7 +346,7 @@ def test_two_keys_other_types_and_a_view_about_everything(tmp_path, ours):
         assert given["many"][1] == [1.0, 2.0]
         assert given["at"][1].replace(tzinfo=dt.UTC) == ago(days=1)
         assert given["rain"] == [3.0, 3.0, 3.0]
-        again = asyncio.run(feast.get_online_features_async(["mixed:text", "sky:rain"], rows)).to_dict()
+        again = awaited(feast.get_online_features_async(["mixed:text", "sky:rain"], rows)).to_dict()
         assert (again["text"], again["rain"]) == (["", "é", None], [3.0, 3.0, 3.0])
         feast.apply([shop, product, mixed], objects_to_delete=[sky], partial=False)
         assert feast._get_provider().online_store._store(feast.config).keys("desk_sky") == []
@@ -357,7 +364,7 @@ def test_pushing_a_row_and_declaring_another_type(tmp_path, ours):
         assert price_of(feast) == 3.0
         told = []
         row = (key_of("b"), {"price": value()}, NOW.replace(tzinfo=None), None)
-        asyncio.run(store.online_write_batch_async(feast.config, view, [row], told.append))
+        awaited(store.online_write_batch_async(feast.config, view, [row], told.append))
         assert told == [1]
         ((when, values),) = store.online_read(feast.config, view, [key_of("b")], ["price"])
         assert (when, values["price"].WhichOneof("val")) == (NOW, None), "a null is a null and not a NaN"
@@ -367,7 +374,7 @@ def test_pushing_a_row_and_declaring_another_type(tmp_path, ours):
         with pytest.raises(BadInput, match=r"prices:price is declared as double and is given a string"):
             store.online_write_batch(feast.config, view, [(key_of(), {"price": value(string_val="3")}, NOW, NOW)], None)
         assert price_of(feast) == 3.0
-        asyncio.run(store.close())
+        awaited(store.close())
 
 
 def test_where_the_store_is(tmp_path, monkeypatch):

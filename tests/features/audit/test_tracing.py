@@ -43,10 +43,10 @@ keeping = st.lists(st.sampled_from(["mean", "exponential", "filled"]), max_size=
 
 
 def some(test, examples):
-    return settings(max_examples=examples, deadline=None)(test)
+    """The property with that many examples; made anew each time, as a test takes settings once."""
+    return settings(max_examples=examples, deadline=None)(given(**GIVEN[test.__name__])(test))
 
 
-@given(chain=steps, seed=st.integers(0, 1000))
 def honest_chains(chain, seed):
     def made(p):
         for name in chain:
@@ -57,7 +57,6 @@ def honest_chains(chain, seed):
     assert not report.leaks, (chain, report)
 
 
-@given(before=keeping, after=keeping, kind=st.sampled_from(sorted(LEAKING)), seed=st.integers(0, 1000))
 def one_leak_in_a_chain(before, after, kind, seed):
     """Wherever it stands in the chain; what comes after it may hide the size, not the fact."""
 
@@ -72,6 +71,17 @@ def one_leak_in_a_chain(before, after, kind, seed):
     report = audit.check(made, PRICE, seed=seed)
     assert [found.kind for found in report.leaks] == [kind], (before, after, report)
     assert report.leaks[0].line.confirmed
+
+
+GIVEN = {
+    "honest_chains": {"chain": steps, "seed": st.integers(0, 1000)},
+    "one_leak_in_a_chain": {
+        "before": keeping,
+        "after": keeping,
+        "kind": st.sampled_from(sorted(LEAKING)),
+        "seed": st.integers(0, 1000),
+    },
+}
 
 
 def test_no_chain_of_honest_steps_is_accused():
@@ -140,11 +150,12 @@ def test_the_tracer_itself_by_hand():
             leaving(frame, "return", 50.0)
         return None
 
+    before = sys.gettrace()
     sys.settrace(collect)
     try:
         own(PRICE)
     finally:
-        sys.settrace(None)
+        sys.settrace(before)
     entry, first, last = tracer.record.steps
     assert entry.entered
     assert set(first.left) == {"p", "level"}
