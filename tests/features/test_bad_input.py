@@ -88,11 +88,14 @@ def test_a_question_by_rows(store, rows, error, said):
     assert caught.value.remedy
 
 
-def test_times_in_mixed_zones_are_the_instants_they_are(store):
+def test_times_in_mixed_zones_are_refused_and_said_how_to_mend(store):
     zones = [pd.Timestamp("2019-01-10T12:00", tz=zone) for zone in ("UTC", "America/New_York")]
     rows = pd.DataFrame({"symbol": "AAA1", "event_timestamp": pd.Series(zones, dtype=object)})
-    found = store.get_historical_features(entity_df=rows, feature_names=["sma_20"]).to_pandas()
-    assert found.index.get_level_values(0).hour.tolist() == [12, 17]
+    with pytest.raises(BadDates, match=r"mixes the time zones UTC and America/New_York.*to_datetime"):
+        store.get_historical_features(entity_df=rows, feature_names=["sma_20"])
+    mended = rows.assign(event_timestamp=pd.to_datetime(rows["event_timestamp"], utc=True))
+    frame = store.get_historical_features(entity_df=mended, feature_names=["sma_20"])
+    assert frame.to_pandas().index.get_level_values("timestamp").tolist() == zones
 
 
 @pytest.mark.parametrize("clash", [{"symbols": ["AAA1"]}, {"start_date": "2019-01-02"}])

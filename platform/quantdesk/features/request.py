@@ -147,7 +147,14 @@ def _times(column: pd.Series) -> Integers:
         naive = [value for value in values if value == value and value.tzinfo is None]
         if naive:
             raise BadDates(f"entity_df's event_timestamp {naive[0]} has no time zone.", _ROWS)
-        for value in (value for value in values if value == value):
+        present = [value for value in values if value == value]
+        zones = list(dict.fromkeys(str(value.tzinfo) for value in present))
+        if len(zones) > 1:
+            raise BadDates(
+                f"entity_df's event_timestamp mixes the time zones {zones[0]} and {zones[1]}.",
+                "Put all of them into one, for example with pandas.to_datetime(..., utc=True).",
+            )
+        for value in present:
             nanosecond(value)
         column, zoned = pd.to_datetime(column, utc=True), True
     if not zoned:
