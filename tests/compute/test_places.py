@@ -54,7 +54,12 @@ def test_a_scheduler_gives_the_same():
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp", host="127.0.0.1"
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        dashboard_address="127.0.0.1:0",
+        protocol="tcp",
+        host="127.0.0.1",
     ) as cluster:
         place = chosen(ComputeConfig(scheduler=cluster.scheduler_address))
         assert list(place.map(math.factorial, range(9))) == [math.factorial(n) for n in range(9)]
@@ -90,7 +95,7 @@ def cluster():
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", host="127.0.0.1"
     ) as found:
         yield found.scheduler_address
 

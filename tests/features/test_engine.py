@@ -394,7 +394,7 @@ def test_parts_are_the_same_on_dask_and_in_processes(tmp_path):
     here = list(Streamed(asks, rows=500))
     assert len(here) > 5
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", host="127.0.0.1"
     ) as cluster:
         there = Streamed(asks, Dask(cluster.scheduler_address), rows=500)
         assert all(mine.equals(theirs) for mine, theirs in zip(here, there, strict=True))
