@@ -226,13 +226,15 @@ def notebooks(clone: Path, scratch: Path) -> list[Row]:
     return rows
 
 
-def features(clone: Path) -> list[Row]:
+def features(clone: Path, *, quick: bool = False) -> list[Row]:
     """What the scripts of the feature store measure, on the clone's own data."""
     rows = []
-    env = clean(QUANTDESK_STATE=str(clone / "state"))
+    state = os.environ.get("QUANTDESK_STATE", str(clone / "state")) if clone == ROOT else str(clone / "state")
+    env = clean(QUANTDESK_STATE=state)
     for script in sorted((clone / "benchmarks").glob("features_*.py")):
         say(script.stem)
         command = [str(clone / ".venv" / "bin" / "python"), str(script), "--json"]
+        command += ["--quick"] if quick and '"--quick"' in script.read_text(encoding="utf-8") else []
         done = subprocess.run(command, cwd=clone, env=env, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"{script.name} failed:\n{done.stderr}")
@@ -261,7 +263,12 @@ def main() -> None:
     """Measure, print and keep."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--keep", type=Path, help="work in this folder and leave it")
+    options.add_argument("--features", action="store_true", help="the feature store alone, on this checkout as it is")
+    options.add_argument("--quick", action="store_true", help="leave out what takes minutes")
     given = options.parse_args()
+    if given.features:
+        keep(features(ROOT, quick=given.quick), "-features")
+        return
     folder = given.keep or Path(tempfile.mkdtemp(prefix="quantdesk-bench-"))
     # Users' servers run under accounts of their own when this is run as root: they must get to the clone.
     folder.mkdir(parents=True, exist_ok=True)
@@ -273,6 +280,11 @@ def main() -> None:
     finally:
         if given.keep is None:
             shutil.rmtree(folder, ignore_errors=True)
+    keep(rows, "")
+
+
+def keep(rows: list[Row], part: str) -> None:
+    """Print the rows, and keep them in a file that names day and machine."""
     width = max(len(row.what) for row in rows)
     print(f"{'':{width}}  {'seconds':>8}  {'against':>8}  {'ratio':>6}  alternative")
     for row in rows:
@@ -282,7 +294,7 @@ def main() -> None:
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
-    kept = ROOT / "benchmarks" / "results" / f"{at:%Y-%m-%d}-{os.cpu_count()}-cores.json"
+    kept = ROOT / "benchmarks" / "results" / f"{at:%Y-%m-%d}-{os.cpu_count()}-cores{part}.json"
     document = {
         "at": at.isoformat(timespec="seconds"),
         "commit": commit,
