@@ -12,6 +12,7 @@ import os
 import shutil
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -157,15 +158,20 @@ class _Opened:
     def of(cls, path: Path, seen: tuple[int, int, int]) -> _Opened:
         where = f"file:{quote(str(path))}?mode=ro&immutable=1"
         connection = sqlite3.connect(where, uri=True, check_same_thread=False, isolation_level=None)
-        empty = cls(connection, seen, {}, {})
-        if not empty.all("SELECT 1 FROM sqlite_master WHERE name = ?", "online_rows"):
-            return empty  # made by an older version, or by others
-        return cls(
-            connection,
-            seen,
-            {tag: Schema.from_json(text) for tag, text in empty.all("SELECT tag, columns FROM online_schemas")},
-            _states(connection),
-        )
+        try:
+            opened = cls(connection, seen, {}, {})
+            # Else it was made by an older version, or by others.
+            if opened.all("SELECT 1 FROM sqlite_master WHERE name = ?", "online_rows"):
+                schemas = {
+                    tag: Schema.from_json(text) for tag, text in opened.all("SELECT tag, columns FROM online_schemas")
+                }
+                opened = cls(connection, seen, schemas, _states(connection))
+        except BaseException:
+            connection.close()
+            raise
+        # Whoever drops a store without closing it leaves no connection to the garbage collector.
+        weakref.finalize(opened, connection.close)
+        return opened
 
     def close(self) -> None:
         self.connection.close()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
 from quantdesk.errors import BadDates
-from quantdesk.orders.halts.amounts import exact_price
+from quantdesk.orders.amounts import exact_price
 from quantdesk.orders.halts.hours import NEW_YORK, Hours, aware, local_date, regular_hours
 from quantdesk.orders.rulebook import Rulebook, bundled
 from quantdesk.orders.rulebook.entries import Level, MarketWide

@@ -12,7 +12,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, ROUND_HALF_UP, 
 from typing import Literal
 
 from quantdesk.errors import BadDates, BadInput
-from quantdesk.orders.halts.amounts import exact_price
+from quantdesk.orders.amounts import exact_price
 from quantdesk.orders.halts.hours import Hours, aware, local_date, regular_hours
 from quantdesk.orders.rulebook import Rulebook, bundled
 from quantdesk.orders.rulebook.entries import LimitUpLimitDown

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantdesk.errors import BadDates, BadInput
-from quantdesk.orders.halts.amounts import exact_price
+from quantdesk.orders.amounts import exact_price
 from quantdesk.orders.halts.hours import regular_hours
 from quantdesk.orders.halts.luld import machine
 from quantdesk.orders.rulebook import Rulebook, bundled
