@@ -30,6 +30,7 @@ from quantdesk.orders.rulebook.entries import (
     ShortSale,
     SingleStockPause,
     Tick,
+    Venue,
     VenueFee,
 )
 
@@ -173,6 +174,10 @@ class Rulebook:
     def venue_fee(self, on: dt.date, venue: str) -> VenueFee | None:
         """What a venue takes for adding and removing."""
         return cast("VenueFee | None", self.find("venue_fee", on, venue))
+
+    def venue(self, on: dt.date, name: str) -> Venue | None:
+        """A venue that was open."""
+        return cast("Venue | None", self.find("venue", on, name))
 
     def latency(self, on: dt.date, *between: str) -> Latency | None:
         """One way between two places, or the delay at one."""

@@ -27,6 +27,7 @@ __all__ = [
     "ShortSale",
     "SingleStockPause",
     "Tick",
+    "Venue",
     "VenueFee",
 ]
 
@@ -355,11 +356,50 @@ class ShortSale(Entry):
 
 
 class VenueFee(Entry):
-    """Dollars a share at $1 or more for adding and for taking liquidity; minus is a rebate."""
+    """Dollars a share at $1 or more for adding and for taking liquidity; minus is a rebate.
+
+    Attributes
+    ----------
+    venue, add, remove
+        Where, and the two fees.
+    remove_below_dollar
+        The fee for taking below $1 as a fraction of the price. None where it was not looked up: it is then taken to be
+        at the cap where the venue charges for taking, and 0 where it pays.
+    """
 
     venue: str = Field(min_length=1)
     add: Exact
     remove: Exact
+    remove_below_dollar: NotNegative | None = None
+
+    @property
+    def key(self) -> str:
+        """The venue."""
+        return self.venue
+
+
+class Venue(Entry):
+    """A place where orders are matched.
+
+    Attributes
+    ----------
+    venue
+        Its name, as in the fees.
+    mic
+        Its market identifier code (ISO 10383).
+    place
+        The data centre that its latency is measured to.
+    protected
+        Whether its quotes are protected by Rule 611.
+    hidden_share
+        Undisplayed size at its best price as a fraction of the displayed: an estimate, for the desk to measure.
+    """
+
+    venue: str = Field(min_length=1)
+    mic: str = Field(pattern=r"^[A-Z0-9]{4}$")
+    place: str = Field(min_length=1)
+    protected: bool
+    hidden_share: NotNegative
 
     @property
     def key(self) -> str:
@@ -390,6 +430,7 @@ KINDS: dict[str, type[Entry]] = {
     "round_lot": RoundLot,
     "short_sale": ShortSale,
     "venue_fee": VenueFee,
+    "venue": Venue,
     "latency": Latency,
 }
 """The kinds of entries by the name of their tables in TOML."""
