@@ -229,6 +229,10 @@ def notebooks(clone: Path, scratch: Path) -> list[Row]:
 def features(clone: Path, *, quick: bool = False) -> list[Row]:
     """What the scripts of the feature store measure, on the clone's own data."""
     rows = []
+    if clone != ROOT:  # what users get has no duckdb, polars or TA-Lib to compare with
+        say("the development environment")
+        python = sys._base_executable  # type: ignore[attr-defined]
+        timed(["make", "-s", f"PYTHON={python}", "venv-dev"], clone, clean())
     state = os.environ.get("QUANTDESK_STATE", str(clone / "state")) if clone == ROOT else str(clone / "state")
     env = clean(QUANTDESK_STATE=state)
     for script in sorted((clone / "benchmarks").glob("features_*.py")):
