@@ -90,16 +90,25 @@ class Portfolio:
     ----------
     cash
         Micro-dollars to begin with.
+
+    Attributes
+    ----------
+    leaves
+        Shares that are open of each child order, by its client id. Kept by whoever takes the entries of a ledger in.
     """
 
     def __init__(self, cash: int = 0) -> None:
         self.cash = cash
+        self.leaves: dict[str, int] = {}
         self.day: dt.date | None = None
         self.equity_at_start = cash
         self._positions: dict[str, Position] = {}
         self._net = 0
         self._gross = 0
         self._gross_worst = 0
+        self._buying = 0
+        self._selling = 0
+        self._unpriced = 0
 
     def position(self, symbol: str) -> Position:
         """The position in a symbol; an empty one where there is none. To be read: changes go through the methods."""
@@ -127,6 +136,21 @@ class Portfolio:
     def gross_with_open_orders(self) -> int:
         """The same if of each symbol the worse side of its open orders filled."""
         return self._gross_worst
+
+    @property
+    def open_buying(self) -> int:
+        """Value of all shares in open orders to buy, in micro-dollars."""
+        return self._buying
+
+    @property
+    def open_selling(self) -> int:
+        """Value of all shares in open orders to sell, in micro-dollars."""
+        return self._selling
+
+    @property
+    def unpriced(self) -> int:
+        """Symbols with shares or open orders that no price values yet: every value leaves them out."""
+        return self._unpriced
 
     @property
     def equity(self) -> int:
@@ -161,7 +185,7 @@ class Portfolio:
             self._change(symbol, mark=price)
 
     def open(self, symbol: str, side: int, shares: int, mark: int = 0) -> None:
-        """Shares of an order are open: `side` 1 to buy, -1 to sell; `mark` values a symbol that has no price yet."""
+        """Shares of an order are open: `side` 1 to buy, -1 to sell; `mark`, unless 0, values the symbol from now on."""
         held = self.position(symbol)
         mark = mark or held.mark
         if side > 0:
@@ -202,7 +226,11 @@ class Portfolio:
         self.cash -= fee
 
     def transfer(self, symbol: str, shares: int, price: int) -> None:
-        """Positions that were there before the desk: signed shares at a cost, which does not touch the cash."""
+        """Positions that were there before the desk: signed shares at a cost, which does not touch the cash.
+
+        Whenever they come, their value is neither won nor lost on that day.
+        """
+        self.equity_at_start += shares * price
         self._take_off(symbol)
         held = self._positions.setdefault(symbol, Position())
         held.fill(shares, price, 0)
@@ -217,6 +245,7 @@ class Portfolio:
             "cash": self.cash,
             "day": None if self.day is None else self.day.isoformat(),
             "equity_at_start": self.equity_at_start,
+            "leaves": dict(sorted(self.leaves.items())),
             "positions": {
                 symbol: {name: getattr(held, name) for name in names} for symbol, held in sorted(positions.items())
             },
@@ -240,9 +269,15 @@ class Portfolio:
             self._net -= held.value
             self._gross -= abs(held.value)
             self._gross_worst -= held.worst * held.mark
+            self._buying -= held.buying * held.mark
+            self._selling -= held.selling * held.mark
+            self._unpriced -= held.mark == 0 and held.worst > 0
 
     def _add_up(self, symbol: str) -> None:
         held = self._positions[symbol]
         self._net += held.value
         self._gross += abs(held.value)
         self._gross_worst += held.worst * held.mark
+        self._buying += held.buying * held.mark
+        self._selling += held.selling * held.mark
+        self._unpriced += held.mark == 0 and held.worst > 0

@@ -1,5 +1,56 @@
-"""Durable records. Today: files that are written whole or not at all, and locks between processes."""
+"""Durable records: files that are whole or not there, databases, and locks between processes.
+
+::
+
+    files        files that are written whole or not at all, and locks between processes   (edge)
+    address      ``postgresql://...`` taken apart, the password held apart                (pure)
+    database     SQLite or PostgreSQL, asked in the same way                               (edge)
+    migrations   the tables of a version, up and down                                      (edge)
+    lease        who may do something now, with a number that stale holders are told by    (edge)
+    append_only  tables that the database itself lets nobody change                        (edge)
+    refusals     one clear error for whatever a database refuses                           (edge)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from quantdesk.records.files import atomic_directory, atomic_write, exclusive, sha256_of
 
-__all__ = ["atomic_directory", "atomic_write", "exclusive", "sha256_of"]
+if TYPE_CHECKING:
+    from quantdesk.records.append_only import protect
+    from quantdesk.records.database import Database, DatabaseConfig
+    from quantdesk.records.lease import Lease, LeaseLost, Leases
+    from quantdesk.records.migrations import Migrations
+
+_HOMES = {
+    "Database": "database",
+    "DatabaseConfig": "database",
+    "Lease": "lease",
+    "LeaseLost": "lease",
+    "Leases": "lease",
+    "Migrations": "migrations",
+    "protect": "append_only",
+}
+
+__all__ = [
+    "Database",
+    "DatabaseConfig",
+    "Lease",
+    "LeaseLost",
+    "Leases",
+    "Migrations",
+    "atomic_directory",
+    "atomic_write",
+    "exclusive",
+    "protect",
+    "sha256_of",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)

@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -19,6 +19,7 @@ from psycopg import errors as pg
 from quantdesk.errors import DataError, EnvironmentProblem, QuantdeskError
 from quantdesk.features.postgres.address import Address
 from quantdesk.features.postgres.binary import DUMPERS
+from quantdesk.records.refusals import refused, told, unreachable
 
 __all__ = ["Connections", "connect", "explain", "unreachable"]
 
@@ -27,24 +28,6 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 _KEPT = 4
 _SETTINGS = "SET LOCAL jit = off; SET LOCAL enable_memoize = off; SET LOCAL max_parallel_workers_per_gather = 0"
 """A join answers each row by one look into an index: there is nothing to compile, to remember or to share out."""
-
-_CAUSES = (
-    ("password authentication failed", "refuses the password of {user}", "Check user and password."),
-    ("no password supplied", "wants a password for {user}", "Put it into the address, or into ~/.pgpass."),
-    ("no pg_hba.conf entry", "does not let {user} in from here", "Ask its operator for an entry in pg_hba.conf."),
-    ('role "', "knows no user {user}", "Check the user in the address."),
-    ('database "', "has no database {database}", "Check the name, or have it created: CREATE DATABASE."),
-    ("could not translate host name", "cannot be found", "Check the host in the address."),
-    ("failed to resolve host", "cannot be found", "Check the host in the address."),
-    ("Name or service not known", "cannot be found", "Check the host in the address."),
-    ("Connection refused", "is not listening", "Check host and port, and that the server runs."),
-    ("timeout expired", "does not answer", "Check host and port, and the network between."),
-    ("too many clients", "has no connection left", "Try again later, or raise max_connections."),
-    ("remaining connection slots", "has no connection left", "Try again later, or raise max_connections."),
-    ("starting up", "is starting up", "Try again in a moment."),
-    ("SSL", "does not agree on encryption", "Check sslmode in the address."),
-    ("received invalid response", "does not speak PostgreSQL's language", "Check the port: another server answers."),
-)
 
 
 class Connections:
@@ -153,26 +136,6 @@ def connect(address: Address) -> Connection:
     return connection
 
 
-def unreachable(given: Mapping[str, Any], said: str) -> EnvironmentProblem:
-    """Why there is no connection.
-
-    Parameters
-    ----------
-    given
-        The parameters that were tried; see :meth:`.Address.parameters`.
-    said
-        What libpq said.
-    """
-    user, database, secret = repr(given["user"]), repr(given["dbname"]), str(given.get("password", ""))
-    place = f"The PostgreSQL server at {given['host']}:{given['port']}"
-    for sign, what, remedy in _CAUSES:
-        if sign in said:
-            return EnvironmentProblem(f"{place} {what.format(user=user, database=database)}.", remedy)
-    last = said.strip().splitlines()[-1] if said.strip() else "no reason given"
-    last = last.replace(secret, "***") if secret else last
-    return EnvironmentProblem(f"{place} cannot be used ({last[:200]}).", "Check the address.")
-
-
 @contextlib.contextmanager
 def explain(address: Address) -> Iterator[None]:
     """Turn the server's errors into ours."""
@@ -186,13 +149,8 @@ def explain(address: Address) -> Iterator[None]:
 
 
 def _explained(address: Address, error: psycopg.Error) -> QuantdeskError:
-    place = f"{address.database} on {address.host}:{address.port}"
-    said = address.without((error.diag.message_primary or str(error).strip().partition("\n")[0])[:300])
-    if isinstance(error, pg.QueryCanceled):
-        return EnvironmentProblem(
-            f"The database {place} gave up on a question ({said}).",
-            f"Ask for less, or raise statement_timeout for {address.user}.",
-        )
+    """What only a feature store can say of an error; the rest is that of any database."""
+    place, said = told(address, error)
     if isinstance(error, pg.InsufficientPrivilege):
         return EnvironmentProblem(
             f"{address.user} may not do this in the database {place} ({said}).",
@@ -202,12 +160,4 @@ def _explained(address: Address, error: psycopg.Error) -> QuantdeskError:
         return DataError(
             f"There are no features in the database {place} ({said}).", "Run `quantdesk features build` with its url."
         )
-    if isinstance(error, pg.ReadOnlySqlTransaction):
-        return EnvironmentProblem(f"The database {place} is read-only ({said}).", "Write to the primary server.")
-    if isinstance(error, pg.LockNotAvailable):
-        return EnvironmentProblem(f"The database {place} is being changed by somebody else.", "Try again later.")
-    if isinstance(error, pg.DiskFull):
-        return EnvironmentProblem(f"The disk of the database {place} is full ({said}).", "Make room on its server.")
-    if error.sqlstate is None or isinstance(error, psycopg.OperationalError):
-        return EnvironmentProblem(f"The connection to {place} was lost ({said}).", "Check the server, and ask again.")
-    return EnvironmentProblem(f"The database {place} refused ({error.sqlstate}: {said}).", "Check the server's log.")
+    return refused(address, error)

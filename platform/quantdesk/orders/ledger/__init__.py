@@ -1,0 +1,49 @@
+"""Everything that happened to orders, for ever: an append-only ledger in SQLite or PostgreSQL.
+
+::
+
+    entries       what an entry is, its one form as text, the chain of hashes     (pure)
+    payloads      orders, children and executions as payloads, and back           (pure)
+    accounts      from entries to the account: the running one and the rebuilt    (pure)
+    tables        the tables                                                      (edge: SQL)
+    writing       entries into the tables, within one transaction                 (edge: SQL)
+    verification  whether all is as it was written                                (edge: SQL)
+    store         :class:`Ledger`                                                 (edge: a database)
+    versions      revisions of the tables, both ways                              (edge: SQL)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from quantdesk.orders.ledger.accounts import apply, rebuild
+from quantdesk.orders.ledger.entries import Entry, EntryKind, Stored, child_payload
+from quantdesk.orders.ledger.payloads import child_of, execution_of, order_of
+
+if TYPE_CHECKING:
+    from quantdesk.orders.ledger.store import Ledger, LedgerConfig, Received
+
+_HOMES = {"Ledger": "store", "LedgerConfig": "store", "Received": "store"}
+
+__all__ = [
+    "Entry",
+    "EntryKind",
+    "Ledger",
+    "LedgerConfig",
+    "Received",
+    "Stored",
+    "apply",
+    "child_of",
+    "child_payload",
+    "execution_of",
+    "order_of",
+    "rebuild",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)

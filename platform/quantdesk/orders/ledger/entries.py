@@ -1,0 +1,235 @@
+r"""What a ledger holds: entries, their one form as text, and the chain of hashes over them. Pure.
+
+The hash of an entry covers the hash of the one before, so that nobody can change, drop or insert an entry without
+changing every hash behind it::
+
+    hash(n) = SHA-256(hash(n-1) + "\n" + JSON [seq, at, kind, mode, order_id, client_id, user_id, payload])
+
+in lower-case hexadecimal; the payload is in it as the text that is stored, and the first entry follows upon 64 zeros.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import operator
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from quantdesk.errors import BadInput
+from quantdesk.orders.executions import Execution, ExecutionMode
+from quantdesk.orders.order import Child
+
+__all__ = ["GENESIS", "Entry", "EntryKind", "Stored", "canonical", "child_payload", "link"]
+
+GENESIS = "0" * 64
+"""What the first entry follows upon."""
+_LONGEST = 128
+_MOMENTS = 1 << 63
+
+
+class EntryKind(StrEnum):
+    """What an entry says. In brackets what its payload holds, where the account or the ledger reads it."""
+
+    ORDER = "order"
+    """An order was received (`Order.to_dict()` and ``mode``). Written by :meth:`Ledger.receive` alone."""
+    DECISION = "decision"
+    """What guardrails said."""
+    RECEIPT = "receipt"
+    """What the router decided."""
+    SENT = "sent"
+    """A child is about to be sent (the fields of :class:`Child`; perhaps ``mark``, the price of its symbol)."""
+    EXECUTION = "execution"
+    """What a venue reported (`Execution.to_dict()`; the ledger adds ``symbol`` and ``action`` of the child)."""
+    RESULT = "result"
+    """How an order stands (``status``, see :class:`OrderStatus`)."""
+    CANCEL_REQUESTED = "cancel_requested"
+    REPLACED = "replaced"
+    STOP_PLACED = "stop_placed"
+    STOP_TRIGGERED = "stop_triggered"
+    STOP_CANCELLED = "stop_cancelled"
+    LIMIT_CHANGE = "limit_change"
+    KILL = "kill"
+    UNKILL = "unkill"
+    DAY_STARTED = "day_started"
+    """A session begins (``day``, as ISO 8601)."""
+    TRANSFER = "transfer"
+    """Shares that were there before the desk (``symbol``, signed ``shares``, ``price`` in micro-dollars)."""
+    CHARGE = "charge"
+    """A cost without a trade (``symbol``, ``fee`` in micro-dollars)."""
+    RECONCILED = "reconciled"
+    MARK = "mark"
+    """A price to value a symbol at (``symbol``, ``price`` in micro-dollars)."""
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something that happened.
+
+    Parameters
+    ----------
+    kind
+        What.
+    at
+        When: nanoseconds since 1970 (UTC).
+    order_id, client_id
+        Which order and child it is about, or nothing.
+    user_id
+        Who did it, or None.
+    payload
+        The rest: text, whole and finite numbers, truth values, None, and lists and mappings of these.
+    mode
+        Whose account it concerns. An entry about an order takes the order's, and so may leave it out; a transfer and a
+        charge must have one; on a mark or the start of a day None means every account. A ``mode`` in the payload does.
+
+    Raises
+    ------
+    BadInput
+        Names the value and what would be right.
+    """
+
+    kind: EntryKind
+    at: int
+    order_id: str = ""
+    client_id: str = ""
+    user_id: str | None = None
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    mode: ExecutionMode | None = None
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        try:
+            put(self, "kind", EntryKind(self.kind))
+        except ValueError:
+            raise BadInput(f"There is no kind of entry {self.kind!r}.", f"Give {', '.join(EntryKind)}.") from None
+        put(self, "at", _moment(self.at))
+        for name in ("order_id", "client_id", "user_id"):
+            text = getattr(self, name)
+            if not (text is None and name == "user_id"):
+                _name(name, text)
+        if not isinstance(self.payload, Mapping):
+            raise BadInput(f"The payload of an entry is a {type(self.payload).__name__}.", "Give a mapping.")
+        put(self, "mode", self._mode())
+
+    @classmethod
+    def sent(cls, child: Child, at: int, order_id: str, user_id: str | None = None, mark: int = 0) -> Entry:
+        """A child is about to be sent; `mark`, unless 0, values its symbol (micro-dollars a share)."""
+        payload = child_payload(child) | ({"mark": mark} if mark else {})
+        return cls(EntryKind.SENT, at, order_id, child.client_id, user_id, payload)
+
+    @classmethod
+    def executed(cls, execution: Execution, at: int, order_id: str = "", user_id: str | None = None) -> Entry:
+        """A venue reported; the order is that of the child."""
+        return cls(EntryKind.EXECUTION, at, order_id, execution.client_id, user_id, execution.to_dict())
+
+    def _mode(self) -> ExecutionMode | None:
+        given = [one for one in (self.mode, self.payload.get("mode")) if one is not None]
+        if not given:
+            return None
+        try:
+            modes = {ExecutionMode(one) for one in given}
+        except ValueError:
+            raise BadInput(f"There is no execution mode {given[-1]!r}.", f"Give {', '.join(ExecutionMode)}.") from None
+        if len(modes) > 1:
+            raise BadInput(f"An entry of {given[0]} whose payload says {given[1]}.", "Give one execution mode.")
+        return modes.pop()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An entry as it is in the ledger.
+
+    Attributes
+    ----------
+    seq
+        Its number, from 1, without gaps.
+    hash
+        See the module.
+    kind, at, order_id, client_id, user_id, payload, mode
+        See :class:`Entry`. The payload is what its text says: lists where there were tuples.
+    """
+
+    seq: int
+    kind: EntryKind
+    at: int
+    order_id: str
+    client_id: str
+    user_id: str | None
+    payload: Mapping[str, Any]
+    mode: ExecutionMode | None
+    hash: str
+
+
+def child_payload(child: Child) -> dict[str, Any]:
+    """The payload of an entry of kind SENT."""
+    return {name: str(value) if isinstance(value, StrEnum) else value for name, value in asdict(child).items()}
+
+
+def canonical(payload: Mapping[str, Any]) -> str:
+    """The one text of a payload: JSON in ASCII, keys in order, no spaces.
+
+    Raises
+    ------
+    BadInput
+        It holds what JSON cannot say: a Decimal, a NaN, a key that is no text ...
+    """
+    _check(payload, "payload")
+    return json.dumps(_plain(payload), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def link(previous: str, entry: Stored | Entry, seq: int, payload: str) -> str:
+    """The hash of an entry that follows upon `previous`."""
+    mode = None if entry.mode is None else str(entry.mode)
+    fields = [seq, entry.at, str(entry.kind), mode, entry.order_id, entry.client_id, entry.user_id, payload]
+    return hashlib.sha256(f"{previous}\n{json.dumps(fields, separators=(',', ':'))}".encode()).hexdigest()
+
+
+def _check(value: Any, where: str) -> None:
+    if value is None or isinstance(value, str | bool | int):
+        return
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise BadInput(f"The {where} of an entry is {value!r}.", "Give a finite number, or None.")
+        return
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            if not isinstance(key, str):
+                raise BadInput(f"The {where} of an entry has the key {key!r}.", "Keys are text.")
+            _check(one, f"{where}.{key}")
+        return
+    if isinstance(value, list | tuple):
+        for number, one in enumerate(value):
+            _check(one, f"{where}[{number}]")
+        return
+    raise BadInput(
+        f"The {where} of an entry is a {type(value).__name__}, {str(value)[:60]!r}.",
+        "Give text, whole or finite numbers, truth values, None, or lists and mappings of these.",
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Mappings of any kind as dicts, which is all that json takes."""
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _moment(at: Any) -> int:
+    try:
+        whole = operator.index(at)
+    except TypeError:
+        whole = _MOMENTS
+    if isinstance(at, bool) or not -_MOMENTS <= whole < _MOMENTS:
+        raise BadInput(f"The time {at!r} of an entry.", "Give whole nanoseconds since 1970 (UTC).")
+    return whole
+
+
+def _name(what: str, text: Any) -> None:
+    if not isinstance(text, str) or len(text) > _LONGEST or not text.isprintable():
+        raise BadInput(f"The {what} {text!r} of an entry.", f"Give at most {_LONGEST} printable characters.")
