@@ -1,0 +1,3 @@
+"""The checks themselves, one function each: it adds what it finds, and says nothing where all is well. Pure."""
+
+from __future__ import annotations
