@@ -1,0 +1,45 @@
+"""Transaction cost analysis: what executions cost, and where the cost came from. Pure.
+
+::
+
+    facts        orders, fills and quotes as the measures take them
+    tape         quotes and prints over time, looked up as they were known
+    sources      facts from the ledger and from results
+    shortfall    implementation shortfall of one order, exact
+    spreads      measures of single fills
+    averages     weighted averages, standard errors, bootstrap
+    tables       averages by group, shortfalls by group, the curve of realised spreads
+    rule605      the shape of a report under Rule 605
+    analysis     all of it: ``analyse(orders, fills, tapes)``
+
+Signs are costs: above 0 is worse for the one who traded, but for price improvement, which is what it says. What is not
+known is NaN (None for exact money) and comes with a reason; it is never 0, and never carried over a halt or a close.
+"""
+
+from quantdesk.orders.tca.analysis import Analysis, analyse
+from quantdesk.orders.tca.averages import Interval
+from quantdesk.orders.tca.facts import Fill, OrderFacts, Quote, Routed
+from quantdesk.orders.tca.rule605 import Report
+from quantdesk.orders.tca.shortfall import Shortfall, shortfall
+from quantdesk.orders.tca.sources import Collected, facts_from_ledger, facts_from_results
+from quantdesk.orders.tca.spreads import HORIZONS
+from quantdesk.orders.tca.tape import Prints, Tape
+
+__all__ = [
+    "HORIZONS",
+    "Analysis",
+    "Collected",
+    "Fill",
+    "Interval",
+    "OrderFacts",
+    "Prints",
+    "Quote",
+    "Report",
+    "Routed",
+    "Shortfall",
+    "Tape",
+    "analyse",
+    "facts_from_ledger",
+    "facts_from_results",
+    "shortfall",
+]
