@@ -20,7 +20,7 @@ from quantdesk.orders.halts.hours import NEW_YORK, Hours, aware, local_date, reg
 from quantdesk.orders.rulebook import Rulebook, bundled
 from quantdesk.orders.rulebook.entries import Level, MarketWide
 
-__all__ = ["Levels", "MarketHalt", "levels", "replay"]
+__all__ = ["Levels", "MarketHalt", "Watch", "levels", "replay"]
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,102 @@ def levels(
     return Levels(found[0], found[1], found[2] if len(found) > 2 else None)
 
 
+class Watch:
+    """Follows the index through one session, value by value.
+
+    Values while trading is stopped are passed over: nobody trades on them. Each level counts once a day. A halt that
+    would reach past the close ends the day, and so does the last level.
+
+    Parameters
+    ----------
+    previous_close
+        Of the index that is followed.
+    index
+        What is followed. Where the rule of the day watches another one, the halts say that it is a proxy.
+    quarter_base, book
+        See :func:`levels`.
+
+    Raises
+    ------
+    BadInput
+        A close that is no price.
+    """
+
+    def __init__(
+        self,
+        previous_close: float | Decimal | str,
+        *,
+        index: str = "SPX",
+        quarter_base: float | Decimal | str | None = None,
+        book: Rulebook | None = None,
+    ) -> None:
+        self._close = exact_price(previous_close, "previous close")
+        self._base = self._close if quarter_base is None else exact_price(quarter_base, "base of the quarter")
+        self._index = index
+        self._book = book
+        self._rule: MarketWide | None = None
+        self._hours: Hours | None = None
+        self._thresholds: list[Decimal] = []
+        self._last: dt.datetime | None = None
+        self._halts: list[MarketHalt] = []
+
+    @property
+    def halts(self) -> tuple[MarketHalt, ...]:
+        """The levels that were reached so far, in the order of time."""
+        return tuple(self._halts)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether trading is over for the day."""
+        return any(halt.resumes is None for halt in self._halts)
+
+    def value(self, at: dt.datetime, value: float) -> tuple[MarketHalt, ...]:
+        """The index has a value; the levels that it reached with it, as a rule none.
+
+        Raises
+        ------
+        BadInput
+            A value that is no price.
+        BadDates
+            Naive, earlier than the one before, of another day, or outside of the session. Nothing is taken in then.
+        """
+        exact = exact_price(value, "index value")
+        rule, hours = self._session(at)
+        if aware(at) not in hours:
+            raise BadDates(f"{at} is outside of the session {hours.opens} to {hours.closes}.", "Give one session.")
+        if self._last is not None and at < self._last:
+            raise BadDates(f"{at} comes after {self._last}.", "Give the path in the order of time.")
+        self._last = at
+        if self.is_over or (self._halts and self._halts[-1].resumes is not None and at < self._halts[-1].resumes):
+            return ()
+        # A path that jumps over a level has reached both; the deeper one decides what happens.
+        found = tuple(
+            MarketHalt(
+                number + 1,
+                at,
+                float(exact),
+                float(self._thresholds[number]),
+                _resumes(rule.levels[number], hours, at, shifted=rule.early_close_shift),
+                rule.index,
+                self._index != rule.index,
+            )
+            for number in range(len(self._halts), len(self._thresholds))
+            if exact <= self._thresholds[number]
+        )
+        self._halts += found
+        return found
+
+    def _session(self, at: dt.datetime) -> tuple[MarketWide, Hours]:
+        if self._rule is None or self._hours is None:
+            day = local_date(aware(at))
+            rule, hours = _rule(day, self._book), regular_hours(day)
+            if hours is None:
+                raise BadDates(f"The exchanges were closed on {day}.", "Give the path of a session.")
+            self._thresholds = [_threshold(rule, level, self._close, self._base) for level in rule.levels]
+            self._rule, self._hours = rule, hours
+        return self._rule, self._hours
+
+
 def replay(
     path: Iterable[tuple[dt.datetime, float]],
     previous_close: float | Decimal | str,
@@ -108,21 +204,14 @@ def replay(
     quarter_base: float | Decimal | str | None = None,
     book: Rulebook | None = None,
 ) -> tuple[MarketHalt, ...]:
-    """The halts that a path of the index sets off within one session.
-
-    Values while trading is stopped are passed over: nobody trades on them. Each level counts once a day. A halt that
-    would reach past the close ends the day.
+    """The halts that a path of the index sets off within one session: what a :class:`Watch` finds.
 
     Parameters
     ----------
     path
         Moments (aware, ascending, of one session) and index values.
-    previous_close
-        Of the same index.
-    index
-        What the path is of. Where the rule watches another one, the halts say that it is a proxy.
-    quarter_base, book
-        See :func:`levels`.
+    previous_close, index, quarter_base, book
+        See :class:`Watch`.
 
     Raises
     ------
@@ -131,43 +220,10 @@ def replay(
     BadDates
         Naive, descending, of several days, or outside of the session.
     """
-    close = exact_price(previous_close, "previous close")
-    base = close if quarter_base is None else exact_price(quarter_base, "base of the quarter")
-    found: list[MarketHalt] = []
-    rule: MarketWide | None = None
-    hours: Hours | None = None
-    thresholds: list[Decimal] = []
-    last: dt.datetime | None = None
-    stopped_until: dt.datetime | None = None
+    watch = Watch(previous_close, index=index, quarter_base=quarter_base, book=book)
     for at, value in path:
-        exact = exact_price(value, "index value")
-        if rule is None or hours is None:
-            day = local_date(aware(at))
-            rule, hours = _rule(day, book), regular_hours(day)
-            if hours is None:
-                raise BadDates(f"The exchanges were closed on {day}.", "Give the path of a session.")
-            thresholds = [_threshold(rule, level, close, base) for level in rule.levels]
-        if aware(at) not in hours:
-            raise BadDates(f"{at} is outside of the session {hours.opens} to {hours.closes}.", "Give one session.")
-        if last is not None and at < last:
-            raise BadDates(f"{at} comes after {last}.", "Give the path in the order of time.")
-        last = at
-        if stopped_until is not None and at < stopped_until:
-            continue
-        reached = [n for n in range(len(found), len(thresholds)) if exact <= thresholds[n]]
-        if not reached:
-            continue
-        # A path that jumps over a level has reached both; the deeper one decides what happens.
-        for number in reached:
-            resumes = _resumes(rule.levels[number], hours, at, shifted=rule.early_close_shift)
-            halt = MarketHalt(
-                number + 1, at, float(exact), float(thresholds[number]), resumes, rule.index, index != rule.index
-            )
-            found.append(halt)
-        if any(halt.resumes is None for halt in found):
-            break
-        stopped_until = found[-1].resumes
-    return tuple(found)
+        watch.value(at, value)
+    return watch.halts
 
 
 def _rule(on: dt.date, book: Rulebook | None) -> MarketWide:

@@ -6,11 +6,15 @@ nothing about trading, and nobody may read "no halts" into them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-__all__ = ["HaltStatus", "Status"]
+if TYPE_CHECKING:
+    from quantdesk.orders.halts.phases import Phase
+
+__all__ = ["HaltStatus", "Halts", "Status"]
 
 
 class Status(StrEnum):
@@ -38,7 +42,7 @@ class HaltStatus:
     source
         What says so: ``nasdaq``, ``nyse``, ``luld``, ``breakers``, ``phase``, ``remote``.
     age_s
-        Seconds since that was known to be so.
+        Seconds since that was known to be so; infinite where nothing was ever heard.
     """
 
     symbol: str
@@ -54,7 +58,7 @@ class HaltStatus:
         return self.status is Status.HALTED
 
     def to_dict(self) -> dict[str, Any]:
-        """The form of ``check_halt_status``."""
+        """The form of ``check_halt_status``, which is JSON: an infinite age is None there."""
         return {
             "symbol": self.symbol,
             "status": str(self.status),
@@ -62,5 +66,30 @@ class HaltStatus:
             "halt_type": self.halt_type,
             "message": self.message,
             "source": self.source,
-            "age_s": self.age_s,
+            "age_s": self.age_s if math.isfinite(self.age_s) else None,
         }
+
+
+class Halts(Protocol):
+    """What stops trading, asked by guardrails, desk and venues: the plug-in point of halts.
+
+    Times are nanoseconds since 1970 (UTC), prices micro-dollars. Nothing here waits for a network:
+    :class:`~quantdesk.orders.halts.client.HaltClient` answers from what it was fed, and
+    :class:`~quantdesk.orders.halts.known.KnownHalts` from what its caller declared.
+    """
+
+    def status(self, symbol: str, at: int) -> HaltStatus:
+        """Whether a symbol trades."""
+        ...
+
+    def market_halt(self, at: int) -> HaltStatus | None:
+        """The halt of the whole market that holds, or None where none is known."""
+        ...
+
+    def bands(self, symbol: str, at: int) -> tuple[int, int] | None:
+        """Lower and upper price band, both still allowed; None where none are known."""
+        ...
+
+    def phase(self, symbol: str, at: int) -> Phase:
+        """The phase of the day on the listing exchange."""
+        ...

@@ -1,8 +1,8 @@
-"""The state machine of limit up / limit down on integers, compiled. Pure.
+"""The state machine of limit up / limit down on integers, compiled: what one event does. Pure.
 
-One event and a whole day run through the same loop. Times are
-nanoseconds since 1970 (UTC), prices ten-thousandths of a dollar, percentages millionths. Everything that a
-stock has is in four small arrays, whatever the number of its trades.
+:mod:`~quantdesk.orders.halts.luld.loop` runs it over many. Times are nanoseconds since 1970 (UTC), prices
+ten-thousandths of a dollar, percentages millionths. Everything that a stock has is in a few small arrays, whatever the
+number of its trades.
 
 The mean of five minutes is kept in buckets of one second (sum and count of the eligible trades), because a window of
 single trades has no bound. It therefore slides in steps of a second: at a time within second ``s`` it holds the trades
@@ -11,11 +11,9 @@ of the seconds ``s - 299`` to ``s``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from numba import njit
+
+from quantdesk.orders.halts.luld.compiled import compiled
 
 __all__ = [
     "CLOSED",
@@ -26,7 +24,7 @@ __all__ = [
     "REOPENING",
     "STRADDLE",
     "WAITING",
-    "feed",
+    "step",
 ]
 
 WAITING, NORMAL, LIMIT, STRADDLE, PAUSED, REOPENING, CLOSE_ONLY, CLOSED = range(8)
@@ -54,8 +52,6 @@ CHANGE_SIZE = 9
 """A change: event, time, state before, state after, why, reference, lower, upper, detail."""
 
 SECOND = 1_000_000_000
-
-compiled: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(cache=True, nogil=True)
 
 
 @compiled
@@ -250,67 +246,62 @@ def _first(rule, state, at, price):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def feed(rule, state, sums, counts, kind, at, price, size, other, other_size, changes):  # type: ignore[no-untyped-def]
-    """Take events in, in the order of time.
+def step(rule, state, sums, counts, changes, number, event, what, now, price, size, other, other_size):  # type: ignore[no-untyped-def]
+    """Take one event in.
 
     Parameters
     ----------
     rule, state, sums, counts
         The arrays of one stock; `state`, `sums` and `counts` are changed.
-    kind, at
-        What and when; shape ``(n,)``.
+    changes, number, event
+        Where changes are written, how many there are so far, and the number of this event.
+    what, now
+        Kind and time. An event that is earlier than the last one is counted and passed over.
     price, size, other, other_size
         Of a trade: price and 1 where it is eligible, else 0. Of a quote: bid, its size, ask, its size; 0 for none. Of
         an opening or reopening: the price.
-    changes
-        Shape ``(m, 9)``: receives the changes as far as there is room.
 
     Returns
     -------
     int
-        The number of changes; more than ``m`` where there was no room for all.
+        The number of changes so far; more than there is room for where there was none for all.
     """
-    number = 0
-    for event in range(len(kind)):
-        now = at[event]
-        what = kind[event]
-        if now < state[S_LAST]:
-            state[S_SKIPPED] += 1
-            continue
-        state[S_LAST] = now
-        number = _advance(rule, state, changes, number, event, now)
-        if state[S_STATE] == CLOSED:
-            continue
-        _slide(state, sums, counts, now)
-        stopped = state[S_STATE] >= PAUSED
-        if what == TRADE and size[event] == 1 and not stopped:
-            place = (now // SECOND) % len(sums)
-            sums[place] += price[event]
-            counts[place] += 1
-            state[S_SUM] += price[event]
-            state[S_COUNT] += 1
-        elif what == QUOTE:
-            state[S_BID] = price[event]
-            state[S_BID_SIZE] = size[event]
-            state[S_ASK] = other[event]
-            state[S_ASK_SIZE] = other_size[event]
-        elif what == OPEN and state[S_STATE] == WAITING:
-            _first(rule, state, now, price[event] if price[event] > 0 else rule[R_CLOSE])
-            number = _note(changes, number, event, now, WAITING, state, OPENED, price[event])
-        elif what == REOPEN and (state[S_STATE] == PAUSED or state[S_STATE] == REOPENING):
-            before = state[S_STATE]
-            segment_began = state[S_UNTIL] - rule[R_PAUSE]
-            if before == PAUSED and now < state[S_UNTIL]:
-                number = _note(changes, number, event, now, before, state, TOO_EARLY, state[S_UNTIL])
-            else:
-                _forget(state, sums, counts)
-                _first(rule, state, now, price[event] if price[event] > 0 else state[S_REFERENCE])
-                number = _note(changes, number, event, now, before, state, REOPENED, segment_began)
-        elif what == PAUSE and not stopped and state[S_STATE] != WAITING:
-            before = state[S_STATE]
-            state[S_SIDE] = 0 if before != LIMIT else state[S_SIDE]
-            _pause(rule, state, now)
-            number = _note(changes, number, event, now, before, state, PRIMARY, 0)
-        number = _reference(rule, state, changes, number, event, now)
-        number = _look(state, changes, number, event, now)
-    return number
+    if now < state[S_LAST]:
+        state[S_SKIPPED] += 1
+        return number
+    state[S_LAST] = now
+    number = _advance(rule, state, changes, number, event, now)
+    if state[S_STATE] == CLOSED:
+        return number
+    _slide(state, sums, counts, now)
+    stopped = state[S_STATE] >= PAUSED
+    if what == TRADE and size == 1 and not stopped:
+        place = (now // SECOND) % len(sums)
+        sums[place] += price
+        counts[place] += 1
+        state[S_SUM] += price
+        state[S_COUNT] += 1
+    elif what == QUOTE:
+        state[S_BID] = price
+        state[S_BID_SIZE] = size
+        state[S_ASK] = other
+        state[S_ASK_SIZE] = other_size
+    elif what == OPEN and state[S_STATE] == WAITING:
+        _first(rule, state, now, price if price > 0 else rule[R_CLOSE])
+        number = _note(changes, number, event, now, WAITING, state, OPENED, price)
+    elif what == REOPEN and (state[S_STATE] == PAUSED or state[S_STATE] == REOPENING):
+        before = state[S_STATE]
+        segment_began = state[S_UNTIL] - rule[R_PAUSE]
+        if before == PAUSED and now < state[S_UNTIL]:
+            number = _note(changes, number, event, now, before, state, TOO_EARLY, state[S_UNTIL])
+        else:
+            _forget(state, sums, counts)
+            _first(rule, state, now, price if price > 0 else state[S_REFERENCE])
+            number = _note(changes, number, event, now, before, state, REOPENED, segment_began)
+    elif what == PAUSE and not stopped and state[S_STATE] != WAITING:
+        before = state[S_STATE]
+        state[S_SIDE] = 0 if before != LIMIT else state[S_SIDE]
+        _pause(rule, state, now)
+        number = _note(changes, number, event, now, before, state, PRIMARY, 0)
+    number = _reference(rule, state, changes, number, event, now)
+    return _look(state, changes, number, event, now)

@@ -1,6 +1,6 @@
 """The monitor: trades and national best quotes in, changes of state out. Pure: time comes with the events.
 
-:class:`Monitor` takes events one by one or in chunks, :func:`replay` a whole day. All of them run the loop of
+:class:`Monitor` takes events one by one or in chunks, :func:`replay` a whole day. All of them run
 :mod:`~quantdesk.orders.halts.luld.machine`, and what a stock costs in memory does not depend on how much it trades.
 """
 
@@ -19,15 +19,19 @@ from numpy.typing import ArrayLike, NDArray
 from quantdesk.errors import BadDates, BadInput
 from quantdesk.orders.amounts import exact_price
 from quantdesk.orders.halts.hours import regular_hours
-from quantdesk.orders.halts.luld import machine
+from quantdesk.orders.halts.luld import loop, machine
 from quantdesk.orders.rulebook import Rulebook, bundled
 
 __all__ = ["Change", "Events", "Monitor", "Stock", "Trading", "replay"]
 
 UNIT = 10_000
 """Prices are counted in ten-thousandths of a dollar."""
+Time = dt.datetime | int
+"""An aware datetime, or nanoseconds since 1970 (UTC)."""
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _ROOM = 1024
+_MICROS = 100
+"""Micro-dollars in a ten-thousandth of a dollar."""
 
 
 class Trading(Enum):
@@ -148,7 +152,7 @@ class Events:
     at
         Nanoseconds since 1970 (UTC), not descending.
     price, size, other, other_size
-        See :func:`quantdesk.orders.halts.luld.machine.feed`.
+        See :func:`quantdesk.orders.halts.luld.machine.step`.
 
     Raises
     ------
@@ -194,6 +198,8 @@ class Events:
 class Monitor:
     """Follows one stock through one session.
 
+    Events carry an aware datetime or, what is faster, nanoseconds since 1970 (UTC) as a whole number.
+
     Parameters
     ----------
     stock
@@ -224,13 +230,13 @@ class Monitor:
 
     def __init__(self, stock: Stock, book: Rulebook | None = None) -> None:
         self.stock = stock
-        self._rule, self._lot = _compiled(stock, book or bundled())
-        self._state = np.zeros(machine.STATE_SIZE, dtype=np.int64)
-        seconds = int(self._rule[machine.R_WINDOW])
-        self._sums = np.zeros(seconds, dtype=np.int64)
-        self._counts = np.zeros(seconds, dtype=np.int64)
-        self._room = np.zeros((16, machine.CHANGE_SIZE), dtype=np.int64)
-        self._one = [np.zeros(1, dtype=np.int64) for _ in range(6)]
+        rule, self._lot = _compiled(stock, book or bundled())
+        seconds = int(rule[machine.R_WINDOW])
+        self._memory = np.zeros(loop.size_of(seconds), dtype=np.int64)
+        bounds = np.cumsum([machine.RULE_SIZE, machine.STATE_SIZE, seconds, seconds])
+        self._rule, self._state, self._sums, self._counts, room = np.split(self._memory, bounds)
+        self._room = room.reshape(loop.ROOM, machine.CHANGE_SIZE)
+        self._rule[:] = rule
 
     @property
     def trading(self) -> Trading:
@@ -257,7 +263,36 @@ class Monitor:
             return float("nan"), float("nan")
         return int(self._state[machine.S_COLLAR_LOW]) / UNIT, int(self._state[machine.S_COLLAR_HIGH]) / UNIT
 
-    def trade(self, at: dt.datetime, price: float, shares: int, conditions: str = "") -> tuple[Change, ...]:
+    @property
+    def band_micros(self) -> tuple[int, int] | None:
+        """Lower and upper band in micro-dollars, as orders count them.
+
+        None where no bands hold: before there is a reference, in a pause, after the close.
+        """
+        if self.trading not in (Trading.NORMAL, Trading.LIMIT, Trading.STRADDLE):
+            return None
+        return int(self._state[machine.S_LOWER]) * _MICROS, int(self._state[machine.S_UPPER]) * _MICROS
+
+    @property
+    def last(self) -> int:
+        """The time of the last event, in nanoseconds since 1970 (UTC); 0 before the first."""
+        return int(self._state[machine.S_LAST])
+
+    @property
+    def due(self) -> int | None:
+        """When a limit state becomes a pause, if nothing ends it: nanoseconds since 1970; None outside of one."""
+        if self.trading is not Trading.LIMIT:
+            return None
+        return int(self._state[machine.S_LIMIT] + self._rule[machine.R_LIMIT])
+
+    @property
+    def pause_code(self) -> str:
+        """The code of the pause that holds: ``LUDP`` after a limit state, ``LUDS`` where the primary called it."""
+        if self.trading not in (Trading.PAUSED, Trading.REOPENING, Trading.CLOSE_ONLY):
+            return ""
+        return "LUDP" if self._state[machine.S_SIDE] else "LUDS"
+
+    def trade(self, at: Time, price: float, shares: int, conditions: str = "") -> tuple[Change, ...]:
         """A trade was reported.
 
         Odd lots, and trades whose conditions may not set the last sale, do not count for the mean.
@@ -268,25 +303,25 @@ class Monitor:
         return self._single(machine.TRADE, at, _units(price, "trade price"), int(eligible))
 
     def quote(
-        self, at: dt.datetime, bid: float | None, ask: float | None, bid_size: int = 0, ask_size: int = 0
+        self, at: Time, bid: float | None, ask: float | None, bid_size: int = 0, ask_size: int = 0
     ) -> tuple[Change, ...]:
         """The national best quotes changed; None where there is none. Sizes in shares."""
         sides = [0 if price is None else _units(price, what) for price, what in ((bid, "bid"), (ask, "ask"))]
         return self._single(machine.QUOTE, at, sides[0], int(bid_size), sides[1], int(ask_size))
 
-    def opens(self, at: dt.datetime, price: float | None) -> tuple[Change, ...]:
+    def opens(self, at: Time, price: float | None) -> tuple[Change, ...]:
         """The primary opened: with a trade at a price, or on a quote (None)."""
         return self._single(machine.OPEN, at, 0 if price is None else _units(price, "opening price"))
 
-    def reopens(self, at: dt.datetime, price: float | None) -> tuple[Change, ...]:
+    def reopens(self, at: Time, price: float | None) -> tuple[Change, ...]:
         """The primary reopened: with a trade at a price, or on a quote (None), which keeps the reference."""
         return self._single(machine.REOPEN, at, 0 if price is None else _units(price, "reopening price"))
 
-    def pauses(self, at: dt.datetime) -> tuple[Change, ...]:
+    def pauses(self, at: Time) -> tuple[Change, ...]:
         """The primary paused trading by itself, as it may in a straddle state."""
         return self._single(machine.PAUSE, at, 0)
 
-    def clock(self, at: dt.datetime) -> tuple[Change, ...]:
+    def clock(self, at: Time) -> tuple[Change, ...]:
         """Time has passed."""
         return self._single(machine.CLOCK, at, 0)
 
@@ -299,7 +334,7 @@ class Monitor:
             The first event is earlier than the last one that was fed. Nothing is taken in then.
         """
         self._not_back(int(events.at[0]) if len(events) else int(self._state[machine.S_LAST]))
-        room = np.zeros((_ROOM, machine.CHANGE_SIZE), dtype=np.int64)
+        room = np.empty((_ROOM, machine.CHANGE_SIZE), dtype=np.int64)
         kept = [array.copy() for array in (self._state, self._sums, self._counts)]
         while True:
             number = self._run(events, room)
@@ -307,11 +342,11 @@ class Monitor:
                 return _told(room[:number])
             for array, old in zip((self._state, self._sums, self._counts), kept, strict=True):
                 array[:] = old
-            room = np.zeros((number, machine.CHANGE_SIZE), dtype=np.int64)
+            room = np.empty((number, machine.CHANGE_SIZE), dtype=np.int64)
 
     def _run(self, events: Events, room: NDArray[np.int64]) -> int:
         return int(
-            machine.feed(
+            loop.feed(
                 self._rule,
                 self._state,
                 self._sums,
@@ -327,14 +362,14 @@ class Monitor:
         )
 
     def _single(
-        self, kind: int, at: dt.datetime, price: int, size: int = 0, other: int = 0, other_size: int = 0
+        self, kind: int, at: Time, price: int, size: int = 0, other: int = 0, other_size: int = 0
     ) -> tuple[Change, ...]:
-        now = _nanoseconds(at)
+        now = at if isinstance(at, int) else _nanoseconds(at)
+        number = loop.one(self._memory, kind, now, price, size, other, other_size)
+        if number == 0:
+            return ()
         self._not_back(now)
-        for array, value in zip(self._one, (kind, now, price, size, other, other_size), strict=True):
-            array[0] = value
-        number = int(machine.feed(self._rule, self._state, self._sums, self._counts, *self._one, self._room))
-        return _told(self._room[:number]) if number else ()
+        return _told(self._room[:number])
 
     def _not_back(self, now: int) -> None:
         last = int(self._state[machine.S_LAST])

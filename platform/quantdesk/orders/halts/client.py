@@ -1,0 +1,332 @@
+"""HaltClient: all that is known of what trades, merged. An edge module: feeds, a service, the clock.
+
+::
+
+    feeds        board, poller     the trade halts of Nasdaq and New York
+    luld         monitors          limit up / limit down of the symbols that somebody follows
+    breakers     index             the market-wide breakers, from the index or from the feeds
+    phase        calendars         closed, or at lunch
+    remote       a URL             a service that answers as this one does
+
+A symbol is HALTED where any of them says so (the most serious is told, then the latest), TRADING where one says so and
+none says HALTED, and otherwise UNKNOWN. :meth:`HaltClient.status` and its siblings answer at once from what was fed in;
+:meth:`HaltClient.check_halt_status` first asks whom it may ask.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from quantdesk.errors import QuantdeskError
+from quantdesk.home import state_dir
+from quantdesk.orders.amounts import SECOND, moment, nanoseconds
+from quantdesk.orders.halts import phases
+from quantdesk.orders.halts.board import Board, clock_text
+from quantdesk.orders.halts.breakers import MarketHalt, Watch
+from quantdesk.orders.halts.feeds import parse_nasdaq_rss, parse_nyse_csv
+from quantdesk.orders.halts.feeds.halt import severity
+from quantdesk.orders.halts.feeds.poller import Feed, Poller
+from quantdesk.orders.halts.hours import NEW_YORK
+from quantdesk.orders.halts.luld import Monitor, Trading
+from quantdesk.orders.halts.phases import Phase
+from quantdesk.orders.halts.remote import Remote
+from quantdesk.orders.halts.status import HaltStatus, Status
+from quantdesk.orders.symbols import canonical
+
+__all__ = ["HaltClient", "HaltConfig", "get_halt_client"]
+
+_FOREVER = 2**63 - 1
+_NO_TRADE = (Phase.CLOSED, Phase.BREAK)
+
+
+class HaltConfig(BaseSettings):
+    """Whom to ask about halts.
+
+    Attributes
+    ----------
+    feeds
+        ``QUANTDESK_HALTS_FEEDS``: whether the feeds are polled.
+    nasdaq_url, nyse_url
+        ``QUANTDESK_HALTS_NASDAQ_URL``, ``QUANTDESK_HALTS_NYSE_URL``: their addresses.
+    timeout_s
+        ``QUANTDESK_HALTS_TIMEOUT_S``: seconds for an answer of a feed.
+    stale_s
+        ``QUANTDESK_HALTS_STALE_S``: seconds after which an answer no longer says that something trades.
+    url
+        ``QUANTDESK_HALTS_URL``: a service that is one more source, or nothing.
+    url_timeout_s
+        ``QUANTDESK_HALTS_URL_TIMEOUT_S``: seconds for its answer.
+    exchange
+        ``QUANTDESK_HALTS_EXCHANGE``: MIC of the listing exchange of symbols of which nothing else is known.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="QUANTDESK_HALTS_", frozen=True, extra="ignore")
+
+    feeds: bool = True
+    nasdaq_url: str = "https://www.nasdaqtrader.com/rss.aspx?feed=tradehalts"
+    nyse_url: str = "https://www.nyse.com/api/trade-halts/current/download"
+    timeout_s: float = Field(default=10.0, gt=0)
+    stale_s: float = Field(default=180.0, gt=0)
+    url: str | None = None
+    url_timeout_s: float = Field(default=2.0, gt=0)
+    exchange: str = "XNYS"
+
+    @classmethod
+    def from_env(cls) -> HaltConfig:
+        """From the environment."""
+        return cls()
+
+    def poller(self, folder: Path, clock: Callable[[], int] = time.time_ns) -> Poller | None:
+        """The poller of the two feeds, or None where they are not polled."""
+        if not self.feeds:
+            return None
+        feeds = (Feed("nasdaq", self.nasdaq_url, parse_nasdaq_rss), Feed("nyse", self.nyse_url, parse_nyse_csv))
+        return Poller(feeds, folder, timeout_s=self.timeout_s, clock=clock)
+
+
+class HaltClient:
+    """Implements :class:`~quantdesk.orders.halts.status.Halts` from every source there is.
+
+    Parameters
+    ----------
+    poller
+        Of the feeds, or None.
+    remote
+        A service, or None.
+    exchange, listings
+        MIC of the listing exchange, in general and by symbol: whose hours hold.
+    stale_s
+        Seconds after which feeds and monitors no longer say that something trades.
+    clock
+        Of the checks; nanoseconds since 1970 (UTC).
+
+    Attributes
+    ----------
+    board
+        What the feeds said; :meth:`~quantdesk.orders.halts.board.Board.hear` feeds it by hand.
+    """
+
+    def __init__(
+        self,
+        *,
+        poller: Poller | None = None,
+        remote: Remote | None = None,
+        exchange: str = "XNYS",
+        listings: Mapping[str, str] | None = None,
+        stale_s: float = 180.0,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.board = Board(stale_s)
+        self._poller = poller
+        self._remote = remote
+        self._exchange = exchange
+        self._listings = {canonical(symbol): mic for symbol, mic in (listings or {}).items()}
+        self._stale = stale_s
+        self._clock = clock
+        self._monitors: dict[str, Monitor] = {}
+        self._market: list[tuple[int, int, MarketHalt]] = []
+        self._watch: Watch | None = None
+        self._spans: dict[str, tuple[int, int, Phase]] = {}
+        self._take_feeds()
+
+    # ------------------------------------------------------------------ what is fed in
+
+    def follow(self, monitor: Monitor) -> None:
+        """Ask this monitor of limit up / limit down about its stock from now on; its owner feeds it."""
+        self._monitors[canonical(monitor.stock.symbol)] = monitor
+
+    def follow_index(self, watch: Watch) -> None:
+        """Take the market-wide breakers of a session from this index; :meth:`index` gives its values."""
+        self._watch = watch
+
+    def index(self, at: dt.datetime, value: float) -> tuple[MarketHalt, ...]:
+        """The index has a value; the breakers that it set off."""
+        found = self._watch.value(at, value) if self._watch is not None else ()
+        for halt in found:
+            self.halt_market(halt)
+        return found
+
+    def halt_market(self, halt: MarketHalt) -> None:
+        """A market-wide breaker was set off; one that ends the day holds until midnight in New York."""
+        if not halt.stops:
+            return
+        ends = halt.resumes
+        if ends is None:
+            local = halt.at.astimezone(NEW_YORK).date() + dt.timedelta(days=1)
+            ends = dt.datetime.combine(local, dt.time(), NEW_YORK)
+        self._market.append((nanoseconds(halt.at), nanoseconds(ends), halt))
+
+    # ------------------------------------------------------------------ what is asked
+
+    def status(self, symbol: str, at: int) -> HaltStatus:
+        """Whether a symbol trades, from what was fed in. `at` in nanoseconds since 1970 (UTC).
+
+        Raises
+        ------
+        BadInput
+            It is no symbol.
+        """
+        name = canonical(symbol)
+        said: list[HaltStatus] = []
+        market = self.market_halt(at)
+        if market is not None:
+            said.append(HaltStatus(name, Status.HALTED, market.halt_type, market.message, market.source, market.age_s))
+        if self.board.feeds:
+            said.append(self.board.status(name, at))
+        remote = None if self._remote is None else self._remote.status(name, at)
+        said += [one for one in (self._by_monitor(name, at), self._by_phase(name, at), remote) if one is not None]
+        return _merged(name, said)
+
+    def market_halt(self, at: int) -> HaltStatus | None:
+        """The halt of the whole market that holds, from the index or from the feeds; None where none is known."""
+        for since, until, halt in reversed(self._market):
+            if since <= at < until:
+                ends = "for the day" if halt.resumes is None else f"until {clock_text(until)}"
+                proxy = ", a proxy" if halt.proxy else ""
+                text = (
+                    f"Level {halt.level} of the market-wide breaker: the index{proxy} at {halt.value:,.2f} reached "
+                    f"{halt.threshold:,.2f}. All trading stops {ends}."
+                )
+                return HaltStatus("*", Status.HALTED, f"MWC{halt.level}", text, "breakers", (at - since) / SECOND)
+        return self.board.market_halt(at)
+
+    def bands(self, symbol: str, at: int) -> tuple[int, int] | None:
+        """Lower and upper price band in micro-dollars from the monitor that follows a symbol; None without one.
+
+        None too where no bands hold: before the first reference, in a pause, and once the monitor's last event is
+        older than `stale_s`.
+        """
+        monitor = self._monitors.get(canonical(symbol))
+        if monitor is None or at - monitor.last > self._stale * SECOND or _is_due(monitor, at):
+            return None
+        return monitor.band_micros
+
+    def phase(self, symbol: str, at: int) -> Phase:
+        """The phase of the day on the listing exchange of a symbol."""
+        exchange = self._listings.get(canonical(symbol), self._exchange)
+        found = self._spans.get(exchange)
+        if found is None or not found[0] <= at < found[1]:
+            span = phases.phase(exchange, moment(at))
+            since = -_FOREVER if span.since is None else nanoseconds(span.since)
+            until = _FOREVER if span.until is None else nanoseconds(span.until)
+            found = self._spans[exchange] = (since, until, span.phase)
+        return found[2]
+
+    async def check_halt_status(self, symbol: str) -> dict[str, Any]:
+        """Ask the feeds, as far as they may be asked, and the service; then say whether a symbol trades.
+
+        Returns
+        -------
+        dict
+            ``symbol``, ``status`` (TRADING, HALTED, UNKNOWN), ``is_halted``, ``halt_type``, ``message``, ``source``,
+            ``age_s``. A source that fails makes it UNKNOWN, never an error.
+
+        Raises
+        ------
+        BadInput
+            It is no symbol.
+        """
+        name = canonical(symbol)
+        if self._poller is not None:
+            try:
+                await self._poller.poll_async()
+            except QuantdeskError as error:
+                self._take_feeds(str(error))
+            else:
+                self._take_feeds()
+        if self._remote is not None:
+            await self._remote.ask_async(name, self._clock())
+        return self.status(name, self._clock()).to_dict()
+
+    def check_halt_status_sync(self, symbol: str) -> dict[str, Any]:
+        """The same for callers without an event loop."""
+        name = canonical(symbol)
+        if self._poller is not None:
+            try:
+                self._poller.poll()
+            except QuantdeskError as error:
+                self._take_feeds(str(error))
+            else:
+                self._take_feeds()
+        if self._remote is not None:
+            self._remote.ask(name, self._clock())
+        return self.status(name, self._clock()).to_dict()
+
+    # ------------------------------------------------------------------ the sources, one by one
+
+    def _take_feeds(self, problem: str = "") -> None:
+        for feed in self._poller.feeds if self._poller is not None else ():
+            heard = self._poller.heard(feed.name)  # type: ignore[union-attr]
+            said = self._poller.halts(feed.name)  # type: ignore[union-attr]
+            self.board.hear(feed.name, said, heard.heard_at, problem or heard.problem)
+
+    def _by_monitor(self, name: str, at: int) -> HaltStatus | None:
+        monitor = self._monitors.get(name)
+        if monitor is None or monitor.trading in (Trading.WAITING, Trading.CLOSED):
+            return None
+        age = max(0.0, (at - monitor.last) / SECOND)
+        if monitor.trading.is_halted or _is_due(monitor, at):
+            code = monitor.pause_code or "LUDP"
+            text = f"{name} is in a volatility pause ({monitor.trading.name.lower().replace('_', ' ')})."
+            return HaltStatus(name, Status.HALTED, code, text, "luld", age)
+        if age > self._stale:
+            text = f"Not known: the monitor of {name} heard nothing for {age:,.0f} s."
+            return HaltStatus(name, Status.UNKNOWN, "", text, "luld", age)
+        text = f"{name} is within its bands ({monitor.trading.name.lower()} state)."
+        return HaltStatus(name, Status.TRADING, "", text, "luld", age)
+
+    def _by_phase(self, name: str, at: int) -> HaltStatus | None:
+        found = self.phase(name, at)
+        if found not in _NO_TRADE:
+            return None
+        exchange = self._listings.get(name, self._exchange)
+        until = self._spans[exchange][1]
+        text = f"{exchange} is {'closed' if found is Phase.CLOSED else 'at lunch'}"
+        text += "." if until == _FOREVER else f" until {clock_text(until)}."
+        return HaltStatus(name, Status.HALTED, found.name, text, "phase", 0.0)
+
+
+def _is_due(monitor: Monitor, at: int) -> bool:
+    """Whether a limit state has lasted so long that it is a pause by now, though nobody told the monitor the time."""
+    due = monitor.due
+    return due is not None and at >= due
+
+
+def _merged(name: str, said: list[HaltStatus]) -> HaltStatus:
+    halted = [one for one in said if one.is_halted]
+    if halted:
+        return max(halted, key=lambda one: (0 if one.source == "phase" else severity(one.halt_type), -one.age_s))
+    trading = [one for one in said if one.status is Status.TRADING]
+    if trading:
+        return min(trading, key=lambda one: one.age_s)
+    if not said:
+        return HaltStatus(name, Status.UNKNOWN, "", f"Not known: no source knows {name}.", "none", float("inf"))
+    text = " ".join(one.message for one in said)
+    return HaltStatus(name, Status.UNKNOWN, "", text, "+".join(one.source for one in said), min(o.age_s for o in said))
+
+
+_lock = threading.Lock()
+_client: HaltClient | None = None
+
+
+def get_halt_client() -> HaltClient:
+    """The client of this process, made from the environment (:class:`HaltConfig`) when it is first asked for."""
+    global _client
+    with _lock:
+        if _client is None:
+            config = HaltConfig.from_env()
+            _client = HaltClient(
+                poller=config.poller(state_dir() / "halts"),
+                remote=None if config.url is None else Remote(config.url, config.url_timeout_s, config.stale_s),
+                exchange=config.exchange,
+                stale_s=config.stale_s,
+            )
+        return _client

@@ -1,0 +1,22 @@
+"""The feeds of trade halts: parsers, one life for each halt, a poller and its journal.
+
+::
+
+    halt        one halt, and what its codes mean (codes.toml)
+    rss, nyse   what the two feeds look like, with every quirk known
+    times       their days and times of day
+    lifecycle   many items, one life of each halt
+    poller*     asks, at most once a minute
+    journal*    what was heard, on the disk
+
+``*`` marks the edges.
+"""
+
+from __future__ import annotations
+
+from quantdesk.orders.halts.feeds.halt import FeedError, Halt
+from quantdesk.orders.halts.feeds.lifecycle import merged
+from quantdesk.orders.halts.feeds.nyse import parse_nyse_csv
+from quantdesk.orders.halts.feeds.rss import parse_nasdaq_rss
+
+__all__ = ["FeedError", "Halt", "merged", "parse_nasdaq_rss", "parse_nyse_csv"]
