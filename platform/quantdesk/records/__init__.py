@@ -5,6 +5,7 @@
     files        files that are written whole or not at all, and locks between processes   (edge)
     address      ``postgresql://...`` taken apart, the password held apart                (pure)
     database     SQLite or PostgreSQL, asked in the same way                               (edge)
+    engines      connections, with the settings that its promises rest on                  (edge)
     migrations   the tables of a version, up and down                                      (edge)
     lease        who may do something now, with a number that stale holders are told by    (edge)
     append_only  tables that the database itself lets nobody change                        (edge)
@@ -20,13 +21,14 @@ from quantdesk.records.files import atomic_directory, atomic_write, exclusive, s
 
 if TYPE_CHECKING:
     from quantdesk.records.append_only import protect
-    from quantdesk.records.database import Database, DatabaseConfig
+    from quantdesk.records.database import Database
+    from quantdesk.records.engines import DatabaseConfig
     from quantdesk.records.lease import Lease, LeaseLost, Leases
     from quantdesk.records.migrations import Migrations
 
 _HOMES = {
     "Database": "database",
-    "DatabaseConfig": "database",
+    "DatabaseConfig": "engines",
     "Lease": "lease",
     "LeaseLost": "lease",
     "Leases": "lease",

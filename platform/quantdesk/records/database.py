@@ -13,56 +13,27 @@ Both dialects give the same promises:
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import os
 import sqlite3
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import psycopg
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy import Connection, Engine, create_engine, event, exc, pool, text
+from pydantic import SecretStr
+from sqlalchemy import Connection, Engine, exc, text
 
 from quantdesk.errors import BadInput, EnvironmentProblem, QuantdeskError
 from quantdesk.records.address import Address, parse
-from quantdesk.records.refusals import refused, refused_file, unreachable
+from quantdesk.records.engines import MEMORY, WRITES, DatabaseConfig, engine_of
+from quantdesk.records.refusals import refused, refused_file
 
 __all__ = ["Database", "DatabaseConfig"]
 
 _FORMS = "Give sqlite:///path/to/file, sqlite:///:memory:, or postgresql://user:password@host:5432/database."
-_DURABLE = """
-SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
-"""
-_MEMORY = ":memory:"
-_KEPT = 4
-
-
-class DatabaseConfig(BaseSettings):
-    """How a database is waited for.
-
-    Attributes
-    ----------
-    timeout
-        ``QUANTDESK_DATABASE_TIMEOUT``: seconds to wait for whoever is writing, 30 when left out.
-    idle
-        ``QUANTDESK_DATABASE_IDLE``: seconds after which PostgreSQL ends the transaction of a process that has gone
-        silent in the middle of one, 60 when left out.
-    """
-
-    model_config = SettingsConfigDict(env_prefix="QUANTDESK_DATABASE_", frozen=True)
-
-    timeout: float = Field(default=30.0, gt=0, le=3600)
-    idle: float = Field(default=60.0, gt=0, le=86_400)
-
-    @classmethod
-    def from_env(cls) -> DatabaseConfig:
-        """Read the environment."""
-        return cls()
 
 
 class Database:
@@ -90,7 +61,9 @@ class Database:
         self.schema = schema
         self.place = _place(url)
         self._process = os.getpid()
-        self._engine = self._made()
+        self._engine = engine_of(self.place, schema, self.config)
+        # Whoever lets go of a database need not close it.
+        weakref.finalize(self, _finish, self._engine, self._process)
 
     def __str__(self) -> str:
         """The address without the password."""
@@ -122,7 +95,7 @@ class Database:
         DataError
             It is damaged, or what was written contradicts what is recorded there.
         """
-        with self._explained(), self._connected(quantdesk_writes=True) as connection, connection.begin():
+        with self._explained(), self._connected(**{WRITES: True}) as connection, connection.begin():
             yield connection
 
     @contextlib.contextmanager
@@ -158,6 +131,7 @@ class Database:
         if self._process != os.getpid():  # connections are the parent's: neither used nor closed here
             self._engine.dispose(close=False)
             self._process = os.getpid()
+            weakref.finalize(self, _finish, self._engine, self._process)
         with self._engine.connect() as connection:
             yield connection.execution_options(**options)
 
@@ -186,97 +160,6 @@ class Database:
             return refused_file(self.place, error)
         return EnvironmentProblem(f"{self} cannot be used.", "Check the file.")
 
-    def _made(self) -> Engine:
-        place = self.place
-        if isinstance(place, Address):
-            engine = create_engine(
-                "postgresql+psycopg://",
-                creator=lambda: self._postgresql(place),
-                pool_size=_KEPT,
-                max_overflow=_KEPT,
-                pool_timeout=self.config.timeout,
-                pool_pre_ping=True,
-            )
-        else:
-            # A database in memory is its one connection; those of a file are cheap.
-            one = place == _MEMORY
-            engine = create_engine(
-                "sqlite://",
-                creator=lambda: self._sqlite(place),
-                poolclass=pool.QueuePool,
-                pool_size=1 if one else _KEPT,
-                max_overflow=0 if one else _KEPT,
-                pool_timeout=self.config.timeout,
-            )
-        event.listen(engine, "begin", self._begin)
-        return engine
-
-    def _begin(self, connection: Connection) -> None:
-        """What a transaction begins with: the lock of the one writer, or nothing."""
-        writes = connection.get_execution_options().get("quantdesk_writes", False)
-        if self.is_sqlite:
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-        elif writes:
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_lock(self.schema),))
-
-    def _postgresql(self, address: Address) -> Any:
-        waits = f"-c lock_timeout={round(self.config.timeout * 1000)}"
-        idle = f"-c idle_in_transaction_session_timeout={round(self.config.idle * 1000)}"
-        given = {**address.parameters(), "options": f"-c search_path={self.schema} {waits} {idle}"}
-        problem = None
-        try:
-            connection = psycopg.connect(**given, autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
-            # A server may be set to forget the last commits in a crash; what is recorded here is not to be forgotten.
-            connection.execute(_DURABLE)
-            connection.autocommit = False
-        except (psycopg.Error, UnicodeError) as error:
-            problem = unreachable(given, str(error))
-        if problem is not None:  # raised out here, so that it does not carry libpq's error along
-            raise problem
-        return connection
-
-    def _sqlite(self, path: Path | str) -> sqlite3.Connection:
-        problem: QuantdeskError | None = None
-        try:
-            if isinstance(path, Path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(
-                path, timeout=self.config.timeout, isolation_level=None, check_same_thread=False
-            )
-        except sqlite3.Error as error:
-            problem = refused_file(path, error)
-        except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            what = f"No disk space is left for {path}." if full else f"{path} cannot be written ({error.strerror})."
-            problem = EnvironmentProblem(
-                what, "Set QUANTDESK_STATE, or the address, to a place with room that is yours."
-            )
-        if problem is not None:
-            raise problem
-        try:
-            self._settle(connection)
-        except sqlite3.Error as error:
-            connection.close()
-            problem = refused_file(path, error)
-        if problem is not None:
-            raise problem
-        return connection
-
-    def _settle(self, connection: sqlite3.Connection) -> None:
-        """The settings that the promises rest on."""
-        for setting in ("foreign_keys = ON", "synchronous = FULL", "recursive_triggers = ON"):
-            connection.execute(f"PRAGMA {setting}")
-        deadline = time.monotonic() + self.config.timeout
-        while self.place != _MEMORY:
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                return
-            except sqlite3.OperationalError as error:
-                # The change itself does not wait for whoever else makes it.
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-            time.sleep(0.02)
-
 
 def _place(url: str | SecretStr) -> Address | Path | str:
     given = url.get_secret_value() if isinstance(url, SecretStr) else url
@@ -291,12 +174,11 @@ def _place(url: str | SecretStr) -> Address | Path | str:
         raise BadInput(f"A database behind a {scheme[:30]!r} address is not supported.", _FORMS)
     path = rest.removeprefix("/")
     if path == rest or not path or "\0" in path:
-        raise BadInput(
-            f"The address {given[:80]!r} names no file.", "Give sqlite:/// and a path: three slashes, or four."
-        )
-    return path if path == _MEMORY else Path(path).expanduser().absolute()
+        raise BadInput("The address of the database names no file.", "Give sqlite:/// and a path: three slashes, or four.")
+    return path if path == MEMORY else Path(path).expanduser().absolute()
 
 
-def _lock(schema: str) -> int:
-    """The number of the lock that the writers of a schema share."""
-    return int.from_bytes(hashlib.sha256(f"quantdesk:{schema}".encode()).digest()[:8], "big", signed=True)
+def _finish(engine: Engine, process: int) -> None:
+    """Close connections, in the process that opened them."""
+    if process == os.getpid():
+        engine.dispose()

@@ -82,6 +82,10 @@ def refused(address: Address, error: psycopg.Error) -> QuantdeskError:
         return EnvironmentProblem(f"The database {place} is being changed by somebody else.", "Try again later.")
     if isinstance(error, pg.DiskFull):
         return EnvironmentProblem(f"The disk of the database {place} is full ({said}).", "Make room on its server.")
+    if isinstance(error, pg.IdleInTransactionSessionTimeout):
+        return EnvironmentProblem(
+            f"The database {place} ended a transaction in which nothing happened any more.", "Do it again."
+        )
     if isinstance(error, pg.IntegrityError):
         return DataError(f"The database {place} refused a row ({said}).", "It contradicts what is recorded there.")
     if error.sqlstate is None or isinstance(error, psycopg.OperationalError):
