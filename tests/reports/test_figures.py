@@ -12,6 +12,7 @@ import pytest
 
 from quantdesk import backtest
 from quantdesk.errors import BadInput, UnknownName
+from quantdesk.orders import tca
 from quantdesk.reports import figures, theme
 
 LABELS = ("real", "survivors_only")
@@ -21,6 +22,17 @@ INDEX = pd.date_range("2016-01-04 21:00", periods=700, freq="B", tz="UTC")
 @pytest.fixture(scope="module")
 def returns() -> pd.Series:
     return pd.Series(np.random.default_rng(0).normal(0.0003, 0.01, len(INDEX)), INDEX, name="return")
+
+
+def an_analysis() -> tca.Analysis:
+    """One order of which two venues filled a part each."""
+    quote, tape = (
+        tca.Quote(0, 100_000_000, 100_020_000),
+        tca.Tape("A", [0, 400 * 10**9], [100_000_000] * 2, [100_020_000] * 2),
+    )
+    order = tca.OrderFacts("o", "A", 1, 300, quote, quote, quote, mode="simulated")
+    fills = [tca.Fill("o", "A", 1, 100, 100_020_000, 300_000, "remove", venue, 1) for venue in ("X", "Y")]
+    return tca.analyse([order], fills, [tape])
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +52,12 @@ def made(returns):
     verdict = backtest.deflated_sharpe(returns, [0.4, -0.2])
     risks = [backtest.tail_risk(returns, method) for method in ("historical", "normal", "cornish_fisher")]
     table = pd.DataFrame({"mean": [0.02, -0.01], "t": [1.5, -0.4]}, index=["x", "y"])
+    executed = an_analysis()
     return {
+        "slippage": figures.slippage_distribution(executed.orders, "Slippage", LABELS),
+        "shortfall": figures.shortfall_waterfall(executed.shortfall_by().iloc[0], "Shortfall", LABELS),
+        "realized": figures.realized_spreads(executed.realized_curve(), "After the fill", LABELS),
+        "venue": figures.venue_quality(executed.by("venue"), "Venues", LABELS),
         "equity": figures.equity({"ours": returns, "theirs": -returns}, "Growth", LABELS),
         "equity log": figures.equity({"ours": returns}, "Growth", LABELS, log=True),
         "monthly": figures.monthly_returns(returns, "Months", LABELS),
@@ -107,6 +124,9 @@ def test_value_axes_name_their_unit(made):
         "attribution",
         "contributions",
         "trials",
+        "slippage",
+        "shortfall",
+        "realized",
     ):
         plain = made[name].layout.to_plotly_json()
         titles = [axis["title"]["text"] for key, axis in plain.items() if "axis" in key and axis.get("title")]

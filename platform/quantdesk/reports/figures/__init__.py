@@ -5,6 +5,12 @@ partner. Every figure takes a title and `labels`, the names out of `quantdesk.re
 its data are, and shows both above itself. Times on an axis are the dates of the sessions; every axis names its unit.
 """
 
+from quantdesk.reports.figures.execution import (
+    realized_spreads,
+    shortfall_waterfall,
+    slippage_distribution,
+    venue_quality,
+)
 from quantdesk.reports.figures.features import correlation, coverage, information, panels
 from quantdesk.reports.figures.performance import (
     attribution_bars,
@@ -30,7 +36,11 @@ __all__ = [
     "losses",
     "monthly_returns",
     "panels",
+    "realized_spreads",
+    "shortfall_waterfall",
+    "slippage_distribution",
     "splits",
     "trials",
     "var_history",
+    "venue_quality",
 ]
