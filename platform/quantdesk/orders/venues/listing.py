@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from quantdesk.orders.amounts import moment
+from quantdesk.orders.amounts import dollars, moment
 from quantdesk.orders.executions import Kind
 from quantdesk.orders.halts.status import Halts
 from quantdesk.orders.order import Child, TimeInForce
@@ -157,7 +157,7 @@ class Listing:
         self._trade(to)
 
     def _show(self, step: int, at: int, survives: float) -> None:
-        """The background shows what the flow says of a step; one's own orders outside of new bands come off the book."""
+        """The background shows what the flow says of a step; one's own orders outside of new bands come off."""
         targets = self._screen.show(step, at)
         for own in self._own.values():
             if own.handle and not own.child.peg and not self._screen.allows(own.price):
@@ -220,6 +220,8 @@ class Listing:
             return _CLOSED
         if child.time_in_force is TimeInForce.OPENING and self._auctioned:
             return "the opening auction is over"
+        if child.limit % flow.tick:
+            return f"the limit price is off the tick of {dollars(flow.tick)}"
         return code if self.place.policy is HaltPolicy.REJECT else ""
 
     def cancel(self, client_id: str, at: int) -> None:

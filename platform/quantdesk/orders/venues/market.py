@@ -185,10 +185,9 @@ class SimulatedMarket:
         books = [venue.listing(name).depth(self._now) for venue in self.venues.values()]
         width = max(1, *(max(len(bids), len(offers)) for bids, offers, _ in books))
         table = np.zeros((2, len(books), width, 2), dtype=np.int64)
-        for row, book in enumerate(books):
-            for number in (0, 1):
-                if book[number]:
-                    table[number, row, : len(book[number])] = book[number]
+        for row, (bids, offers, _) in enumerate(books):
+            table[0, row, : len(bids)] = np.array(bids, dtype=np.int64).reshape(-1, 2)
+            table[1, row, : len(offers)] = np.array(offers, dtype=np.int64).reshape(-1, 2)
         (bid, bid_size), (ask, ask_size) = ((side[..., 0], side[..., 1]) for side in table)
         since = [min(book[2], self._now) for book in books]
         return Quotes(name, self._now, tuple(self.venues), bid, bid_size, ask, ask_size, since)

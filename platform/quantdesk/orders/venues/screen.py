@@ -1,4 +1,4 @@
-"""What everybody else shows of one symbol at one venue in a step of the flow, as far as halts and bands allow it. Pure."""
+"""What everybody else shows of one symbol at one venue in a step, as far as halts and bands allow it. Pure."""
 
 from __future__ import annotations
 
