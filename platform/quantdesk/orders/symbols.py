@@ -31,7 +31,7 @@ from quantdesk.errors import BadInput
 __all__ = ["canonical"]
 
 _FORM = re.compile(r"[A-Z][A-Z0-9]{0,9}(?:\.[A-Z0-9]{1,4}){0,2}")
-_SUFFIX = re.compile(r"(?P<kind>WS|W|RT|R|PR|U|WI|V|WD|CL)\.?(?P<letter>[A-Z]?)")
+_SUFFIX = re.compile(r"(?P<kind>WS|WI|WD|W|RT|R|PR|U|V|CL)\.?(?P<letter>[A-Z]?)")
 _KINDS = {"WS": "W", "RT": "R", "V": "WI"}
 _MARKS = {"+": ".W", "$": ".PR", "=": ".U", "^": ".R", "#": ".WI"}
 

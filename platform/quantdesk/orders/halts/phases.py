@@ -251,18 +251,23 @@ def _around(exchange: str, at: dt.datetime) -> tuple[Session | None, Session | N
     """The last session that is over, and the first that is not."""
     before: Session | None = None
     for year in range(at.year, at.year + _AHEAD):
-        try:
-            sessions = _year(exchange, year)
-        except BadDates:
-            if year == at.year:
-                raise
-            break
+        sessions = _year(exchange, year) if year == at.year else _year_if_known(exchange, year)
         place = bisect_right(sessions, at, key=lambda one: one.closes)
         if place:
             before = sessions[place - 1]
+        elif before is None:  # the first days of a year, or a market that was shut for all of it
+            before = next(iter(_year_if_known(exchange, year - 1)[-1:]), None)
         if place < len(sessions):
             return before, sessions[place]
     return before, None
+
+
+def _year_if_known(exchange: str, year: int) -> tuple[Session, ...]:
+    """The sessions of a year, none where the calendar does not reach that far."""
+    try:
+        return _year(exchange, year)
+    except BadDates:
+        return ()
 
 
 @lru_cache(maxsize=64)

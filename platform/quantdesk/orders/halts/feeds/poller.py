@@ -159,9 +159,14 @@ class Poller:
             return Heard(**json.loads(self._state(feed).read_text(encoding="utf-8")))
         except FileNotFoundError:
             return Heard(feed)
-        except (OSError, ValueError, TypeError) as error:
-            # Not knowing when it was asked last, wait as if it had been asked just now.
-            return Heard(feed, asked_at=self._clock(), problem=f"{self._state(feed)} cannot be read ({error})")
+        except (ValueError, TypeError) as error:
+            # Whoever wrote it had just asked: its own time stands for the one that it should hold.
+            written = self._state(feed).stat().st_mtime_ns
+            return Heard(feed, asked_at=written, problem=f"{self._state(feed)} cannot be read ({error})")
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"{self._state(feed)} cannot be read ({error.strerror}).", "Make it readable, or remove it."
+            ) from error
 
     def poll(self) -> list[Heard]:
         """Ask each feed that may be asked; what is known of all of them then. No server can make it raise."""
