@@ -4,7 +4,8 @@
 
     facts        orders, fills and quotes as the measures take them
     tape         quotes and prints over time, looked up as they were known
-    sources      facts from the ledger and from results
+    sources      facts from the ledger and from results, tapes from simulated markets
+    trial        orders of every kind from a seed, to see how a desk executes
     shortfall    implementation shortfall of one order, exact
     spreads      measures of single fills
     averages     weighted averages, standard errors, bootstrap
@@ -21,9 +22,10 @@ from quantdesk.orders.tca.averages import Interval
 from quantdesk.orders.tca.facts import Fill, OrderFacts, Quote, Routed
 from quantdesk.orders.tca.rule605 import Report
 from quantdesk.orders.tca.shortfall import Shortfall, shortfall
-from quantdesk.orders.tca.sources import Collected, facts_from_ledger, facts_from_results
+from quantdesk.orders.tca.sources import Collected, facts_from_ledger, facts_from_results, market_tapes
 from quantdesk.orders.tca.spreads import HORIZONS
 from quantdesk.orders.tca.tape import Prints, Tape
+from quantdesk.orders.tca.trial import agenda, trial
 
 __all__ = [
     "HORIZONS",
@@ -38,8 +40,11 @@ __all__ = [
     "Routed",
     "Shortfall",
     "Tape",
+    "agenda",
     "analyse",
     "facts_from_ledger",
     "facts_from_results",
+    "market_tapes",
     "shortfall",
+    "trial",
 ]

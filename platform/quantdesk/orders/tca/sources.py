@@ -6,21 +6,30 @@ order. Measure from the ledger where there is one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from quantdesk.errors import DataError
-from quantdesk.orders.amounts import MICRO
+import numpy as np
+
+from quantdesk.errors import BadDates, DataError
+from quantdesk.orders.amounts import MICRO, SECOND, moment, nanoseconds
 from quantdesk.orders.executions import Execution, Kind
+from quantdesk.orders.halts.hours import local_date, regular_hours
 from quantdesk.orders.ledger import EntryKind, Stored, child_of, execution_of, order_of
 from quantdesk.orders.order import Action, Order
 from quantdesk.orders.result import OrderResult, OrderStatus
 from quantdesk.orders.tca.facts import Fill, OrderFacts, Quote, Routed
-from quantdesk.orders.tca.tape import Tape
+from quantdesk.orders.tca.tape import Prints, Tape
 
-__all__ = ["Collected", "facts_from_ledger", "facts_from_results"]
+if TYPE_CHECKING:
+    from quantdesk.orders.venues.tape import Tape as MarketTape
+
+__all__ = ["Collected", "Market", "facts_from_ledger", "facts_from_results", "market_tapes"]
+
+
+_AT_ONCE = SECOND
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,17 @@ class Collected:
     not_sent: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Market:
+    """What the market did beside the orders: one tape and the prints of each symbol.
+
+    The trades of a simulated tape are those of everybody else: one's own fills are not among them.
+    """
+
+    tapes: tuple[Tape, ...]
+    prints: tuple[Prints, ...]
+
+
 @dataclass
 class _Gathered:
     """An order while the entries go by."""
@@ -49,7 +69,8 @@ class _Gathered:
     order: Order
     at: int
     mode: str
-    arrival: Mapping[str, Any] = field(default_factory=dict)
+    routed_at: int = 0
+    nbbo: Mapping[str, Any] = field(default_factory=dict)
     sent: list[Routed] = field(default_factory=list)
     fills: dict[str, Execution] = field(default_factory=dict)
     ended: int | None = None
@@ -88,7 +109,8 @@ def facts_from_ledger(
             _of(found, stored.order_id, stored).sent.append(Routed(stored.order_id, child.venue, child.shares))
         elif stored.kind is EntryKind.RECEIPT and stored.order_id in found:
             one = found[stored.order_id]
-            one.arrival = one.arrival or stored.payload.get("arrival") or {}
+            if not one.routed_at:
+                one.routed_at, one.nbbo = stored.at, stored.payload.get("nbbo") or {}
         elif stored.kind is EntryKind.EXECUTION:
             execution = execution_of(stored)
             if execution.kind is Kind.FILL:
@@ -158,12 +180,12 @@ def _of(found: Mapping[str, _Gathered], order_id: str, stored: Stored) -> _Gathe
 
 def _facts(name: str, one: _Gathered, tapes: Mapping[str, Tape], decision: Quote | None) -> OrderFacts:
     order = one.order
-    arrival = Quote(one.at, int(one.arrival.get("bid", 0)), int(one.arrival.get("ask", 0)))
+    tape = tapes.get(order.symbol)
+    arrival = _arrival(one, tape)
     filled = sum(execution.shares for execution in one.fills.values())
     ended = one.ended
     if ended is None and filled == order.shares:
         ended = max(execution.at for execution in one.fills.values())
-    tape = tapes.get(order.symbol)
     end = None if ended is None else Quote(ended) if tape is None else tape.quote(ended)
     return OrderFacts(
         order_id=name,
@@ -182,6 +204,19 @@ def _facts(name: str, one: _Gathered, tapes: Mapping[str, Tape], decision: Quote
     )
 
 
+def _arrival(one: _Gathered, tape: Tape | None) -> Quote:
+    """The quote that met the order: that of the first routing decision, if it came at once.
+
+    A stop order arrives when it is routed, because before it may not trade. Another one that waited, for a halt to end,
+    arrived when it came, to whatever quote the tape knows of then.
+    """
+    waits = one.order.stop > 0
+    if waits or one.routed_at - one.at <= _AT_ONCE:
+        at = one.routed_at if waits else one.at
+        return Quote(at, int(one.nbbo.get("bid", 0)), int(one.nbbo.get("ask", 0)))
+    return Quote(one.at) if tape is None else tape.quote(one.at)
+
+
 def _fill(name: str, one: _Gathered, execution: Execution) -> Fill:
     return Fill(
         order_id=name,
@@ -198,3 +233,42 @@ def _fill(name: str, one: _Gathered, execution: Execution) -> Fill:
 
 def _micros(amount: Decimal | None) -> int:
     return 0 if amount is None else round(amount * MICRO)
+
+
+def market_tapes(
+    sessions: Iterable[MarketTape], halts: Mapping[str, Sequence[tuple[int, int]]] | None = None
+) -> Market:
+    """Quotes and prints by symbol from the tapes of simulated sessions.
+
+    Parameters
+    ----------
+    sessions
+        Of one or more symbols and days, in any order.
+    halts
+        By symbol when it was halted: halt and resumption in nanoseconds, 0 for a halt that lasted to the close.
+
+    Raises
+    ------
+    BadDates
+        A tape of a day on which the exchanges were closed.
+    """
+    by_symbol: dict[str, list[MarketTape]] = {}
+    for one in sessions:
+        by_symbol.setdefault(one.symbol, []).append(one)
+    tapes, prints = [], []
+    for symbol, some in sorted(by_symbol.items()):
+        some.sort(key=lambda one: int(one.at[0]) if len(one.at) else 0)
+        at, bid, ask = (np.concatenate([getattr(one, name) for one in some]) for name in ("at", "bid", "ask"))
+        hours = [_hours(one) for one in some if len(one.at)]
+        tapes.append(Tape(symbol, at, bid, ask, hours, (halts or {}).get(symbol, ())))
+        trades = [np.concatenate([getattr(one.trades, name) for one in some]) for name in ("at", "price", "shares")]
+        prints.append(Prints(symbol, *trades))
+    return Market(tuple(tapes), tuple(prints))
+
+
+def _hours(tape: MarketTape) -> tuple[int, int]:
+    day = moment(int(tape.at[0]))
+    hours = regular_hours(local_date(day))
+    if hours is None:
+        raise BadDates(f"The tape of {tape.symbol} is of {day}, when the exchanges were closed.", "Give sessions.")
+    return nanoseconds(hours.opens), nanoseconds(hours.closes)
