@@ -1,0 +1,364 @@
+"""The desk: guardrails -> halts -> routing -> venue, one pipeline for every face. An edge module: it keeps a ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Literal
+
+from quantdesk.errors import BadInput
+from quantdesk.orders.desk.facts import Facts, FactsOf
+from quantdesk.orders.desk.journal import Journal
+from quantdesk.orders.desk.outcome import outcome
+from quantdesk.orders.desk.state import REPLACE_KEY, STOP_KEY, OrderState, Stop
+from quantdesk.orders.desk.steps import Steps
+from quantdesk.orders.desk.stops import reached
+from quantdesk.orders.desk.world import DeskConfig, World, day_of
+from quantdesk.orders.executions import ExecutionMode, Gateway
+from quantdesk.orders.guardrails import Guardrails
+from quantdesk.orders.halts import Halts
+from quantdesk.orders.ledger import Entry, EntryKind, Ledger
+from quantdesk.orders.order import Action, Order
+from quantdesk.orders.portfolio import Portfolio
+from quantdesk.orders.result import OrderResult
+
+__all__ = ["Desk"]
+
+Scope = Literal["all", "user", "symbol"]
+
+
+class Desk:
+    """Takes orders, one at a time, and answers what came of each.
+
+    What was open when the ledger was last written is taken up again: children are asked for by their client ids,
+    protective stops stand, and orders that were never sent go on if their day is not over.
+
+    Parameters
+    ----------
+    gateway
+        Where children go. Its mode is that of every result.
+    ledger
+        Where everything is written, before and after.
+    halts
+        Who knows what is halted.
+    guardrails
+        What is allowed; the bundled policy when None.
+    facts
+        Figures of the day before, by symbol.
+    config
+        See :class:`DeskConfig`.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        ledger: Ledger,
+        halts: Halts,
+        *,
+        guardrails: Guardrails | None = None,
+        facts: FactsOf = lambda symbol: Facts(),
+        config: DeskConfig | None = None,
+    ) -> None:
+        config = config or DeskConfig()
+        self.mode = ExecutionMode(gateway.mode)
+        self.world = World(gateway, halts, guardrails or Guardrails(), facts, config)
+        self._journal = Journal(ledger, self.mode, config.cash)
+        self._steps = Steps(self._journal, self.world)
+        self._state = self._journal.state
+        self.recover()
+
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the ledger."""
+        self._journal.ledger.close()
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where everything is written."""
+        return self._journal.ledger
+
+    @property
+    def portfolio(self) -> Portfolio:
+        """The account as it runs."""
+        return self._state.portfolio
+
+    @property
+    def stops(self) -> tuple[Stop, ...]:
+        """The protective stops that stand."""
+        return tuple(self._state.standing())
+
+    def execute(self, order: Order) -> OrderResult:
+        """Take an order as far as it goes now.
+
+        Parameters
+        ----------
+        order
+            With an idempotency key, a repeated request is answered with what was done at the first one.
+
+        Returns
+        -------
+        OrderResult
+            A refusal is a result too: ``rejected``, with the violations.
+
+        Raises
+        ------
+        BadInput
+            The key belongs to another order, or is one of the desk's own.
+        """
+        if order.idempotency_key and order.idempotency_key.startswith((STOP_KEY, REPLACE_KEY)):
+            raise BadInput(
+                f"The idempotency key {order.idempotency_key!r} is one of the desk's own.",
+                f"Begin it with something else than {STOP_KEY} and {REPLACE_KEY}",
+            )
+        return self._submit(order)
+
+    def result(self, order_id: str) -> OrderResult:
+        """How an order stands, finished ones included.
+
+        Raises
+        ------
+        UnknownName
+            There is no such order.
+        """
+        return self._outcome(self._journal.find(order_id))
+
+    def find(self, user_id: str | None, idempotency_key: str) -> OrderResult | None:
+        """How the order of a user and key stands; None where there is none."""
+        order_id = self.ledger.find(user_id, idempotency_key)
+        return None if order_id is None else self.result(order_id)
+
+    def cancel(self, order_id: str) -> OrderResult:
+        """End an order; what was filled stays filled, and its protective stops stand. A finished one stays as it is.
+
+        Raises
+        ------
+        UnknownName
+            There is no such order.
+        """
+        state = self._journal.find(order_id)
+        if state.status is None:
+            self._end(state, "cancelled by request")
+            self._steps.advance(state)
+        return self._outcome(state)
+
+    def replace(
+        self, order_id: str, *, shares: int | None = None, limit_price: Any = None, stop_price: Any = None
+    ) -> OrderResult:
+        """Cancel what is left of an order, and send it anew with other terms.
+
+        Parameters
+        ----------
+        order_id
+            Which.
+        shares
+            The new number in all, what is filled included; unchanged when left out.
+        limit_price, stop_price
+            Dollars; unchanged when left out.
+
+        Returns
+        -------
+        OrderResult
+            Of the new order; that of the old one where it was finished first.
+
+        Raises
+        ------
+        BadInput
+            Not more shares than are filled, or terms that do not fit the order.
+        UnknownName
+            There is no such order.
+        """
+        state = self._journal.find(order_id)
+        if state.status is not None:
+            return self._outcome(state)
+        wanted = state.order.shares if shares is None else shares
+        if not isinstance(wanted, int) or wanted <= state.filled:
+            raise BadInput(
+                f"{order_id} has {state.filled} shares filled and cannot become one of {wanted!r}.",
+                "Give a whole number of more shares than are filled, or cancel it.",
+            )
+        given = {
+            **state.order.to_dict(),
+            "shares": wanted - state.filled,
+            "idempotency_key": f"{REPLACE_KEY}{order_id}",
+        }
+        given |= {} if limit_price is None else {"limit_price": limit_price}
+        given |= {} if stop_price is None else {"stop_price": stop_price}
+        anew = {"order": Order.from_dict(given).to_dict(), "in_all": wanted}
+        self._journal.write(self._entry(EntryKind.REPLACED, anew, state))
+        self._end(state, "replaced")
+        return self._replace(state)
+
+    def poll(self) -> tuple[str, ...]:
+        """Take in what happened at the venues, let stops go off, and go on with what waited.
+
+        Returns
+        -------
+        tuple of str
+            The orders to which something happened.
+        """
+        before = self._journal.seen
+        for state in self._state.unfinished():
+            self._steps.ask(state)
+        for symbol in sorted({stop.symbol for stop in self._state.standing()}):
+            self._set_off(symbol)
+        for state in self._state.unfinished():
+            self._steps.advance(state)
+        self._tidy()
+        return tuple(dict.fromkeys(stored.order_id for stored in self.ledger.entries(after=before) if stored.order_id))
+
+    def kill(self, scope: Scope, name: str = "", *, by: str, why: str) -> None:
+        """Stop new orders, but for those that reduce risk; open ones are cancelled.
+
+        Parameters
+        ----------
+        scope, name
+            All, one user or one symbol, and which.
+        by, why
+            Who stops it and for what; both are kept.
+        """
+        self._journal.write(self._entry(EntryKind.KILL, {"scope": scope, "name": name, "why": why}, by=by))
+        for state in self._state.unfinished():
+            if scope == "all" or name == (state.order.user_id if scope == "user" else state.order.symbol):
+                self.cancel(state.order_id)
+        self._tidy()
+
+    def unkill(self, scope: Scope, name: str = "", *, by: str, why: str) -> None:
+        """Let orders through again; who and why are kept."""
+        self._state.kills.lifted(scope, name)  # refuses what is not thrown, before anything is written
+        self._journal.write(self._entry(EntryKind.UNKILL, {"scope": scope, "name": name, "why": why}, by=by))
+
+    def transfer(self, positions: Mapping[str, tuple[int, int]]) -> None:
+        """Take over positions from elsewhere: shares (below 0: short) and their cost in micro-dollars a share."""
+        self._journal.write(
+            *(
+                self._entry(EntryKind.TRANSFER, {"symbol": symbol, "shares": shares, "price": price})
+                for symbol, (shares, price) in sorted(positions.items())
+            )
+        )
+
+    def charge_borrowing(self, rates: Mapping[str, float], days: int = 1) -> int:
+        """Charge what the borrowing of short positions costs, once for each day and symbol.
+
+        Parameters
+        ----------
+        rates
+            Fee a year as a fraction of the value, by symbol. A short position without a rate is refused.
+        days
+            Calendar days until the next charge.
+
+        Returns
+        -------
+        int
+            Micro-dollars charged in all.
+
+        Raises
+        ------
+        BadInput
+            A short position has no rate, or a rate is negative or no number.
+        """
+        day = day_of(self.world.now()).isoformat()
+        charges = []
+        for symbol, held in self.portfolio:
+            if held.shares >= 0 or (day, symbol) in self._state.borrowed:
+                continue
+            rate = rates.get(symbol)
+            if rate is None or not 0 <= rate < float("inf"):
+                raise BadInput(
+                    f"Borrowing {symbol} costs {rate!r} a year.", "Give a rate of at least 0 for each short."
+                )
+            # Lenders count 360 days a year, as the US money market does.
+            fee = round(-held.shares * held.mark * rate * days / 360)
+            charges.append(self._entry(EntryKind.CHARGE, {"day": day, "symbol": symbol, "fee": fee, "rate": rate}))
+        self._journal.write(*charges)
+        return sum(int(entry.payload["fee"]) for entry in charges)
+
+    def recover(self) -> None:
+        """Go on where the ledger ends. Called when a desk is made; harmless at any other time."""
+        today = day_of(self.world.now())
+        for state in self._state.unfinished():
+            self._steps.ask(state)
+            if day_of(state.received_at) < today and state.triggered and not state.cancel_requested:
+                self._end(state, "its day is over")
+            self._steps.advance(state)
+        for order_id in list(self._state.replacing):
+            self._replace(self._journal.find(order_id))
+        for stop in list(self._state.stops.values()):
+            if stop.triggered:
+                self._sell_out(stop)
+        for symbol in sorted({stop.symbol for stop in self._state.standing()}):
+            self._steps.trim(symbol)
+        self._tidy()
+
+    def _submit(self, order: Order) -> OrderResult:
+        received = self.ledger.receive(order, self.world.now(), self.mode)
+        if received.is_new:
+            self._journal.catch_up()
+        state = self._journal.find(received.order_id)
+        self._steps.advance(state)
+        found = self._outcome(state, was_known=not received.is_new)
+        self._tidy()
+        return found
+
+    def _end(self, state: OrderState, why: str) -> None:
+        if not state.cancel_requested:
+            self._journal.write(self._entry(EntryKind.CANCEL_REQUESTED, {"why": why}, state))
+
+    def _replace(self, old: OrderState) -> OrderResult:
+        """Finish a replacement: the old order ends, and what is left of it is sent anew."""
+        self._steps.advance(old)
+        wanted = self._state.replacing.get(old.order_id)
+        if old.status is None or wanted is None:
+            return self._outcome(old)  # a venue has not answered yet: recovery goes on
+        left = int(wanted["in_all"]) - old.filled
+        if left <= 0:
+            del self._state.replacing[old.order_id]
+            return self._outcome(old)
+        return self._submit(Order.from_dict({**wanted["order"], "shares": left}))
+
+    def _set_off(self, symbol: str) -> None:
+        """Let the protective stops of a symbol go off whose price is reached; not while it is halted."""
+        quotes = self.world.quotes(symbol)
+        if quotes is None or self.world.stopped(symbol):
+            return
+        for stop in list(self._state.standing(symbol)):
+            side = 1 if stop.action == Action.BUY else -1
+            if not stop.triggered and reached(side, stop.price, quotes.nbbo):
+                parent = self._journal.find(stop.order_id)
+                seen = {"bid": quotes.nbbo.bid, "ask": quotes.nbbo.ask}
+                self._journal.write(self._entry(EntryKind.STOP_TRIGGERED, seen, parent, stop.stop_id))
+                self._sell_out(stop)
+
+    def _sell_out(self, stop: Stop) -> None:
+        """Trade what a protective stop stands for; once, however often this is called."""
+        parent = self._journal.find(stop.order_id)
+        key = f"{STOP_KEY}{stop.stop_id}"
+        if self.ledger.find(parent.order.user_id, key) is None:
+            self._submit(
+                Order(stop.symbol, Action(stop.action), stop.shares, user_id=parent.order.user_id, idempotency_key=key)
+            )
+
+    def _tidy(self) -> None:
+        """Forget what is finished; it stays in the ledger."""
+        for order_id in [order_id for order_id, state in self._state.orders.items() if state.status is not None]:
+            self._state.forget(order_id)
+
+    def _entry(
+        self,
+        kind: EntryKind,
+        payload: Mapping[str, Any],
+        state: OrderState | None = None,
+        client_id: str = "",
+        *,
+        by: str | None = None,
+    ) -> Entry:
+        about = ("", None) if state is None else (state.order_id, state.order.user_id)
+        return Entry(kind, self.world.now(), about[0], client_id, by or about[1], payload, self.mode)
+
+    def _outcome(self, state: OrderState, *, was_known: bool = False) -> OrderResult:
+        stops = tuple(stop for stop in self._state.standing() if stop.order_id == state.order_id)
+        return outcome(state, self.mode, stops, was_known=was_known)

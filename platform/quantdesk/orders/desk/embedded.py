@@ -1,0 +1,209 @@
+"""The desk of this process: simulated exchanges made from real bars, or a broker. An edge module: it reads settings.
+
+Nothing that a simulated exchange says was traded anywhere: its results are labelled ``simulated``, and what it is made
+from is in :attr:`Facts.label`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from quantdesk.errors import BadDates, UnknownName
+from quantdesk.market import MarketStore
+from quantdesk.orders.amounts import MICRO
+from quantdesk.orders.desk.desk import Desk
+from quantdesk.orders.desk.facts import Facts, known
+from quantdesk.orders.desk.world import DeskConfig
+from quantdesk.orders.guardrails import Guardrails, in_force
+from quantdesk.orders.halts import KnownHalts
+from quantdesk.orders.ledger import Ledger
+from quantdesk.orders.routing.config import RoutingConfig
+from quantdesk.orders.symbols import canonical
+from quantdesk.orders.venues import SimulatedMarket
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from quantdesk.orders.halts import Halts
+
+__all__ = ["EmbeddedConfig", "open_desk", "simulated_desk"]
+
+_OHLC = ("open", "high", "low", "close")
+_DAYS = 21
+"""Sessions over which the average volume and the volatility are taken: those before the day, and no later ones."""
+
+
+class EmbeddedConfig(BaseSettings):
+    """Which desk this process has.
+
+    Attributes
+    ----------
+    gateway
+        ``QUANTDESK_DESK_GATEWAY``: ``simulated``, or ``alpaca`` for a broker's account.
+    on
+        ``QUANTDESK_DESK_ON``: the day that a simulated desk trades on; the last one of the data when left out.
+    seed
+        ``QUANTDESK_DESK_SEED``: of the simulated exchanges.
+    cash
+        ``QUANTDESK_DESK_CASH``: dollars with which the account begins.
+    use
+        ``QUANTDESK_DESK_USE``: ``research`` or ``live``; a live one takes what it cannot know for a reason to stop.
+    ledger
+        ``QUANTDESK_DESK_LEDGER``: its address. A simulated desk keeps its ledger in memory when left out, because its
+        exchanges end with the process; a broker's desk keeps it where ``QUANTDESK_LEDGER_URL`` says.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="QUANTDESK_DESK_", frozen=True, extra="ignore")
+
+    gateway: Literal["simulated", "alpaca"] = "simulated"
+    on: dt.date | None = None
+    seed: int = Field(default=0, ge=0)
+    cash: Decimal = Field(default=Decimal(1_000_000), ge=0)
+    use: Literal["research", "live"] = "research"
+    ledger: str | None = None
+
+    @classmethod
+    def from_env(cls) -> EmbeddedConfig:
+        """From the environment."""
+        return cls()
+
+
+def open_desk(
+    symbols: Iterable[str], config: EmbeddedConfig | None = None, *, store: MarketStore | None = None
+) -> Desk:
+    """The desk that the settings ask for.
+
+    Parameters
+    ----------
+    symbols
+        What a simulated desk trades; a broker trades what it trades.
+    config
+        The settings; those of the environment when None.
+    store
+        Where bars come from.
+
+    Raises
+    ------
+    UnknownName, BadDates
+        No bars with open, high, low and close of a symbol, or none of that day.
+    EnvironmentProblem
+        The broker's keys are missing, or the ledger cannot be opened.
+    """
+    config = config or EmbeddedConfig.from_env()
+    if config.gateway == "alpaca":
+        return _broker_desk(config)
+    bars = {symbol: bars_of(store or MarketStore(), symbol, config.on) for symbol in map(canonical, symbols)}
+    days = {symbol: frame.index[-1] for symbol, frame in bars.items()}
+    on = config.on or min(day.tz_convert("America/New_York").date() for day in days.values())
+    return simulated_desk(bars, on, config)
+
+
+def simulated_desk(
+    bars: dict[str, pd.DataFrame], on: dt.date, config: EmbeddedConfig | None = None, *, halts: Halts | None = None
+) -> Desk:
+    """A desk on simulated exchanges whose quotes are made from bars. The clock stands at the opening of the day.
+
+    Parameters
+    ----------
+    bars
+        By symbol: see :meth:`quantdesk.orders.venues.SimulatedMarket.of_bars`. Rows before `on` give the figures of the
+        days before; later ones are not looked at.
+    on
+        The day, in New York.
+    config
+        Seed, cash, use and ledger.
+    halts
+        What is halted; nothing when None, and then every status names its source as ``declared``.
+    """
+    config = config or EmbeddedConfig()
+    halts = halts or KnownHalts()
+    market = SimulatedMarket.of_bars(_from(bars, on), on, config.seed, halts=halts)
+    return Desk(
+        market,
+        Ledger.open(config.ledger or "sqlite:///:memory:"),
+        halts,
+        guardrails=Guardrails(in_force()),
+        facts=known({symbol: facts_before(frame, on) for symbol, frame in bars.items()}),
+        config=DeskConfig(
+            use=config.use,
+            cash=int(config.cash * MICRO),
+            seed=config.seed,
+            routing=RoutingConfig(earliest_terms=True),
+        ),
+    )
+
+
+def bars_of(store: MarketStore, symbol: str, on: dt.date | None) -> pd.DataFrame:
+    """Bars with open, high, low, close and volume of a symbol, up to a day: the series that has that day.
+
+    Raises
+    ------
+    UnknownName
+        No series of the symbol has them.
+    BadDates
+        None of them has that day.
+    """
+    found = [one for one in store.series() if one.symbol == symbol and set(_OHLC) <= set(one.fields)]
+    if not found:
+        whole = {one.symbol for one in store.series() if set(_OHLC) <= set(one.fields) and one.kind == "equity"}
+        raise UnknownName("symbol with open, high, low and close", symbol, whole)
+    held = [one for one in found if on is None or one.start <= on <= one.end]
+    if not held:
+        spans = ", ".join(f"{one.start} to {one.end}" for one in found)
+        raise BadDates(f"There are no bars of {symbol} on {on}.", f"There are of {spans}.")
+    chosen = max(held, key=lambda one: one.end)
+    return store.bars(chosen.id, end=on, columns=[*_OHLC, *(["volume"] if "volume" in chosen.fields else [])]).frame
+
+
+def facts_before(frame: pd.DataFrame, on: dt.date) -> Facts:
+    """Figures of the sessions before a day; 0 where there are too few."""
+    before = frame[_days(frame) < _day(on)].tail(_DAYS + 1)
+    if before.empty:
+        return Facts(label="simulated")
+    returns = before["close"].pct_change().dropna()
+    volume = before["volume"].tail(_DAYS).mean() if "volume" in before else 0.0
+    return Facts(
+        previous_close=round(float(before["close"].iloc[-1]) * MICRO),
+        average_daily_volume=0 if volume != volume else round(float(volume)),
+        daily_volatility=float(returns.std()) if len(returns) > 1 else 0.0,
+        label="real",
+    )
+
+
+def _from(bars: dict[str, pd.DataFrame], on: dt.date) -> dict[str, pd.DataFrame]:
+    return {symbol: frame[_days(frame) >= _day(on)].dropna(subset=list(_OHLC)) for symbol, frame in bars.items()}
+
+
+def _days(frame: pd.DataFrame) -> pd.DatetimeIndex:
+    """The day in New York of each row, as midnights without a zone."""
+    import pandas as pd
+
+    index = pd.DatetimeIndex(frame.index)
+    local = index if index.tz is None else index.tz_convert("America/New_York").tz_localize(None)
+    return local.normalize()
+
+
+def _day(on: dt.date) -> pd.Timestamp:
+    import pandas as pd
+
+    return pd.Timestamp(on)
+
+
+def _broker_desk(config: EmbeddedConfig) -> Desk:
+    from quantdesk.orders.brokers import AlpacaGateway
+    from quantdesk.orders.halts import get_halt_client
+
+    gateway = AlpacaGateway.from_env()
+    return Desk(
+        gateway,
+        Ledger.open(config.ledger),
+        get_halt_client(),
+        guardrails=Guardrails(in_force()),
+        config=DeskConfig(use=config.use, cash=int(config.cash * MICRO), seed=config.seed, broker="ALPACA"),
+    )

@@ -1,0 +1,60 @@
+"""The ledger and the memory made of it, changed together. An edge module: it writes to the ledger."""
+
+from __future__ import annotations
+
+from quantdesk.errors import UnknownName
+from quantdesk.orders.desk.state import DeskState, OrderState
+from quantdesk.orders.executions import ExecutionMode
+from quantdesk.orders.ledger import Entry, Ledger
+
+__all__ = ["Journal"]
+
+
+class Journal:
+    """What a desk writes down, and what it remembers by it.
+
+    Parameters
+    ----------
+    ledger
+        Where entries go.
+    mode
+        Whose orders are remembered.
+    cash
+        Micro-dollars with which the account begins.
+    """
+
+    def __init__(self, ledger: Ledger, mode: ExecutionMode, cash: int) -> None:
+        self.ledger = ledger
+        self.mode = mode
+        self.state = DeskState(mode, cash)
+        self.seen = 0
+        self.catch_up()
+
+    def write(self, *entries: Entry) -> None:
+        """Append entries, all or none, and remember those that were new."""
+        if entries:
+            stored = self.ledger.append(*entries)
+            self.state.take(stored)
+            self.seen = max([self.seen, *(one.seq for one in stored)])
+
+    def catch_up(self) -> None:
+        """Remember what is in the ledger and not yet in the memory."""
+        for stored in self.ledger.entries(after=self.seen):
+            self.state.take([stored])
+            self.seen = stored.seq
+
+    def find(self, order_id: str) -> OrderState:
+        """The state of an order: the running one, or for a finished one what its entries say.
+
+        Raises
+        ------
+        UnknownName
+            There is no such order.
+        """
+        if order_id in self.state.orders:
+            return self.state.orders[order_id]
+        told = DeskState(self.mode, 0)
+        told.take(self.ledger.entries(order_id=order_id))
+        if order_id not in told.orders:
+            raise UnknownName("order", order_id, self.state.orders)
+        return told.orders[order_id]

@@ -1,0 +1,58 @@
+"""Sending children, when what lies between can fail. An edge module: it talks to a gateway.
+
+The intent to send is in the ledger before anything leaves. What comes back is one of three: reports; the proof that
+nothing arrived; or neither, and then the child stays unknown until the gateway can be asked by its client id. A child
+is never sent a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from quantdesk.orders.executions import Execution, Gateway, GatewayDown, Kind
+from quantdesk.orders.order import Child
+
+__all__ = ["ask", "is_unsent", "send", "withdraw"]
+
+NEVER_ARRIVED = "it never arrived: the connection failed before it was sent"
+NOT_KNOWN = "it never arrived: the venue does not know it"
+
+
+def send(gateway: Gateway, child: Child) -> Sequence[Execution]:
+    """Send a child; what is known of it afterwards, nothing where nobody knows whether it arrived."""
+    try:
+        return gateway.send(child)
+    except GatewayDown as down:
+        if not down.sent:
+            return [_unsent(child, gateway.now(), NEVER_ARRIVED)]
+    return ask(gateway, child)
+
+
+def ask(gateway: Gateway, child: Child) -> Sequence[Execution]:
+    """All that the gateway says of a child; the proof that it never arrived; nothing where it cannot be asked."""
+    try:
+        found = gateway.executions(child.client_id)
+    except GatewayDown:
+        return []
+    return [_unsent(child, gateway.now(), NOT_KNOWN)] if found is None else found
+
+
+def withdraw(gateway: Gateway, child: Child) -> Sequence[Execution]:
+    """Cancel what is left of a child; what is known of it afterwards."""
+    return _quiet(lambda: gateway.cancel(child.client_id)) or ask(gateway, child)
+
+
+def is_unsent(report: Execution) -> bool:
+    """Whether it is the desk's own proof that a child never arrived."""
+    return report.execution_id == f"{report.client_id}:unsent"
+
+
+def _quiet(call: Callable[[], Sequence[Execution]]) -> Sequence[Execution]:
+    try:
+        return call()
+    except GatewayDown:
+        return []
+
+
+def _unsent(child: Child, at: int, why: str) -> Execution:
+    return Execution(f"{child.client_id}:unsent", child.client_id, Kind.REJECTED, at, child.venue, text=why)
