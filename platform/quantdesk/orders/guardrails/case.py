@@ -133,9 +133,7 @@ class Rule:
 
     def missing(self, what: str, limit: str = "") -> GuardrailViolation:
         """The check could not be made, because `what` is not known."""
-        return GuardrailViolation(
-            self.code, f"{self.code} was not checked: {what}.", self.unknown, limit, "unknown", self.clause
-        )
+        return GuardrailViolation(self.code, f"Not checked: {what}.", self.unknown, limit, "unknown", self.clause)
 
 
 Check = Callable[[Case, Rule, Found], None]

@@ -94,7 +94,7 @@ CHECKS: tuple[Spec, ...] = (
     Spec(
         "HALT_STATUS_UNKNOWN", market.halt_status_unknown,
         "nobody can say whether the symbol or the market trades",
-        "15c3-5(c)(2)(i)", needs="the status of symbol and market", only_unknown=True, for_picks=True,
+        "15c3-5(c)(2)(i)", needs="the status of the symbol", only_unknown=True, for_picks=True,
     ),
     Spec(
         "AUCTION_PERIOD", market.auction_period,

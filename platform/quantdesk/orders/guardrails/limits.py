@@ -134,12 +134,12 @@ class Unit:
 
 
 SHARES = Unit("shares", _whole, number)
-DOLLARS = Unit("dollars", _exact(6), money)
+DOLLARS = Unit("dollars", _exact(6), lambda amount: money(amount).removesuffix(".00"))
 FRACTION = Unit("fraction", _exact(6), percent)
 SECONDS = Unit("seconds", _exact(9), seconds)
 COUNT = Unit("count", _whole, lambda count: f"{count:,}")
 SYMBOLS = Unit("symbols", _symbols, _listed)
-NAMES = Unit("names", _names, _listed)
+NAMES = Unit("names", _names, lambda names: "any name" if "*" in names else _listed(names))
 USES = Unit("uses", _uses, _listed)
 
 Stricter = Literal["lower", "higher", "more", "fewer"]

@@ -54,8 +54,10 @@ class Situation:
         The account, its open orders included; without the order that is asked about. It is read, never changed.
     quotes
         The books of the order's symbol, or None.
-    halt, market_halt
-        The status of the symbol and of the whole market, or None.
+    halt
+        The status of the symbol, or None where nobody was asked.
+    market_halt
+        The halt of the whole market; None where none is known, and the status of the symbol speaks for the market too.
     bands
         Lower and upper price band in micro-dollars; None where there are none, or they are not known.
     phase

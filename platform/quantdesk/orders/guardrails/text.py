@@ -135,11 +135,11 @@ class _Reader:
             read = _model(code, kind).model_validate(table)
         except ValidationError as error:
             self.explain(error, spec(code), path)
-        fail, hard = getattr(read, "fail", None), getattr(read, "hard", None)
-        settings = {key: getattr(read, key) for key in read.model_fields_set - {"fail", "hard"}}
+        given = _given(read)
+        fail, hard = given.pop("fail", None), given.pop("hard", None)
         if fail is not None:
-            settings |= {f"fail.{use}": getattr(fail, use) for use in fail.model_fields_set}
-        return settings, {} if hard is None else {name: getattr(hard, name) for name in hard.model_fields_set}
+            given |= {f"fail.{use}": mode for use, mode in _given(fail).items()}
+        return given, {} if hard is None else _given(hard)
 
     def within(self, code: str, settings: Settings, bounds: Mapping[str, int], path: Path) -> None:
         for name, bound in bounds.items():
@@ -181,6 +181,11 @@ class _Reader:
 
     def refuse(self, path: Sequence[str], what: str, remedy: str) -> NoReturn:
         raise BadInput(f"{self.source}, line {_line_of(self.lines, path)}: {what}.", remedy)
+
+
+def _given(read: BaseModel) -> dict[str, Any]:
+    """What was written, in the order in which a check names it."""
+    return {name: getattr(read, name) for name in type(read).model_fields if name in read.model_fields_set}
 
 
 @cache

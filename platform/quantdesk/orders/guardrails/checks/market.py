@@ -19,6 +19,7 @@ __all__ = [
 ]
 
 _HALTED, _UNKNOWN = Status.HALTED, Status.UNKNOWN
+_TRADING = str(Status.TRADING)
 _OPENING, _CLOSING = TimeInForce.OPENING, TimeInForce.CLOSING
 
 #: The phases for which an order of a time in force is meant; of all others, for the continuous one.
@@ -41,7 +42,7 @@ def circuit_breaker(case: Case, rule: Rule, found: Found) -> None:
     halt = case.situation.market_halt
     if halt is not None and halt.status is _HALTED:
         message = f"All trading is stopped ({halt.halt_type or halt.source}): {halt.message}"
-        found.append(rule.broken(message, str(Status.TRADING), str(halt.status)))
+        found.append(rule.broken(message, _TRADING, str(halt.status)))
 
 
 def symbol_halted(case: Case, rule: Rule, found: Found) -> None:
@@ -49,26 +50,21 @@ def symbol_halted(case: Case, rule: Rule, found: Found) -> None:
     halt = case.situation.halt
     if halt is not None and halt.status is _HALTED:
         message = f"{case.symbol} is halted ({halt.halt_type or halt.source}): {halt.message}"
-        found.append(rule.broken(message, str(Status.TRADING), str(halt.status)))
+        found.append(rule.broken(message, _TRADING, str(halt.status)))
 
 
 def halt_status_unknown(case: Case, rule: Rule, found: Found) -> None:
-    """Nobody can say whether the symbol, or the market, trades."""
-    situation = case.situation
-    symbol, market = situation.halt, situation.market_halt
-    if symbol is not None and symbol.status is not _UNKNOWN and market is not None and market.status is not _UNKNOWN:
-        return
-    said = [
-        _unknown(what, halt)
-        for what, halt in ((case.symbol, symbol), ("the market", market))
-        if halt is None or halt.status is _UNKNOWN
-    ]
-    found.append(rule.missing("; ".join(said), str(Status.TRADING)))
+    """Nobody can say whether the symbol trades, or the market. A symbol that trades speaks for its market too."""
+    symbol, market = case.situation.halt, case.situation.market_halt
+    if symbol is None:
+        found.append(rule.missing(f"nobody was asked whether {case.symbol} trades", _TRADING))
+    elif symbol.status is _UNKNOWN:
+        found.append(rule.missing(_told(case.symbol, symbol), _TRADING))
+    if market is not None and market.status is _UNKNOWN:
+        found.append(rule.missing(_told("the market", market), _TRADING))
 
 
-def _unknown(what: str, halt: HaltStatus | None) -> str:
-    if halt is None:
-        return f"nobody was asked whether {what} trades"
+def _told(what: str, halt: HaltStatus) -> str:
     why = f": {halt.message.rstrip('.')}" if halt.message else ""
     return f"whether {what} trades is unknown ({halt.source}, {halt.age_s:,.0f} s old{why})"
 
