@@ -1,0 +1,57 @@
+"""Ledgers in both kinds of database, and what is written into them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quantdesk.orders.executions import Execution, Kind
+from quantdesk.orders.ledger import Ledger
+from quantdesk.orders.order import Action, Child, Order
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: Any, tmp_path: Path) -> str:
+    """The address of an empty database: a file, and one of a real server."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    return str(request.getfixturevalue("postgres")())
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    """An empty ledger."""
+    with Ledger.open(url) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def order() -> Callable[..., Order]:
+    """An order of 100 AAPL, but for what is given."""
+    return lambda **given: Order(**{"symbol": "AAPL", "action": "buy", "shares": 100, **given})
+
+
+@pytest.fixture
+def child() -> Callable[..., Child]:
+    """A child of 100 AAPL for Nasdaq, but for what is given."""
+
+    def make(client_id: str, **given: Any) -> Child:
+        return Child(
+            **{"client_id": client_id, "venue": "XNAS", "symbol": "AAPL", "action": Action.BUY, "shares": 100, **given}
+        )
+
+    return make
+
+
+@pytest.fixture
+def fill() -> Callable[..., Execution]:
+    """A fill of 10 shares at 190 dollars, but for what is given."""
+
+    def make(execution_id: str, client_id: str, **given: Any) -> Execution:
+        told = {"kind": Kind.FILL, "at": 7, "venue": "XNAS", "shares": 10, "price": 190_000_000, "fee": 30_000, **given}
+        return Execution(execution_id, client_id, **told)
+
+    return make
