@@ -3,8 +3,9 @@
 Within a step, each order of the background is cancelled with a fixed probability, wherever it stands in the queue
 (cancellations at a constant rate per order: Cont, Stoikov and Talreja 2010, section 2.2); new ones queue up behind
 until the displayed size is that of the flow. One's own order moves forward by what trades and by what is cancelled
-before it, and never by more. Whether an order survives is a hash of the seed and its serial number: the same whoever
-asks, and however often.
+before it, and never by more. What a market order of the background takes of the background is queued up again behind
+at once: the volume of the flow is that of many small orders, between which others refill. Whether an order
+survives is a hash of the seed and its serial number: the same whoever asks, and however often.
 """
 
 from __future__ import annotations
@@ -16,11 +17,17 @@ import numpy as np
 
 from quantdesk.orders.venues.matching import (
     BUY,
+    F_EVENT,
+    F_MAKER,
+    F_MAKER_OWNER,
+    F_PRICE,
+    F_SHARES,
     HIDDEN,
     L_PRICE,
     L_QUEUES,
     L_WORSE,
     M_BEST,
+    M_FILLS,
     M_PEGS,
     O_BEFORE,
     O_KIND,
@@ -33,6 +40,7 @@ from quantdesk.orders.venues.matching import (
     PEG,
     SELL,
     SHOWN,
+    SLOT_BITS,
     compiled,
     price_of,
     reduce,
@@ -41,7 +49,7 @@ from quantdesk.orders.venues.matching import (
     take,
 )
 
-__all__ = ["Targets", "renew", "shares_ahead"]
+__all__ = ["Targets", "renew", "shares_ahead", "trade"]
 
 PIECES = 4
 """Into how many orders new size at a price is divided."""
@@ -145,6 +153,19 @@ def renew(orders: Any, levels: Any, meta: Any, fills: Any, shown: Any, hidden: A
         for row in range(hidden.shape[1]):
             if hidden[side, row, 1] > 0:
                 _fill_up(orders, levels, meta, fills, side, HIDDEN, hidden[side, row, 0], hidden[side, row, 1])
+
+
+@compiled
+def trade(orders: Any, levels: Any, meta: Any, fills: Any, side: int, shares: int, limit: int) -> None:
+    """A market order of the background; see the module."""
+    begun = meta[M_FILLS]
+    take(orders, levels, meta, fills, side, shares, limit, 0, 0, 0)
+    for row in range(begun, meta[M_FILLS]):  # a row that was freed keeps its kind until it is used again
+        fills[row, F_EVENT] = orders[fills[row, F_MAKER] & ((1 << SLOT_BITS) - 1), O_KIND]
+    for row in range(begun, meta[M_FILLS]):
+        if fills[row, F_MAKER_OWNER] == 0:
+            rest(orders, levels, meta, 1 - side, fills[row, F_PRICE], fills[row, F_SHARES], fills[row, F_EVENT], 0)
+        fills[row, F_EVENT] = 0
 
 
 @compiled

@@ -269,6 +269,12 @@ class Book:
         )
         return self._taken()
 
+    def trade(self, side: Side, shares: int, limit: int) -> tuple[Fill, ...]:
+        """A market order of the background, which the background refills: the fills of orders that have an owner."""
+        self._room(len(self) + 1)  # each order that trades may be followed by another one
+        background.trade(self._orders, self._levels, self._meta, self._fills, int(side), shares, limit)
+        return tuple(fill for fill in self._taken() if fill.maker_owner)
+
     def _room(self, more: int) -> None:
         """Make room for some more orders, and for as many fills as there can be."""
         live, size = int(self._meta[matching.M_LIVE]), len(self._orders)

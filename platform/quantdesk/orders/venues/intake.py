@@ -32,8 +32,8 @@ def sessions_of(bars: Frames, book: Rulebook | None = None) -> dict[str, tuple[S
     bars
         A mapping of symbols to frames, or one frame: with a level or a column ``symbol``, or with columns of two
         levels, symbol and field. Columns ``open``, ``high``, ``low``, ``close`` in dollars and, if known, ``volume`` in
-        shares (NaN or missing: nothing trades). The index is the time: one row a day (a date, or any moment of the day in New
-        York) is a daily bar; several rows are intraday bars, stamped with their beginning, in a time zone. Rows
+        shares (NaN or missing: nothing trades). The index is the time: one row a day (a date, or any moment of the day
+        in New York) is a daily bar; several rows are intraday bars, stamped with their beginning, in a time zone. Rows
         outside of the regular session are left out.
     book
         Where ticks and round lots come from.

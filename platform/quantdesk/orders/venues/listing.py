@@ -9,15 +9,15 @@ orders that were sent, never on who looked when.
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
-
-import numpy as np
 
 from quantdesk.orders.amounts import dollars, moment
 from quantdesk.orders.executions import Kind
 from quantdesk.orders.halts.status import Halts
 from quantdesk.orders.order import Child, TimeInForce
+from quantdesk.orders.venues.background import Targets
 from quantdesk.orders.venues.book import Book, Fill, Priority, Side
 from quantdesk.orders.venues.flow import Flow
 from quantdesk.orders.venues.impact import Pressure
@@ -107,6 +107,7 @@ class Listing:
         self._flow = flow
         self._done = 0
         self._auctioned = False
+        self._fresh: Targets | None = None
         self.book = Book()
         if flow is None:
             return
@@ -145,16 +146,24 @@ class Listing:
             self._show(step, at, flow.survives)
             self._retry(at)
         self._trade(to)
+        if self._screen.step == len(flow.at) - 1 and not self._screen.code_at(to):
+            if not self._screen.holds(to):
+                self._show(self._screen.step, to, 1.0)
+            self._retry(to)  # no step follows that would do it
 
     def _jump(self, flow: Flow, to: int) -> None:
         """Go to the step that holds: nothing of one's own was there to see the others."""
         last = flow.step(to)
         if last > self._screen.step:
-            self._done = int(np.searchsorted(self._trades[0], flow.at[last]))
-            self.book = Book()
-            self._show(last, int(flow.at[last]), 1.0)
+            self._fresh = self._screen.show(last, int(flow.at[last]))
             self._auctioned = self._auctioned or not self._screen.code
-        self._trade(to)
+        self._done = bisect_right(self._trades[0], to)
+
+    def _build(self, at: int) -> None:
+        """Make the book of a step to which one jumped: it is needed now."""
+        if self._fresh is not None:
+            self.book = Book()
+            self._renew(self._fresh, at, 1.0)
 
     def _show(self, step: int, at: int, survives: float) -> None:
         """The background shows what the flow says of a step; one's own orders outside of new bands come off."""
@@ -163,7 +172,11 @@ class Listing:
             if own.handle and not own.child.peg and not self._screen.allows(own.price):
                 self.book.cancel(own.handle)
                 own.handle = 0
-        seed = (self._seed + step * 0x9E3779B97F4A7C15) & 0x7FFFFFFFFFFFFFFF
+        self._renew(targets, at, survives)
+
+    def _renew(self, targets: Targets, at: int, survives: float) -> None:
+        self._fresh = None
+        seed = (self._seed + self._screen.step * 0x9E3779B97F4A7C15) & 0x7FFFFFFFFFFFFFFF
         self._settle(self.book.renew(targets, survives, seed), at)
         self._settle(self.book.peg(self._screen.midpoint()), at)
 
@@ -176,7 +189,7 @@ class Listing:
             limit = prices[row] + self._screen.offset
             if self._screen.step >= 0 and self._screen.allows(limit) and not self._screen.code_at(at):
                 side = Side.BUY if sides[row] > 0 else Side.SELL
-                self._settle(self.book.take(side, shares[row], limit).fills, at)
+                self._settle(self.book.trade(side, shares[row], limit), at)
 
     def _close(self, flow: Flow) -> None:
         """The session is over: closing orders get the close, day orders end."""
@@ -193,6 +206,7 @@ class Listing:
     def arrive(self, child: Child, at: int) -> None:
         """An order arrives: what happens to it at once is reported."""
         self.advance(at)
+        self._build(at)
         reports, flow, kind = self.place.reports, self._flow, child.time_in_force
         reports.arrived(child)
         code = halt_code(self.place.halts, self.place.symbol, at)
@@ -210,9 +224,7 @@ class Listing:
             return  # it waits
         if not self._screen.holds(at):
             self._show(self._screen.step, at, 1.0)
-            self._retry(at)  # what waited comes first
-        elif kind not in (TimeInForce.CLOSING, TimeInForce.OPENING):
-            self._enter(number, at)
+        self._retry(at)  # what waited comes first
 
     def _refusal(self, flow: Flow | None, child: Child, at: int, code: str) -> str:
         """Why an order is not taken; empty where it is."""
@@ -249,10 +261,13 @@ class Listing:
             return [], [], at
         levels = flow.shape.levels
         since = min(at, int(flow.at[self._screen.step]))
+        if self._fresh is not None:
+            bids, offers = ([(price, size) for price, size in side if size] for side in self._fresh.shown.tolist())
+            return bids, offers, since
         return self.book.depth(Side.BUY, levels), self.book.depth(Side.SELL, levels), since
 
     def _retry(self, at: int) -> None:
-        """Orders that wait are tried at each step."""
+        """Orders that wait are tried at each step, and before an order that arrives."""
         flow = self._flow
         if flow is None or self._screen.code:
             return
