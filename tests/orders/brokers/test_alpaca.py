@@ -471,6 +471,8 @@ def test_symbols_without_a_quote(alpaca: Any, gateway: AlpacaGateway) -> None:
     ("mode", "given"),
     [
         ("paper", {"key": None}),
+        ("paper", {"key": "password\n"}),
+        ("paper", {"secret": ""}),
         ("paper", {"live": True}),
         ("live", {}),
         ("live", {"live": True, "url": "https://paper-api.alpaca.markets"}),

@@ -75,6 +75,11 @@ class AlpacaConfig(BaseSettings):
         """
         if self.key is None or self.secret is None:
             raise BadInput("The keys of Alpaca are missing.", "Set QUANTDESK_ALPACA_KEY and QUANTDESK_ALPACA_SECRET.")
+        for secret in (self.key.get_secret_value(), self.secret.get_secret_value()):
+            if not (secret and secret.isascii() and secret.isprintable()):
+                raise BadInput(
+                    "A key of Alpaca cannot be sent.", "It consists of printable ASCII, without a line break."
+                )
         if mode not in (ExecutionMode.PAPER, ExecutionMode.LIVE):
             raise BadInput(f"Alpaca does not execute in the mode {mode}.", "Give paper or live.")
         hosts = [_host(url) for url in (self.url, self.data_url) if url is not None]
