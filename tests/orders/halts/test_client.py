@@ -108,9 +108,7 @@ def test_quotes_alone_are_no_trading(fed: HaltClient) -> None:
 
 def test_the_most_serious_halt_is_told_then_the_latest() -> None:
     made = HaltClient()
-    made.board.hear(
-        "nasdaq", [halt(), halt(since="10:10", code="H10"), halt(since="10:20", code="LUDP")], ns("11:00")
-    )
+    made.board.hear("nasdaq", [halt(), halt(since="10:10", code="H10"), halt(since="10:20", code="LUDP")], ns("11:00"))
     assert made.status("ABC", ns("11:00")).halt_type == "H10"
     made.board.hear("nasdaq", [halt(), halt(since="10:20", code="T12")], ns("11:00"))
     assert made.status("ABC", ns("11:00")).halt_type == "T12"
@@ -426,7 +424,9 @@ def test_it_never_says_trading_while_the_feed_has_it_halted_or_is_old(
     made.board.hear("nasdaq", halts, 0 if fails else ns("11:00") + heard * SECOND, "failed" if fails else "")
     at = ns("11:00") + asked * SECOND
     status = made.status("ABC", at).status
-    if any(one.trading_resumes_at is None and since <= asked for one, (since, _, _) in zip(halts, given_spans, strict=True)):
+    if any(
+        one.trading_resumes_at is None and since <= asked for one, (since, _, _) in zip(halts, given_spans, strict=True)
+    ):
         # Items within a second of each other are one halt, which ends with the resumption that one of them gives.
         alone = all(
             abs(one.halted_at - other.halted_at) > dt.timedelta(seconds=1)

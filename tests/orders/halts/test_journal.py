@@ -83,7 +83,7 @@ def test_a_bad_line_that_no_crash_left_is_corruption(journal: Journal, line: byt
     with journal.path.open("ab") as stream:
         stream.write(line + b"\n")
     journal.append([entry(2)])
-    with pytest.raises(DataError, match="Line 2 of .* is corrupt"):
+    with pytest.raises(DataError, match=r"Line 2 of .* is corrupt"):
         Journal(journal.path).read()
 
 

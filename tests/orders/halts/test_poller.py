@@ -97,9 +97,7 @@ def test_a_feed_is_asked_once_a_minute_also_across_restarts_and_processes(
     assert len(served.requests) == 2
 
 
-def test_two_that_ask_at_the_same_moment_send_one_request(
-    make: Callable[..., Poller], served: Any, rss: Text
-) -> None:
+def test_two_that_ask_at_the_same_moment_send_one_request(make: Callable[..., Poller], served: Any, rss: Text) -> None:
     served.says(rss({}))
     served.delay_s = 0.3
     pollers = [make(), make(), make()]

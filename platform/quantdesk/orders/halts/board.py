@@ -60,6 +60,11 @@ class Board:
         """Every halt that the feeds told of, each once, in the order of time."""
         return merged(halt for feed in self._feeds.values() for halt in feed.halts)
 
+    @property
+    def problem(self) -> str:
+        """Why feeds could not be heard when they were asked last; empty where all were."""
+        return "; ".join(f"{name}: {feed.problem}" for name, feed in self._feeds.items() if feed.problem)
+
     def hear(self, feed: str, halts: Iterable[Halt], heard_at: int, problem: str = "") -> None:
         """What a feed says now.
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
-from quantdesk.errors import BadDates
+from quantdesk.errors import BadDates, BadInput
 from quantdesk.orders.amounts import exact_price
 from quantdesk.orders.halts.hours import NEW_YORK, Hours, aware, local_date, regular_hours
 from quantdesk.orders.rulebook import Rulebook, bundled
@@ -113,7 +113,11 @@ class Watch:
     index
         What is followed. Where the rule of the day watches another one, the halts say that it is a proxy.
     quarter_base, book
-        See :func:`levels`.
+        See :func:`levels`; the base is that of the index that the rule watches.
+    watched_close
+        Of a proxy: the previous close of the index that the rule watches, by which points become a part of it. Needed
+        before 1998-04-15, when levels were points of the Dow Jones; after it, a proxy without it falls by the rule's
+        percentages, which were not rounded to points yet.
 
     Raises
     ------
@@ -127,10 +131,12 @@ class Watch:
         *,
         index: str = "SPX",
         quarter_base: float | Decimal | str | None = None,
+        watched_close: float | Decimal | str | None = None,
         book: Rulebook | None = None,
     ) -> None:
         self._close = exact_price(previous_close, "previous close")
-        self._base = self._close if quarter_base is None else exact_price(quarter_base, "base of the quarter")
+        self._watched = None if watched_close is None else exact_price(watched_close, "close of the watched index")
+        self._base = None if quarter_base is None else exact_price(quarter_base, "base of the quarter")
         self._index = index
         self._book = book
         self._rule: MarketWide | None = None
@@ -191,9 +197,28 @@ class Watch:
             rule, hours = _rule(day, self._book), regular_hours(day)
             if hours is None:
                 raise BadDates(f"The exchanges were closed on {day}.", "Give the path of a session.")
-            self._thresholds = [_threshold(rule, level, self._close, self._base) for level in rule.levels]
+            self._thresholds = [self._level(rule, level) for level in rule.levels]
             self._rule, self._hours = rule, hours
         return self._rule, self._hours
+
+    def _level(self, rule: MarketWide, level: Level) -> Decimal:
+        """The value of the index that is followed at which a level of the watched one is reached."""
+        if self._index == rule.index:
+            return _threshold(rule, level, self._close, self._base or self._close)
+        if self._watched is not None:
+            share = _threshold(rule, level, self._watched, self._base or self._watched) / self._watched
+            return self._close * share
+        if self._base is not None:
+            raise BadInput(
+                f"The base of the quarter is one of the {rule.index}, and the path is of the {self._index}.",
+                f"Give the previous close of the {rule.index} as watched_close with it.",
+            )
+        if level.fall is None:
+            raise BadInput(
+                f"The levels of the day are points of the {rule.index}, and the path is of the {self._index}.",
+                f"Give the previous close of the {rule.index} as watched_close.",
+            )
+        return self._close * (1 - level.fall)
 
 
 def replay(
@@ -202,6 +227,7 @@ def replay(
     *,
     index: str = "SPX",
     quarter_base: float | Decimal | str | None = None,
+    watched_close: float | Decimal | str | None = None,
     book: Rulebook | None = None,
 ) -> tuple[MarketHalt, ...]:
     """The halts that a path of the index sets off within one session: what a :class:`Watch` finds.
@@ -210,7 +236,7 @@ def replay(
     ----------
     path
         Moments (aware, ascending, of one session) and index values.
-    previous_close, index, quarter_base, book
+    previous_close, index, quarter_base, watched_close, book
         See :class:`Watch`.
 
     Raises
@@ -220,7 +246,7 @@ def replay(
     BadDates
         Naive, descending, of several days, or outside of the session.
     """
-    watch = Watch(previous_close, index=index, quarter_base=quarter_base, book=book)
+    watch = Watch(previous_close, index=index, quarter_base=quarter_base, watched_close=watched_close, book=book)
     for at, value in path:
         watch.value(at, value)
     return watch.halts

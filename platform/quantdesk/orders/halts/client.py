@@ -33,7 +33,7 @@ from quantdesk.orders.halts.board import Board, clock_text
 from quantdesk.orders.halts.breakers import MarketHalt, Watch
 from quantdesk.orders.halts.feeds import parse_nasdaq_rss, parse_nyse_csv
 from quantdesk.orders.halts.feeds.halt import severity
-from quantdesk.orders.halts.feeds.poller import Feed, Poller
+from quantdesk.orders.halts.feeds.poller import Feed, Heard, Poller
 from quantdesk.orders.halts.hours import NEW_YORK
 from quantdesk.orders.halts.luld import Monitor, Trading
 from quantdesk.orders.halts.phases import Phase
@@ -249,24 +249,34 @@ class HaltClient:
     def check_halt_status_sync(self, symbol: str) -> dict[str, Any]:
         """The same for callers without an event loop."""
         name = canonical(symbol)
-        if self._poller is not None:
-            try:
-                self._poller.poll()
-            except QuantdeskError as error:
-                self._take_feeds(str(error))
-            else:
-                self._take_feeds()
+        self.refresh()
         if self._remote is not None:
             self._remote.ask(name, self._clock())
         return self.status(name, self._clock()).to_dict()
 
+    def refresh(self) -> None:
+        """Ask the feeds that may be asked now. What fails makes them say nothing; it raises nothing."""
+        if self._poller is None:
+            return
+        try:
+            self._poller.poll()
+        except QuantdeskError as error:
+            self._take_feeds(str(error))
+        else:
+            self._take_feeds()
+
     # ------------------------------------------------------------------ the sources, one by one
 
     def _take_feeds(self, problem: str = "") -> None:
-        for feed in self._poller.feeds if self._poller is not None else ():
-            heard = self._poller.heard(feed.name)  # type: ignore[union-attr]
-            said = self._poller.halts(feed.name)  # type: ignore[union-attr]
-            self.board.hear(feed.name, said, heard.heard_at, problem or heard.problem)
+        """Put on the board what the poller knows; with a problem, what it knew, and why there is no more."""
+        if self._poller is None:
+            return
+        for feed in self._poller.feeds:
+            try:
+                heard = self._poller.heard(feed.name)
+            except QuantdeskError as error:
+                heard, problem = Heard(feed.name), str(error)
+            self.board.hear(feed.name, self._poller.halts(feed.name), heard.heard_at, problem or heard.problem)
 
     def _by_monitor(self, name: str, at: int) -> HaltStatus | None:
         monitor = self._monitors.get(name)

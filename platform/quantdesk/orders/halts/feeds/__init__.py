@@ -19,4 +19,15 @@ from quantdesk.orders.halts.feeds.lifecycle import merged
 from quantdesk.orders.halts.feeds.nyse import parse_nyse_csv
 from quantdesk.orders.halts.feeds.rss import parse_nasdaq_rss
 
-__all__ = ["FeedError", "Halt", "merged", "parse_nasdaq_rss", "parse_nyse_csv"]
+__all__ = ["FeedError", "Halt", "merged", "parse", "parse_nasdaq_rss", "parse_nyse_csv"]
+
+
+def parse(text: str) -> list[Halt]:
+    """Either feed, told apart by its first character.
+
+    Raises
+    ------
+    FeedError
+        It is neither.
+    """
+    return parse_nasdaq_rss(text) if text.lstrip("\ufeff \t\r\n").startswith("<") else parse_nyse_csv(text)

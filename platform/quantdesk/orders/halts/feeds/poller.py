@@ -39,11 +39,22 @@ _BYTES = 16_000_000
 
 @dataclass(frozen=True)
 class Feed:
-    """Where a feed is, and how it is read."""
+    """Where a feed is, and how it is read.
+
+    Attributes
+    ----------
+    name, url
+        What its halts are kept under, and its address.
+    parse
+        From text to halts; raises FeedError on anything else.
+    is_current
+        Whether it tells of now. What it says of a past day is kept too, but does not make it fresh.
+    """
 
     name: str
     url: str
     parse: Callable[[str], list[Halt]]
+    is_current: bool = True
 
 
 @dataclass(frozen=True)
@@ -229,10 +240,13 @@ class Poller:
             return
         if halts is not None and not isinstance(got, Exception):
             self.journal.append(Entry(now, feed.name, halt) for halt in self._news(feed, halts))
-            # Only now: what a conditional request spares must be on the disk.
-            self._validators[feed.name] = _validators(got.headers)
-            self._listed[feed.name] = {_key(feed.name, halt) for halt in halts}
-        self._write(replace(before, heard_at=now, failures=0, wait_s=wait_after(0, self._rng, asked_for), problem=""))
+            if feed.is_current:
+                # Only now: what a conditional request spares must be on the disk.
+                self._validators[feed.name] = _validators(got.headers)
+                self._listed[feed.name] = {_key(feed.name, halt) for halt in halts}
+        heard_at = now if feed.is_current else before.heard_at
+        wait = wait_after(0, self._rng, asked_for)
+        self._write(replace(before, heard_at=heard_at, failures=0, wait_s=wait, problem=""))
 
     def _news(self, feed: Feed, halts: list[Halt]) -> list[Halt]:
         """What differs from what the feed said before."""
