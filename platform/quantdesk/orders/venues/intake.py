@@ -107,7 +107,7 @@ def _sessions(symbol: str, frame: pd.DataFrame, book: Rulebook) -> Iterator[Sess
     daily = days.is_unique
     if not daily and index.tz is None:
         raise BadDates(f"The intraday bars of {symbol} have no time zone.", "Give one, for example America/New_York.")
-    stamps = index.as_unit("ns").to_numpy().astype(np.int64)
+    stamps = index.as_unit("ns").astype(np.int64).to_numpy()
     width = 0 if daily else int(np.diff(stamps).min())
     for day in days.unique():
         hours = regular_hours(day)

@@ -58,10 +58,6 @@ class Reports:
         """What came after the first `known` reports."""
         return tuple(self._told[client_id][known:])
 
-    def left(self, client_id: str) -> int:
-        """Shares that are open; 0 for one that is done or unknown."""
-        return self._open.get(client_id, 0)
-
     @property
     def open(self) -> tuple[str, ...]:
         """The client ids of what is open, in the order of arrival."""
