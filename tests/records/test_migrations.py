@@ -156,9 +156,9 @@ with Database(sys.argv[1], "people") as database:
 def test_processes_that_start_at_once_migrate_once(database, url, package, tmp_path):
     package("first", "one", "two")
     command = [sys.executable, "-c", START, url, str(tmp_path)]
-    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    assert [one.communicate()[0].strip() for one in started] == ["two"] * 3
-    assert [one.returncode for one in started] == [0] * 3
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [one.communicate()[0].strip() for one in started] == ["two"] * 2
+    assert [one.returncode for one in started] == [0] * 2
 
 
 def test_a_migration_waits_for_writers_and_not_for_ever(database, url, package):
