@@ -197,3 +197,22 @@ def test_a_calm_order_finds_nothing_and_asks_everything(calm: Any) -> None:
     assert decision.allowed
     assert decision.checked == tuple(one.code for one in CHECKS)
     assert decision.policy.startswith("test ")
+
+
+def test_without_equity_every_exposure_is_too_much(calm: Any) -> None:
+    account = calm.account(-1_000_000, AAPL=100)
+    found = {one.code: one for one in calm.check(calm.order(), portfolio=account).violations}
+    assert {"CONCENTRATION", "GROSS_EXPOSURE", "NET_EXPOSURE"} <= set(found)
+    assert "the equity is -$990,000.00: 25 % of nothing are allowed" in found["CONCENTRATION"].message
+    assert found["CONCENTRATION"].value == "$20,000.00 on -$990,000.00"
+    covered = calm.check(calm.order("sell_short", 100), portfolio=account)  # nothing is left of either
+    assert not {"CONCENTRATION", "NET_EXPOSURE"} & {one.code for one in covered.violations}
+
+
+def test_the_position_is_marked_at_the_quote_of_the_decision(calm: Any) -> None:
+    account = calm.account(1_000_000, AAPL=1000)  # at $100: a tenth of the equity
+    own = '[checks.DAILY_LOSS]\ndollars = "20_000"\nof_equity = "0.10"'
+    assert calm.found("DAILY_LOSS", calm.order(), own, portfolio=account, quotes=calm.quotes(79.99, 80.01)) == []
+    (violation,) = calm.found("DAILY_LOSS", calm.order(), own, portfolio=account, quotes=calm.quotes(79.98, 80.01))
+    assert violation.value == "$20,005.00"
+    assert account.position("AAPL").mark == 100 * USD

@@ -338,6 +338,7 @@ def test_the_tick_and_lot_of_another_day_are_those_of_that_day(calm: Any) -> Non
         ({"last": True}, "last True"),
         ({"bands": (2, 1)}, "enclose nothing"),
         ({"bands": (1.0, 2.0)}, "enclose nothing"),
+        ({"bands": (1,)}, "enclose nothing"),
     ],
 )
 def test_a_situation_that_cannot_be_is_refused(calm: Any, changes: dict[str, Any], message: str) -> None:

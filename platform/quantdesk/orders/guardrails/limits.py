@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from quantdesk.errors import BadInput
@@ -57,7 +57,7 @@ def percent(millionths: int) -> str:
 
 def percent_of(part: int, whole: int) -> str:
     """A share of a whole above 0, as text, rounded up to a hundredth of a percent: what exceeds a limit looks it."""
-    return f"{(Decimal(part) * 100 / whole).quantize(Decimal('0.01'), ROUND_CEILING):,} %"
+    return percent(-(-part * 10_000 // whole) * 100)
 
 
 def seconds(nanoseconds: int) -> str:

@@ -115,10 +115,14 @@ class Situation:
             value = getattr(self, name)
             if type(value) is not int or value < 0:
                 raise BadInput(f"The {name} {value!r} is no whole number.", "Give micro-dollars, shares, nanoseconds.")
-        if self.bands is not None:
-            lower, upper = self.bands
-            if type(lower) is not int or type(upper) is not int or not 0 <= lower <= upper:
-                raise BadInput(f"The bands {self.bands!r} enclose nothing.", "Give lower and upper, in micro-dollars.")
+        if self.bands is not None and not _are_bands(self.bands):
+            raise BadInput(f"The bands {self.bands!r} enclose nothing.", "Give lower and upper, in micro-dollars.")
+
+
+def _are_bands(bands: object) -> bool:
+    if not isinstance(bands, tuple) or len(bands) != 2 or any(type(band) is not int for band in bands):
+        return False
+    return bool(0 <= bands[0] <= bands[1])
 
 
 _FIGURES = ("at", "previous_close", "average_daily_volume", "last")

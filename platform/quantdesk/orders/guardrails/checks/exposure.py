@@ -44,7 +44,7 @@ def concentration(case: Case, rule: Rule, found: Found) -> None:
         found.append(rule.missing(missing, percent(most)))
         return
     value = abs(case.after) * case.midpoint
-    if value * MILLION > most * case.equity:
+    if value and value * MILLION > most * case.equity:
         found.append(_of_equity(rule, f"{case.symbol} would stand at", value, case.equity))
 
 
@@ -64,7 +64,7 @@ def gross_exposure(case: Case, rule: Rule, found: Found) -> None:
     if gross > most:
         message = f"Gross exposure would be {money(gross)}, open orders included; {money(most)} are allowed."
         found.append(rule.broken(message, money(most), money(gross)))
-    if gross * MILLION > rule.limit["of_equity"] * case.equity:
+    if gross and gross * MILLION > rule.limit["of_equity"] * case.equity:
         found.append(_of_equity(rule, "Gross exposure would be", gross, case.equity))
 
 
