@@ -67,12 +67,12 @@ def feed(
     if as_json:
         emit(found)
         return
-    rows = [row(halt, found.at) for halt in found.halts]
+    rows = [row(halt, found.at, short=out.is_terminal) for halt in found.halts]
     title = f"{len(rows)} halts · {found.origin} · times are New York's"
     if rows or not found.problem:
         table(title, ("", "symbol", "halted", "resumes", "code", "listed", "why"), rows)
     if found.problem:
-        out.print(f"? UNKNOWN: {found.problem}", markup=False)
+        out.print(f"? {'not heard' if rows else 'UNKNOWN'}: {found.problem}", markup=False)
 
 
 @app.command()
@@ -98,20 +98,28 @@ def bands(
     out.print(f"{found.parameter:.2%} around a reference of ${found.reference:,.4f}{doubled}", markup=False)
 
 
-def row(halt: Halt, now: dt.datetime) -> tuple[Any, ...]:
-    """A halt as a row of the table."""
+def row(halt: Halt, now: dt.datetime, *, short: bool) -> tuple[Any, ...]:
+    """A halt as a row of the table; short for a terminal, where the year goes without saying."""
     from quantdesk.orders.halts.hours import NEW_YORK
 
-    began = halt.halted_at.astimezone(NEW_YORK)
-    resumes = "–"
-    if halt.trading_resumes_at is not None:
-        ends = halt.trading_resumes_at.astimezone(NEW_YORK)
-        resumes = f"{ends:%H:%M:%S}" if ends.date() == began.date() else f"{ends:%Y-%m-%d %H:%M:%S}"
-    elif halt.quoting_resumes_at is not None:
-        resumes = f"quotes {halt.quoting_resumes_at.astimezone(NEW_YORK):%H:%M:%S}"
+    began, year = halt.halted_at.astimezone(NEW_YORK), now.astimezone(NEW_YORK).year
+
+    def when(at: dt.datetime | None) -> str:
+        if at is None:
+            return "–"
+        local = at.astimezone(NEW_YORK)
+        if not short:
+            return f"{local:%Y-%m-%d %H:%M:%S}"
+        if local.date() == began.date() and at is not halt.halted_at:
+            return f"{local:%H:%M:%S}"
+        return f"{local:%m-%d %H:%M:%S}" if local.year == year else f"{local:%Y-%m-%d}"
+
+    resumes = when(halt.trading_resumes_at)
+    if halt.trading_resumes_at is None and halt.quoting_resumes_at is not None:
+        resumes = f"quotes {when(halt.quoting_resumes_at)}"
     code = halt.code if halt.code == halt.latest else f"{halt.code}→{halt.latest}"
     mark = "■" if halt.is_halted(now) else " "
-    return mark, halt.symbol, f"{began:%Y-%m-%d %H:%M:%S}", resumes, code, halt.exchange, halt.means
+    return mark, halt.symbol, when(halt.halted_at), resumes, code, halt.exchange, halt.means
 
 
 def facts(one: dict[str, Any]) -> str:

@@ -246,7 +246,7 @@ def test_phases_by_listing_and_what_they_mean_for_trading() -> None:
     made.board.hear("nasdaq", [halt()], ns("16:30"))
     closed = made.status("XYZ", ns("16:30"))
     assert (closed.status, closed.halt_type, closed.source) == (Status.HALTED, "CLOSED", "phase")
-    assert closed.message == "XNYS is closed until 00:00:00 ET on 2026-11-25."
+    assert closed.message == "XNYS is closed; it opens at 09:30:00 ET on 2026-11-25."
     assert made.status("ABC", ns("16:30")).halt_type == "T1", "what is more serious is told"
     assert made.phase("HKX", ns("23:30")) is Phase.BREAK
     assert made.status("HKX", ns("23:30")).message.startswith("XHKG is at lunch until")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from typer.testing import CliRunner
 from quantdesk.cli import halts as command
 from quantdesk.errors import BadDates, BadInput
 from quantdesk.orders.halts import client, commands
-from quantdesk.orders.halts.feeds import FeedError
+from quantdesk.orders.halts.feeds import FeedError, parse_nasdaq_rss
 from quantdesk.orders.halts.feeds.poller import Feed, Poller
 
 Text = Callable[..., str]
@@ -84,17 +87,33 @@ def test_a_feed_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rss
     of_xml = json.loads(run("feed", "--file", str(tmp_path / "feed.xml"), "--json"))
     assert [(one["symbol"], one["is_halted"], one["means"]) for one in of_xml["halts"]] == [
         ("OPEN", True, "news is pending"),
-        ("OVER", False, "volatility pause (limit up / limit down)"),
+        ("OVER", False, "volatility pause at a price band"),
     ]
     of_csv = json.loads(run("feed", "--file", str(tmp_path / "feed.csv"), "--json"))
     assert [one["symbol"] for one in of_csv["halts"]] == ["TNONW"]
     only = json.loads(run("feed", "--file", str(tmp_path / "feed.xml"), "--open", "--json"))
     assert [one["symbol"] for one in only["halts"]] == ["OPEN"]
+    in_a_pipe = run("feed", "--file", str(tmp_path / "feed.xml")).splitlines()
+    assert in_a_pipe[2].split("\t")[2:4] == ["2026-11-24 10:00:00", "2026-11-24 10:05:00"]
     shown = on_terminal(monkeypatch, 100, "feed", "--file", str(tmp_path / "feed.xml"))
     assert "2 halts" in shown
     assert max(len(line) for line in shown.splitlines()[1:]) <= 100
-    lines = [line.split() for line in shown.splitlines()]
-    assert ["■", "OPEN", "2026-11-24", "10:00:00", "–", "T1", "XNAS", "news", "is", "pending"] in lines
+    assert re.search(r"■ +OPEN +(11-24 10:00:00|2026-11-24) +– +T1 +XNAS +news is pending", shown)
+
+
+def test_rows_are_short_on_a_terminal(rss: Text) -> None:
+    over = {"ReasonCode": "C11", "ResumptionDate": "11/25/2026", "ResumptionTradeTime": "09:30:00"}
+    quotes = {"ResumptionDate": "11/24/2026", "ResumptionQuoteTime": "09:59:00", "HaltTime": "09:31:00"}
+    first, second = parse_nasdaq_rss(rss(quotes, over))
+    now = dt.datetime(2026, 11, 24, 16, tzinfo=dt.UTC)
+    assert command.row(first, now, short=True)[:5] == ("■", "ABC", "11-24 09:31:00", "quotes 09:59:00", "T1")
+    assert command.row(second, now, short=True)[:5] == ("■", "ABC", "11-24 10:00:00", "11-25 09:30:00", "C11")
+    assert command.row(replace(second, code="H11"), now, short=False)[2:5] == (
+        "2026-11-24 10:00:00",
+        "2026-11-25 09:30:00",
+        "H11→C11",
+    )
+    assert command.row(second, now.replace(year=2027), short=True)[:4] == (" ", "ABC", "2026-11-24", "2026-11-25")
 
 
 def test_both_feeds_and_what_could_not_be_heard(monkeypatch: pytest.MonkeyPatch, served: Any, rss: Text) -> None:
@@ -102,7 +121,7 @@ def test_both_feeds_and_what_could_not_be_heard(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("QUANTDESK_HALTS_NASDAQ_URL", served.url)
     text = run("feed")
     assert "ABC" in text
-    assert "? UNKNOWN: nyse: " in text
+    assert "? not heard: nyse: " in text
     monkeypatch.setattr(client, "_client", None)
     found = json.loads(run("feed", "--json"))
     assert found["problem"].startswith("nyse: ")

@@ -35,7 +35,7 @@ def test_an_open_halt_of_the_rss(rss: Text) -> None:
         exchange="XNYS",
         sources=("nasdaq",),
     )
-    assert halt.means == "regulatory concern: another market halted it for regulatory reasons"
+    assert halt.means == "regulatory concern of another market"
 
 
 def test_a_volatility_pause_of_the_rss_with_its_resumption(rss: Text) -> None:
@@ -249,7 +249,7 @@ def test_a_symbol_in_a_form_of_its_own_spoils_nothing(rss: Text) -> None:
 
 
 def test_codes_reasons_and_markets() -> None:
-    assert meaning("LUDP") == "volatility pause (limit up / limit down)"
+    assert meaning("LUDP") == "volatility pause at a price band"
     assert meaning("T3").startswith("news is out")
     assert "does not know (X9)" in meaning("X9")
     assert (is_resumption("T3"), is_resumption("T1"), is_resumption("X9")) == (True, False, False)

@@ -298,9 +298,12 @@ class HaltClient:
         if found not in _NO_TRADE:
             return None
         exchange = self._listings.get(name, self._exchange)
-        until = self._spans[exchange][1]
-        text = f"{exchange} is {'closed' if found is Phase.CLOSED else 'at lunch'}"
-        text += "." if until == _FOREVER else f" until {clock_text(until)}."
+        if found is Phase.BREAK:
+            text = f"{exchange} is at lunch until {clock_text(self._spans[exchange][1])}."
+        else:
+            after = phases.next_session(exchange, moment(at))
+            text = f"{exchange} is closed"
+            text += "." if after is None else f"; it opens at {clock_text(nanoseconds(after.opens))}."
         return HaltStatus(name, Status.HALTED, found.name, text, "phase", 0.0)
 
 

@@ -28,7 +28,7 @@ from quantdesk.orders.halts.hours import aware
 from quantdesk.orders.rulebook import Rulebook, bundled
 from quantdesk.orders.rulebook.entries import Auction
 
-__all__ = ["Cutoffs", "Phase", "Session", "Span", "cutoffs", "phase", "session", "spans"]
+__all__ = ["Cutoffs", "Phase", "Session", "Span", "cutoffs", "next_session", "phase", "session", "spans"]
 
 _AHEAD = 2
 """Years in which the next session is looked for: no exchange was ever shut for longer."""
@@ -218,6 +218,19 @@ def session(exchange: str, day: dt.date) -> Session | None:
         The calendar does not cover the day.
     """
     return next((one for one in _year(_mic(exchange), day.year) if one.day == day), None)
+
+
+def next_session(exchange: str, at: dt.datetime) -> Session | None:
+    """The session that is on, or the next one; None where the calendar ends.
+
+    Raises
+    ------
+    UnknownName
+        There is no such exchange.
+    BadDates
+        A naive time, or one that the calendar does not cover.
+    """
+    return _around(_mic(exchange), aware(at).astimezone(dt.UTC))[1]
 
 
 def _cutoffs(of: Session, book: Rulebook | None) -> Cutoffs | None:
