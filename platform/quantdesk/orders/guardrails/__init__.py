@@ -16,20 +16,43 @@
     kills       kill switches
     decision    the answer
 
-``*`` marks the edge.
+``*`` marks the edge. Names are imported when they are used: the answer alone, which results carry, loads quickly.
 """
 
 from __future__ import annotations
 
-from quantdesk.orders.guardrails.day import DayRules, day_rules
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from quantdesk.orders.guardrails.decision import Decision, GuardrailViolation
-from quantdesk.orders.guardrails.engine import Explained, Guardrails
-from quantdesk.orders.guardrails.files import bundled, in_force, read
-from quantdesk.orders.guardrails.kills import Kill, Kills
-from quantdesk.orders.guardrails.policy import LimitChange, Policy
-from quantdesk.orders.guardrails.recent import Recent
-from quantdesk.orders.guardrails.situation import Resting, Situation
-from quantdesk.orders.guardrails.text import parse
+
+if TYPE_CHECKING:
+    from quantdesk.orders.guardrails.day import DayRules, day_rules
+    from quantdesk.orders.guardrails.engine import Explained, Guardrails
+    from quantdesk.orders.guardrails.files import bundled, in_force, read
+    from quantdesk.orders.guardrails.kills import Kill, Kills
+    from quantdesk.orders.guardrails.policy import LimitChange, Policy
+    from quantdesk.orders.guardrails.recent import Recent
+    from quantdesk.orders.guardrails.situation import Resting, Situation
+    from quantdesk.orders.guardrails.text import parse
+
+_HOMES = {
+    "DayRules": "day",
+    "Explained": "engine",
+    "Guardrails": "engine",
+    "Kill": "kills",
+    "Kills": "kills",
+    "LimitChange": "policy",
+    "Policy": "policy",
+    "Recent": "recent",
+    "Resting": "situation",
+    "Situation": "situation",
+    "bundled": "files",
+    "day_rules": "day",
+    "in_force": "files",
+    "parse": "text",
+    "read": "files",
+}
 
 __all__ = [
     "DayRules",
@@ -50,3 +73,14 @@ __all__ = [
     "parse",
     "read",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
