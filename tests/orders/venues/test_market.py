@@ -21,6 +21,7 @@ from quantdesk.orders.order import Action, Child, TimeInForce
 from quantdesk.orders.portfolio import Portfolio
 from quantdesk.orders.routing.terms import Terms
 from quantdesk.orders.venues import Impact, Shape, SimulatedMarket
+from quantdesk.orders.venues.screen import Screen
 
 CENT = 10_000
 DAY = dt.date(2026, 3, 2)
@@ -182,7 +183,22 @@ def test_how_one_gets_there_does_not_matter(bars: dict[str, pd.DataFrame], terms
     assert found[0] == found[1] == found[2]
 
 
-def run(bars: dict[str, pd.DataFrame], terms: list[Terms], seed: int) -> str:
+def test_many_steps_at_once_are_the_same_as_one_by_one(
+    bars: dict[str, pd.DataFrame], terms: list[Terms], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast = run(bars, terms, 4, pegs=True)
+    slow_steps = []
+
+    def is_free(self: Screen, since: int, until: int, first_trade: int) -> bool:
+        slow_steps.append(since)
+        return False
+
+    monkeypatch.setattr(Screen, "is_free", is_free)
+    assert run(bars, terms, 4, pegs=True) == fast
+    assert len(slow_steps) > 10
+
+
+def run(bars: dict[str, pd.DataFrame], terms: list[Terms], seed: int, *, pegs: bool = False) -> str:
     market = SimulatedMarket.of_bars(bars, DAY, seed, venues=terms, shape=Shape(step_s=30))
     rng = np.random.default_rng(5)
     told: list[Any] = []
@@ -193,7 +209,7 @@ def run(bars: dict[str, pd.DataFrame], terms: list[Terms], seed: int) -> str:
         limit = 0 if number % 3 else (nbbo.bid if side == "buy" else nbbo.ask)
         kind = TimeInForce.DAY if limit else TimeInForce.IOC
         child = Child(f"c-{number}", ("Near", "Far")[int(rng.integers(2))], symbol, Action(side),
-                      int(rng.integers(1, 2000)), limit=limit, time_in_force=kind)  # fmt: skip
+                      int(rng.integers(1, 2000)), limit, pegs and number % 9 == 0, kind)  # fmt: skip
         told += [one.to_dict() for one in market.send(child)]
         told += [one.to_dict() for one in market.advance(market.now() + int(rng.integers(1, 900)) * SECOND)]
         told.append(market.quotes(symbol).to_dict())

@@ -13,7 +13,7 @@ Prices are micro-dollars, sizes shares. Owners are numbers that the caller gives
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantdesk.errors import BadInput
-from quantdesk.orders.venues import background, matching
+from quantdesk.orders.venues import background, matching, replay
 
-__all__ = ["Book", "Entered", "Fill", "Priority", "Side"]
+__all__ = ["Book", "Entered", "Fill", "Priority", "Run", "Side"]
 
 Ints = NDArray[np.int64]
 _CHUNK_FILLS = 1 << 16
@@ -93,6 +93,27 @@ class Entered:
     handle: int
     left: int
     fills: tuple[Fill, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What :meth:`Book.play` plays: arrays of :mod:`quantdesk.orders.venues.replay`.
+
+    Attributes
+    ----------
+    plan, tape, deeper, offsets, tick, width
+        See :func:`quantdesk.orders.venues.replay.play`.
+    begun
+        The step before the first of the offsets.
+    """
+
+    plan: Ints
+    tape: Ints
+    deeper: Ints
+    offsets: Ints
+    tick: int
+    width: int
+    begun: int
 
 
 class Book:
@@ -274,6 +295,25 @@ class Book:
         self._room(len(self) + 1)  # each order that trades may be followed by another one
         background.trade(self._orders, self._levels, self._meta, self._fills, int(side), shares, limit)
         return tuple(fill for fill in self._taken() if fill.maker_owner)
+
+    def play(self, run: Run, cursor: Ints, until: int, seed: int, survives: float) -> tuple[int, tuple[Fill, ...]]:
+        """Many steps of the background: see :func:`quantdesk.orders.venues.replay.play`.
+
+        Returns
+        -------
+        tuple
+            The moment and the fills at which an order that has an owner traded; no fills where none did until the end.
+        """
+        while True:
+            self._meta[matching.M_FILLS] = 0
+            stopped = replay.play(
+                self._orders, self._levels, self._meta, self._fills, run.plan, run.tape, run.deeper, run.offsets,
+                cursor, until, run.tick, run.width, seed, survives,
+            )  # fmt: skip
+            if stopped != replay.ROOM:
+                return int(stopped), tuple(fill for fill in self._taken() if fill.maker_owner or fill.taker_owner)
+            run = replace(run, offsets=run.offsets[cursor[0] - run.begun :], begun=int(cursor[0]))
+            self._room(2 * len(self._orders))
 
     def _room(self, more: int) -> None:
         """Make room for some more orders, and for as many fills as there can be."""

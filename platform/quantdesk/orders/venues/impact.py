@@ -18,6 +18,9 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+from numpy.typing import NDArray
+
 from quantdesk.errors import BadInput
 
 __all__ = ["Impact", "Pressure"]
@@ -104,6 +107,12 @@ class Pressure:
         if place < 0:
             return 0.0
         return self._shares[place] * math.exp((self._at[place] - at) / self.recovery_ns)
+
+    def offsets(self, at: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The same as :meth:`offset` for many moments."""
+        if self.impact is None or not self._at:
+            return np.zeros(len(at), dtype=np.int64)
+        return np.array([self.offset(when) for when in at.tolist()], dtype=np.int64)
 
     def offset(self, at: int) -> int:
         """By how many micro-dollars quotes stand away from where they would be: a whole number of ticks."""

@@ -9,19 +9,21 @@ orders that were sent, never on who looked when.
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
+
+import numpy as np
 
 from quantdesk.orders.amounts import dollars, moment
 from quantdesk.orders.executions import Kind
 from quantdesk.orders.halts.status import Halts
 from quantdesk.orders.order import Child, TimeInForce
 from quantdesk.orders.venues.background import Targets
-from quantdesk.orders.venues.book import Book, Fill, Priority, Side
+from quantdesk.orders.venues.book import Book, Fill, Priority, Run, Side
 from quantdesk.orders.venues.flow import Flow
 from quantdesk.orders.venues.impact import Pressure
 from quantdesk.orders.venues.matching import HIGHEST
+from quantdesk.orders.venues.replay import GOLDEN
 from quantdesk.orders.venues.reports import Reports
 from quantdesk.orders.venues.screen import Screen, halt_code
 from quantdesk.orders.venues.sources import Source
@@ -29,6 +31,10 @@ from quantdesk.orders.venues.sources import Source
 __all__ = ["HaltPolicy", "Listing", "Place"]
 
 _CLOSED = "the market is closed"
+_ROOM = 160
+"""Orders for which a book has room at first: more than a usual background has."""
+_PART = 512
+"""Steps that are looked through at a time for halts and bands."""
 
 
 class HaltPolicy(StrEnum):
@@ -95,7 +101,7 @@ class Listing:
 
     def __init__(self, place: Place, at: int) -> None:
         self.place = place
-        self.book = Book()
+        self.book = Book(_ROOM)
         self.clock = at
         self._own: dict[int, _Own] = {}
         self._numbers: dict[str, int] = {}
@@ -108,15 +114,12 @@ class Listing:
         self._done = 0
         self._auctioned = False
         self._fresh: Targets | None = None
-        self.book = Book()
+        self.book = Book(_ROOM)
         if flow is None:
             return
         place = self.place
         hidden = place.reports.terms[place.venue].hidden_share
         self._screen = Screen(flow, place.venue, place.pressure, place.halts, hidden)
-        here = flow.trades.venue == flow.venues.index(place.venue)
-        trades = flow.trades
-        self._trades = [values[here].tolist() for values in (trades.at, trades.side, trades.price, trades.shares)]
         name = f"{place.seed}/{place.symbol}/{place.venue}/{flow.opens}"
         self._seed = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest(), "big")
 
@@ -137,19 +140,53 @@ class Listing:
         self.clock = max(self.clock, to)
 
     def _walk(self, flow: Flow, to: int) -> None:
-        """Play every step: the history of the queue is that of an order in it."""
+        """Play every step while orders of one's own are here: the history of the queue is that of an order in it."""
+        screen, steps = self._screen, len(flow.at)
+        while self._own:
+            part = min(to, int(flow.at[min(screen.step + _PART, steps - 1)])) if screen.step + _PART < steps else to
+            if self._is_quiet() and screen.is_free(screen.step, part, self._done):
+                self._play(flow, part)
+            else:
+                self._play_slowly(flow, part)
+            if part == to:
+                break
+        if not self._own:
+            self._jump(flow, to)
+        elif screen.step == steps - 1 and not screen.code_at(to):
+            if not screen.holds(to):
+                self._show(screen.step, to, 1.0)
+            self._retry(to)  # no step follows that would do it
+
+    def _is_quiet(self) -> bool:
+        """Whether every order of one's own rests, or waits for the close."""
+        return all(own.handle or own.child.time_in_force is TimeInForce.CLOSING for own in self._own.values())
+
+    def _play(self, flow: Flow, to: int) -> None:
+        screen = self._screen
         last = flow.step(to)
-        while self._screen.step < last:
+        while self._own:
+            offsets = self.place.pressure.offsets(flow.at[screen.step + 1 : last + 1])
+            run = Run(screen.plan, screen.tape, screen.deeper, offsets, flow.tick, flow.shape.levels, screen.step)
+            cursor = np.array([screen.step, self._done, screen.offset])
+            stopped, fills = self.book.play(run, cursor, to, self._seed, flow.survives)
+            step, self._done, offset = cursor.tolist()
+            if step > screen.step:
+                screen.go(step, int(flow.at[step]), offset)
+                self._auctioned = True
+            self._settle(fills, stopped)
+            if not fills:
+                break
+
+    def _play_slowly(self, flow: Flow, to: int) -> None:
+        """The same with halts, bands and orders that wait."""
+        last = flow.step(to)
+        while self._own and self._screen.step < last:
             step = self._screen.step + 1
             at = int(flow.at[step])
             self._trade(at - 1)
             self._show(step, at, flow.survives)
             self._retry(at)
         self._trade(to)
-        if self._screen.step == len(flow.at) - 1 and not self._screen.code_at(to):
-            if not self._screen.holds(to):
-                self._show(self._screen.step, to, 1.0)
-            self._retry(to)  # no step follows that would do it
 
     def _jump(self, flow: Flow, to: int) -> None:
         """Go to the step that holds: nothing of one's own was there to see the others."""
@@ -157,12 +194,12 @@ class Listing:
         if last > self._screen.step:
             self._fresh = self._screen.show(last, int(flow.at[last]))
             self._auctioned = self._auctioned or not self._screen.code
-        self._done = bisect_right(self._trades[0], to)
+        self._done = int(np.searchsorted(self._screen.tape[:, 0], to, side="right"))
 
     def _build(self, at: int) -> None:
         """Make the book of a step to which one jumped: it is needed now."""
         if self._fresh is not None:
-            self.book = Book()
+            self.book = Book(_ROOM)
             self._renew(self._fresh, at, 1.0)
 
     def _show(self, step: int, at: int, survives: float) -> None:
@@ -176,20 +213,23 @@ class Listing:
 
     def _renew(self, targets: Targets, at: int, survives: float) -> None:
         self._fresh = None
-        seed = (self._seed + self._screen.step * 0x9E3779B97F4A7C15) & 0x7FFFFFFFFFFFFFFF
-        self._settle(self.book.renew(targets, survives, seed), at)
-        self._settle(self.book.peg(self._screen.midpoint()), at)
+        seed = (self._seed + self._screen.step * GOLDEN) & 0x7FFFFFFFFFFFFFFF
+        fills = self.book.renew(targets, survives, seed)
+        self._settle(fills + self.book.peg(self._screen.midpoint()), at)
 
     def _trade(self, to: int) -> None:
         """Market orders of the background until a moment."""
-        times, sides, prices, shares = self._trades
-        while self._done < len(times) and times[self._done] <= to:
-            at, row = times[self._done], self._done
+        tape, screen = self._screen.tape, self._screen
+        while self._own and self._done < len(tape) and tape[self._done, 0] <= to:
+            at, side, price, shares = tape[self._done].tolist()
             self._done += 1
-            limit = prices[row] + self._screen.offset
-            if self._screen.step >= 0 and self._screen.allows(limit) and not self._screen.code_at(at):
-                side = Side.BUY if sides[row] > 0 else Side.SELL
-                self._settle(self.book.trade(side, shares[row], limit), at)
+            if screen.step < 0:
+                continue
+            if not screen.holds(at):
+                self._show(screen.step, at, 1.0)
+            limit = price + screen.offset
+            if not screen.code and screen.allows(limit):
+                self._settle(self.book.trade(Side(side), shares, limit), at)
 
     def _close(self, flow: Flow) -> None:
         """The session is over: closing orders get the close, day orders end."""

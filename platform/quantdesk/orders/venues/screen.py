@@ -9,6 +9,7 @@ from quantdesk.orders.venues.background import Targets
 from quantdesk.orders.venues.book import Side
 from quantdesk.orders.venues.flow import Flow
 from quantdesk.orders.venues.impact import Pressure
+from quantdesk.orders.venues.replay import P_ASK, P_BID, P_MIDPOINT, PLAN_SIZE, fill_targets
 
 __all__ = ["Screen", "halt_code"]
 
@@ -45,6 +46,12 @@ class Screen:
         The step that is shown; -1 before the first.
     code, bands
         The halt and the price bands for which it is shown.
+    offset
+        Micro-dollars by which the step's prices are moved.
+    plan, tape
+        Steps and market orders of the session, as :mod:`~quantdesk.orders.venues.replay` has them.
+    deeper
+        Shares of the displayed levels behind the touch.
     """
 
     def __init__(self, flow: Flow, venue: str, pressure: Pressure, halts: Halts | None, hidden_share: float) -> None:
@@ -53,11 +60,24 @@ class Screen:
         self.code = ""
         self.bands: tuple[int, int] | None = None
         self.offset = 0
-        self._column = flow.venues.index(venue)
         self._pressure = pressure
         self._halts = halts
-        self._hidden_share = hidden_share
         self._swept = [flow.shape.levels, flow.shape.levels]
+        column = flow.venues.index(venue)
+        self._weight = flow.weights[column]
+        bid, ask = flow.best
+        share = hidden_share if flow.impact else 0.0
+        self.plan = np.zeros((len(flow.at), PLAN_SIZE), dtype=np.int64)
+        sizes = flow.bid_size[:, column], flow.ask_size[:, column]
+        hidden = [(share * size).astype(np.int64) for size in sizes]
+        middle = np.where((bid > 0) & (bid <= ask), (bid + ask) // 2, 0)
+        columns = (flow.at, flow.bid[:, column], sizes[0], flow.ask[:, column], sizes[1], *hidden, middle)
+        for number, values in enumerate(columns):
+            self.plan[:, number] = values
+        here, trades = flow.trades.venue == column, flow.trades
+        side = np.where(trades.side > 0, int(Side.BUY), int(Side.SELL))
+        self.tape = np.stack([values[here] for values in (trades.at, side, trades.price, trades.shares)], axis=1)
+        self.deeper = np.array(self._behind(1, flow.shape.levels - 1), dtype=np.int64)
 
     def code_at(self, at: int) -> str:
         """The code of the halt at a moment."""
@@ -71,27 +91,30 @@ class Screen:
         """Whether what is shown is shown for the halts and bands of a moment."""
         return (self.code, self.bands) == (self.code_at(at), self.bands_at(at))
 
+    def is_free(self, since: int, until: int, first_trade: int) -> bool:
+        """Whether neither halts nor bands have a say from a step on until a moment; `first_trade` is not done yet."""
+        if self._halts is None:
+            return True
+        last, end = self.flow.step(until), int(np.searchsorted(self.tape[:, 0], until, side="right"))
+        moments = self.plan[max(since, 0) : last + 1, 0].tolist() + self.tape[first_trade:end, 0].tolist()
+        return not any(self.bands_at(at) or self.code_at(at) for at in moments)
+
+    def go(self, step: int, at: int, offset: int) -> None:
+        """Go to a step, under the halts and bands of a moment."""
+        self.step, self.offset = step, offset
+        self.code, self.bands = self.code_at(at), self.bands_at(at)
+        self._swept = [self.flow.shape.levels, self.flow.shape.levels]
+
     def show(self, step: int, at: int) -> Targets:
         """Go to a step, under the halts, bands and pressure of a moment; what the book is to display."""
-        self.step, self.code, self.bands = step, self.code_at(at), self.bands_at(at)
-        self.offset = self._pressure.offset(at)
-        levels = self.flow.shape.levels
-        self._swept = [levels, levels]
-        shown = np.zeros((2, levels, 2), dtype=np.int64)
+        self.go(step, at, self._pressure.offset(at))
+        shown = np.zeros((2, self.flow.shape.levels, 2), dtype=np.int64)
         hidden = np.zeros((2, 1, 2), dtype=np.int64)
-        for side in (Side.BUY, Side.SELL):
-            touch, size = self._touch(side)
-            if self.code or touch <= 0 or size <= 0:
-                continue
-            deeper = self._deeper(1, levels - 1)
-            away = -self.flow.tick if side is Side.BUY else self.flow.tick
-            rows = [(touch + number * away, shares) for number, shares in enumerate([size, *deeper])]
-            rows = [(price, shares) for price, shares in rows if shares > 0 and self.allows(price)]
-            for number, row in enumerate(rows):
-                shown[side, number] = row
-            more = int(self._hidden_share * size) if self.flow.impact else 0
-            if more and self.allows(touch):
-                hidden[side, 0] = touch, more
+        if not self.code:
+            fill_targets(self.plan[step], self.deeper, self.flow.tick, self.offset, shown, hidden)
+        if self.bands is not None:
+            for rows in (shown, hidden):
+                rows[(rows[..., 0] < self.bands[0]) | (rows[..., 0] > self.bands[1])] = 0
         return Targets(shown, hidden)
 
     def allows(self, price: int) -> bool:
@@ -100,35 +123,28 @@ class Screen:
 
     def midpoint(self) -> int:
         """The national midpoint to which pegs go; 0 where there is none."""
-        bid, ask = (int(side[self.step]) for side in self.flow.best)
-        middle = (bid + ask) // 2 + self.offset
-        return middle if not self.code and 0 < bid <= ask and self.allows(middle) else 0
+        middle = int(self.plan[self.step, P_MIDPOINT])
+        return middle + self.offset if middle and not self.code and self.allows(middle + self.offset) else 0
 
     def next_behind(self, side: Side, bound: int) -> tuple[int, int] | None:
         """Price and shares of the next level behind what is displayed on a side, up to a bound; each is given once."""
         flow, impact = self.flow, self.flow.impact
-        touch, _ = self._touch(side)
-        if impact is None or touch <= 0:
+        quoted = int(self.plan[self.step, P_BID if side is Side.BUY else P_ASK])
+        if impact is None or not quoted:
             return None
         away = -1 if side is Side.BUY else 1
         farthest = int(FARTHEST_SIGMAS * impact.sigma * impact.price / flow.tick)
         while self._swept[side] <= farthest:
             ticks = self._swept[side]
-            price = touch + away * ticks * flow.tick
+            price = quoted + self.offset + away * ticks * flow.tick
             if not self.allows(price) or (bound - price) * away < 0:
                 return None
             self._swept[side] += 1
-            (shares,) = self._deeper(ticks, ticks)
+            (shares,) = self._behind(ticks, ticks)
             if shares:
                 return price, shares
         return None
 
-    def _touch(self, side: Side) -> tuple[int, int]:
-        flow, where = self.flow, (self.step, self._column)
-        price, size = (flow.bid, flow.bid_size) if side is Side.BUY else (flow.ask, flow.ask_size)
-        touch = int(price[where])
-        return (touch + self.offset if touch else 0), int(size[where])
-
-    def _deeper(self, first: int, last: int) -> list[int]:
+    def _behind(self, first: int, last: int) -> list[int]:
         impact = self.flow.impact
-        return [] if impact is None else impact.levels(first, last, self.flow.weights[self._column])
+        return [] if impact is None else impact.levels(first, last, self._weight)

@@ -51,7 +51,7 @@ def tape_of(flow: Flow, pressure: Pressure, until: int) -> Tape:
     """The tape of a session until a moment, which is included."""
     end = flow.step(until) + 1
     at, (bid, ask) = flow.at[:end], flow.best
-    moved = np.array([pressure.offset(int(when)) for when in at], dtype=np.int64) if end else at
+    moved = pressure.offsets(at)
     bids = np.where(bid[:end] > 0, bid[:end] + moved, 0)
     asks = np.where(ask[:end] > 0, ask[:end] + moved, 0)
     return Tape(flow.symbol, at, bids, asks, flow.trades.upto(until), flow.venues, flow.label)
