@@ -17,7 +17,7 @@ import pytest
 
 from quantdesk.errors import EnvironmentProblem
 from quantdesk.orders.amounts import SECOND
-from quantdesk.orders.halts.feeds import parse_nasdaq_rss, parse_nyse_csv
+from quantdesk.orders.halts.feeds import merged, parse_nasdaq_rss, parse_nyse_csv
 from quantdesk.orders.halts.feeds.poller import Feed, Heard, Poller, wait_after
 
 Text = Callable[..., str]
@@ -43,8 +43,8 @@ def clock() -> Clock:
 
 @pytest.fixture
 def make(served: Any, clock: Clock, tmp_path: Path) -> Callable[..., Poller]:
-    def poller(timeout_s: float = 2.0, url: str = "") -> Poller:
-        feeds = [Feed("nasdaq", url or served.url, parse_nasdaq_rss)]
+    def poller(timeout_s: float = 2.0, url: str = "", parse: Any = parse_nasdaq_rss) -> Poller:
+        feeds = [Feed("nasdaq", url or served.url, parse)]
         rng = np.random.default_rng(0)
         return Poller(feeds, tmp_path / "halts", timeout_s=timeout_s, rng=rng, clock=clock)
 
@@ -160,6 +160,27 @@ def test_a_halt_that_is_no_longer_listed_is_kept(
     assert poller.halts("nasdaq") == [halt]
     assert poller.is_listed("nasdaq", halt) is False
     assert make().is_listed("nasdaq", halt) is None
+
+
+def test_what_was_over_long_ago_can_be_left_out_but_for_what_ends_another(
+    make: Callable[..., Poller], served: Any, nyse: Text, clock: Clock
+) -> None:
+    poller = make(parse=parse_nyse_csv)
+    served.says(
+        nyse(
+            "2026-09-24,09:31:00,OVER,C,NYSE,LULD pause,2026-09-24,09:36:00",
+            "2026-09-24,09:31:00,OPEN,C,NYSE,News Pending,,",
+            "2026-09-24,09:31:00,CHAIN,C,NYSE,LULD pause,See Subsequent Halt,See Subsequent Halt",
+        )
+    )
+    poller.poll()
+    served.says(nyse("2026-09-24,09:36:00,CHAIN,C,NYSE,LULD pause,2026-09-24,09:41:00"))
+    clock.goes_on(60)
+    poller.poll()
+    assert len(poller.halts("nasdaq")) == 4
+    kept = poller.halts("nasdaq", dt.datetime(2026, 10, 1, tzinfo=dt.UTC))
+    assert [halt.symbol for halt in kept] == ["CHAIN", "OPEN", "CHAIN"]
+    assert [halt.symbol for halt in merged(kept) if halt.trading_resumes_at is None] == ["OPEN"]
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

@@ -45,6 +45,18 @@ __all__ = ["HaltClient", "HaltConfig", "get_halt_client"]
 
 _FOREVER = 2**63 - 1
 _NO_TRADE = (Phase.CLOSED, Phase.BREAK)
+_KEPT = dt.timedelta(days=3)
+"""For how long a halt that is over stays on the board."""
+_PAUSES = {
+    Trading.PAUSED: "paused",
+    Trading.REOPENING: "the pause was extended",
+    Trading.CLOSE_ONLY: "until the closing auction",
+}
+_FREE = {
+    Trading.NORMAL: "its quotes are within the bands",
+    Trading.LIMIT: "a best quote stands at a band",
+    Trading.STRADDLE: "a best quote stands beyond a band",
+}
 
 
 class HaltConfig(BaseSettings):
@@ -205,7 +217,7 @@ class HaltClient:
         older than `stale_s`.
         """
         monitor = self._monitors.get(canonical(symbol))
-        if monitor is None or at - monitor.last > self._stale * SECOND or _is_due(monitor, at):
+        if monitor is None or at - monitor.last > self._stale * SECOND or _is_due(monitor, monitor.trading, at):
             return None
         return monitor.band_micros
 
@@ -276,21 +288,25 @@ class HaltClient:
                 heard = self._poller.heard(feed.name)
             except QuantdeskError as error:
                 heard, problem = Heard(feed.name), str(error)
-            self.board.hear(feed.name, self._poller.halts(feed.name), heard.heard_at, problem or heard.problem)
+            halts = self._poller.halts(feed.name, moment(self._clock()) - _KEPT)
+            self.board.hear(feed.name, halts, heard.heard_at, problem or heard.problem)
 
     def _by_monitor(self, name: str, at: int) -> HaltStatus | None:
         monitor = self._monitors.get(name)
-        if monitor is None or monitor.trading in (Trading.WAITING, Trading.CLOSED):
+        if monitor is None:
+            return None
+        state = monitor.trading
+        if state is Trading.WAITING or state is Trading.CLOSED:
             return None
         age = max(0.0, (at - monitor.last) / SECOND)
-        if monitor.trading.is_halted or _is_due(monitor, at):
+        if state.is_halted or _is_due(monitor, state, at):
             code = monitor.pause_code or "LUDP"
-            text = f"{name} is in a volatility pause ({monitor.trading.name.lower().replace('_', ' ')})."
+            text = f"{name} is in a volatility pause ({_PAUSES.get(state, 'its limit state has lasted')})."
             return HaltStatus(name, Status.HALTED, code, text, "luld", age)
         if age > self._stale:
             text = f"Not known: the monitor of {name} heard nothing for {age:,.0f} s."
             return HaltStatus(name, Status.UNKNOWN, "", text, "luld", age)
-        text = f"{name} is within its bands ({monitor.trading.name.lower()} state)."
+        text = f"{name} is not paused ({_FREE[state]})."
         return HaltStatus(name, Status.TRADING, "", text, "luld", age)
 
     def _by_phase(self, name: str, at: int) -> HaltStatus | None:
@@ -307,9 +323,9 @@ class HaltClient:
         return HaltStatus(name, Status.HALTED, found.name, text, "phase", 0.0)
 
 
-def _is_due(monitor: Monitor, at: int) -> bool:
+def _is_due(monitor: Monitor, state: Trading, at: int) -> bool:
     """Whether a limit state has lasted so long that it is a pause by now, though nobody told the monitor the time."""
-    due = monitor.due
+    due = monitor.due if state is Trading.LIMIT else None
     return due is not None and at >= due
 
 

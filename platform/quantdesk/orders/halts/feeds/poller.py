@@ -11,6 +11,7 @@ The synchronous and the asynchronous form differ only in how they wait for the n
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -152,12 +153,25 @@ class Poller:
         self._known: dict[tuple[str, str, int], Halt] = {}
         self._read()
 
-    def halts(self, feed: str) -> list[Halt]:
-        """Everything that a feed said, each halt as it stood there last; in the order of time."""
-        return sorted(
-            (halt for (source, _, _), halt in self._known.items() if source == feed),
-            key=lambda one: (one.halted_at, one.symbol),
-        )
+    def halts(self, feed: str, since: dt.datetime | None = None) -> list[Halt]:
+        """What a feed said, each halt as it stood there last; in the order of time.
+
+        Parameters
+        ----------
+        feed
+            Its name.
+        since
+            Leave out what was over before; nothing when None. What a halt that was continued may end with is kept.
+        """
+        own = [halt for (source, _, _), halt in self._known.items() if source == feed]
+        if since is not None:
+            chains = {halt.symbol for halt in own if halt.continued and halt.trading_resumes_at is None}
+            own = [
+                halt
+                for halt in own
+                if halt.trading_resumes_at is None or halt.trading_resumes_at >= since or halt.symbol in chains
+            ]
+        return sorted(own, key=lambda one: (one.halted_at, one.symbol))
 
     def is_listed(self, feed: str, halt: Halt) -> bool | None:
         """Whether the last whole answer of a feed still had a halt; None where this process has seen none."""

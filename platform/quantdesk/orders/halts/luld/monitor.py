@@ -57,6 +57,7 @@ class Trading(Enum):
         return self.value >= machine.PAUSED
 
 
+_STATES = tuple(Trading)
 _WHY = {
     machine.OPENED: "the primary opened",
     machine.MEAN_FALLBACK: "the primary has not opened: the mean of {detail} trades is the reference",
@@ -241,7 +242,7 @@ class Monitor:
     @property
     def trading(self) -> Trading:
         """The state."""
-        return Trading(int(self._state[machine.S_STATE]))
+        return _STATES[int(self._state[machine.S_STATE])]
 
     @property
     def reference(self) -> float:
