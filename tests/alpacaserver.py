@@ -40,6 +40,15 @@ REAL); CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT); 
 QUOTES = {"AAPL": {"bp": 189.98, "bs": 3, "ap": 190.02, "as": 2}, "BRK.B": {"bp": 410.1, "bs": 1, "ap": 410.3, "as": 1}}
 
 
+OFFSET = float(sys.argv[3]) if __name__ == "__main__" else 0.0
+"""Seconds by which its clock is ahead of this machine's: a session must be open, whatever day it is."""
+
+
+def now() -> float:
+    """Its clock: seconds since 1970."""
+    return time.time() + OFFSET
+
+
 def stamp(at: float | None) -> str | None:
     """A time as Alpaca writes it, with nine decimals."""
     if at is None:
@@ -78,7 +87,7 @@ class Book:
     def fault(self, method: str, path: str) -> tuple[str, float]:
         """The next fault that is meant for this request; it is used up."""
         with self.lock, self.open() as connection:
-            connection.execute("INSERT INTO requests (method, path, at) VALUES (?, ?, ?)", (method, path, time.time()))
+            connection.execute("INSERT INTO requests (method, path, at) VALUES (?, ?, ?)", (method, path, now()))
             row = connection.execute(
                 "SELECT * FROM faults WHERE method = ? AND ? LIKE path || '%' ORDER BY number", (method, path)
             ).fetchone()
@@ -117,14 +126,14 @@ class Book:
                 cash = self.setting(connection, "buying_power", "1000000")
                 return 200, {"id": str(uuid.UUID(int=1)), "status": "ACTIVE", "currency": "USD", "buying_power": cash}
             case "GET", ["clock"]:
-                return 200, {"timestamp": stamp(time.time()), "is_open": True}
+                return 200, {"timestamp": stamp(now()), "is_open": True}
             case "GET", ["stocks", "quotes", "latest"]:
                 quotes = self.setting(connection, "quotes", QUOTES)
                 if not query.get("symbols", "").replace(".", "").isalnum():
                     raise Wrong(400, None, f"invalid symbol: {query.get('symbols')}")
                 named = {name: quotes[name] for name in query["symbols"].split(",") if name in quotes}
                 extra = {"ax": "V", "bx": "V", "c": ["R"], "z": "C"}
-                at = stamp(time.time() + self.setting(connection, "quote_age", -0.01))
+                at = stamp(now() + self.setting(connection, "quote_age", -0.01))
                 return 200, {"quotes": {name: {"t": at, **extra, **quote} for name, quote in named.items()}}
         raise Wrong(404, 40410000, "endpoint not found")
 
@@ -144,7 +153,7 @@ class Book:
                 42210000,
                 f"invalid limit_price {price}. sub-penny increment does not fulfill minimum pricing criteria",
             )
-        buys, now = body["side"] == "buy", time.time()
+        buys, at_now = body["side"] == "buy", now()
         far = Decimal(str(quote["ap" if buys else "bp"]))
         if buys and qty * (price or far) > Decimal(self.setting(connection, "buying_power", "1000000")):
             raise Wrong(403, 40310000, "insufficient buying power")
@@ -156,15 +165,15 @@ class Book:
         fills = [(int(qty), far)] if plan is None else [(shares, Decimal(at)) for shares, at in plan]
         fills = fills if marketable and at_once else []
         status = self.setting(connection, "status", "")
-        ended = now + 0.001 if tif == "ioc" and sum(shares for shares, _ in fills) < qty else None
+        ended = at_now + 0.001 if tif == "ioc" and sum(shares for shares, _ in fills) < qty else None
         connection.execute(
             "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (order_id, client, symbol, body["side"], body["type"], tif, int(qty), None if price is None else str(price),
-             now, ended, status),
+             at_now, ended, status),
         )  # fmt: skip
         delay, lag = self.setting(connection, "delay", 0.0), self.setting(connection, "lag", 0.0)
         for number, (shares, at) in enumerate(fills):
-            when = now + delay * (number + 1) + 0.0001 * number
+            when = at_now + delay * (number + 1) + 0.0001 * number
             name = dt.datetime.fromtimestamp(when, dt.UTC).strftime("%Y%m%d%H%M%S%f")[:17]
             connection.execute(
                 "INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -181,10 +190,10 @@ class Book:
         return self.shown(connection, row)
 
     def shown(self, connection: Any, row: Any) -> dict[str, Any]:
-        now = time.time()
-        fills = connection.execute("SELECT * FROM fills WHERE owner = ? AND at <= ?", (row["id"], now)).fetchall()
+        moment = now()
+        fills = connection.execute("SELECT * FROM fills WHERE owner = ? AND at <= ?", (row["id"], moment)).fetchall()
         filled = sum(fill["qty"] for fill in fills)
-        ended = row["ended"] if row["ended"] is not None and row["ended"] <= now else None
+        ended = row["ended"] if row["ended"] is not None and row["ended"] <= moment else None
         if row["status"]:
             status = row["status"]
         elif filled == row["qty"]:
@@ -237,16 +246,16 @@ class Book:
         order = self.order(connection, "id", name)
         if order["status"] in ("filled", "canceled", "rejected"):
             raise Wrong(422, 42210000, f'order is already in "{order["status"]}" state')
-        now = time.time()
-        connection.execute("DELETE FROM fills WHERE owner = ? AND at > ?", (name, now))
-        connection.execute("UPDATE orders SET ended = ? WHERE id = ?", (now, name))
+        moment = now()
+        connection.execute("DELETE FROM fills WHERE owner = ? AND at > ?", (name, moment))
+        connection.execute("UPDATE orders SET ended = ? WHERE id = ?", (moment, name))
         return 204, None
 
     def positions(self, connection: Any) -> list[dict[str, Any]]:
         held: dict[str, int] = dict(self.setting(connection, "positions", {}))
         rows = connection.execute(
             "SELECT symbol, side, fills.qty AS qty FROM fills JOIN orders ON owner = orders.id WHERE at <= ?",
-            (time.time(),),
+            (now(),),
         )
         for row in rows:
             held[row["symbol"]] = held.get(row["symbol"], 0) + row["qty"] * (1 if row["side"] == "buy" else -1)
@@ -265,7 +274,7 @@ class Book:
         rows = connection.execute(
             "SELECT fills.*, symbol, side, orders.qty AS ordered FROM fills JOIN orders ON owner = orders.id "
             "WHERE listed <= ? ORDER BY fills.id",
-            (time.time(),),
+            (now(),),
         ).fetchall()
         shown, done = [], dict[str, int]()
         for row in rows:
@@ -382,15 +391,16 @@ class Handler(BaseHTTPRequestHandler):
 class Server:
     """The running process. Use :meth:`control` to make it misbehave."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, offset: float = 0.0) -> None:
         self.file = folder / "alpaca.db"
+        self.offset = offset
         self.port = 0
         self.start()
 
     def start(self) -> None:
         """Start it, on the port that it had before."""
         self._process = subprocess.Popen(
-            [sys.executable, __file__, str(self.file), str(self.port)],
+            [sys.executable, __file__, str(self.file), str(self.port), str(self.offset)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -402,6 +412,10 @@ class Server:
         """End it, at once."""
         self._process.kill()
         self._process.communicate(timeout=30)
+
+    def clock(self) -> int:
+        """Its clock: nanoseconds since 1970 (UTC)."""
+        return time.time_ns() + int(self.offset * 1e9)
 
     @property
     def url(self) -> str:
@@ -417,10 +431,10 @@ class Server:
             connection.close()
         return found
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def clear(self, *tables: str) -> None:
+        """Forget everything, or what is in some tables."""
         with closing(sqlite3.connect(self.file, timeout=30)) as connection:
-            for table in ("orders", "fills", "faults", "settings", "requests"):
+            for table in tables or ("orders", "fills", "faults", "settings", "requests"):
                 connection.execute(f"DELETE FROM {table}")
             connection.commit()
 

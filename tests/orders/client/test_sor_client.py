@@ -582,9 +582,6 @@ def test_a_client_has_one_place_to_send_to(desk: Any, config: SorConfig) -> None
 
 def test_the_client_of_the_process(monkeypatch: pytest.MonkeyPatch, router: Any, tmp_path: Path, desk: Any) -> None:
     get_sor_client.cache_clear()
-    monkeypatch.delenv("QUANTDESK_SOR_URL", raising=False)
-    with pytest.raises(BadInput, match="QUANTDESK_SOR_URL"):
-        get_sor_client()
     monkeypatch.setenv("QUANTDESK_SOR_URL", router.url + "/")
     monkeypatch.setenv("QUANTDESK_SOR_MODE", "paper")
     monkeypatch.setenv("QUANTDESK_STATE", str(tmp_path))

@@ -4,6 +4,7 @@ What is where::
 
     client    SorClient: async and sync                                (edge: network, threads)
     config    where the remote router is                               (edge: environment)
+    embedded  the desk of this process, opened at its first order      (edge: settings, market data)
     journal   which orders went out, and what came of them             (edge: SQLite)
     core      what is done when, and above all when not                (pure)
     mock      what an order would have got from the quotes at hand     (pure)

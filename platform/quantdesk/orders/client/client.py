@@ -23,6 +23,7 @@ import pybreaker
 from quantdesk.errors import BadInput
 from quantdesk.orders.client.config import SorConfig
 from quantdesk.orders.client.core import Answer, Ask, Fallback, Fault, Held, Parts, Resolved, Steps, reconciled, routed
+from quantdesk.orders.client.embedded import EmbeddedDesk
 from quantdesk.orders.client.journal import SqliteJournal
 from quantdesk.orders.executions import ExecutionMode
 from quantdesk.orders.order import Action, Order, OrderType, TimeInForce, Urgency
@@ -314,12 +315,8 @@ def _tls() -> ssl.SSLContext:
 def get_sor_client() -> SorClient:
     """The client of this process, as the environment describes it: see :class:`SorConfig`.
 
-    Raises
-    ------
-    BadInput
-        ``QUANTDESK_SOR_URL`` is not set: there is no router outside this process.
+    With ``QUANTDESK_SOR_URL`` its orders go to a remote router, and without it to the desk of this process, which is
+    opened at the first order.
     """
     config = SorConfig.from_env()
-    if config.url is None:
-        raise BadInput("There is no remote router.", "Set QUANTDESK_SOR_URL, or make a SorClient(desk=...).")
-    return SorClient(config.url, mode=config.mode, config=config)
+    return SorClient(config.url, None if config.url else EmbeddedDesk(), config.mode, config=config)

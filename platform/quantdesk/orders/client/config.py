@@ -19,7 +19,7 @@ class SorConfig(BaseSettings):
     Attributes
     ----------
     url
-        ``QUANTDESK_SOR_URL``: ``http://host:port`` of a remote router.
+        ``QUANTDESK_SOR_URL``: ``http://host:port`` of a remote router; the desk of this process when left out.
     token
         ``QUANTDESK_SOR_TOKEN``: sent as a bearer token; never shown.
     mode
