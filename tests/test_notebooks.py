@@ -35,6 +35,8 @@ from .notebooks.refresh import CHECKED, HERE, TEMPLATES, copy_of, freeze, names,
 
 NAMES = names()
 ALL = pytest.mark.parametrize("name", NAMES)
+SIMULATED = {"06_execution_quality"}
+"""Templates whose results are made, around real data."""
 # One process runs them all: the data and both runs are made once.
 pytestmark = pytest.mark.xdist_group("notebooks")
 
@@ -219,10 +221,13 @@ def test_papermill_runs_it_as_a_report(reported: dict[str, Run], name: str) -> N
 
 @ALL
 def test_every_result_shows_its_labels(reported: dict[str, Run], name: str) -> None:
-    assert set(reported[name].labels) == {"real", "adjusted_with_hindsight", "survivors_only"}
+    made = {"reconstructed", "simulated"} if name in SIMULATED else set()
+    assert set(reported[name].labels) == {"real", "adjusted_with_hindsight", "survivors_only"} | made
     for figure in figures(reported[name]):
-        title = figure["layout"]["title"]
-        assert "survivors only" in json.dumps(title, ensure_ascii=False)
+        title = json.dumps(figure["layout"]["title"], ensure_ascii=False)
+        assert "survivors only" in title
+        assert all(label in title for label in made)
+        assert not made or "real" not in title.replace("realised", "").replace("Realised", "")
 
 
 @ALL
@@ -359,6 +364,27 @@ def test_the_attribution_adds_up(reported: dict[str, Run]) -> None:
     parts = said["allocation"] + said["selection"] + said["interaction"] + said["trading"]
     assert parts == pytest.approx(said["active_return"], abs=3e-4)
     assert sum(said["factors"].values()) == pytest.approx(said["portfolio_return"], abs=6e-4)
+
+
+def test_the_costs_of_execution_add_up(reported: dict[str, Run]) -> None:
+    done = reported["06_execution_quality"]
+    said = metrics(done)
+    assert said["execution_mode"] == ["simulated"]
+    (bars,) = figure_of(done, "shortfall")["data"]
+    costs = numbers(bars["y"])
+    assert costs[:-1].sum() == pytest.approx(costs[-1])
+    assert costs[-1] == pytest.approx(said["shortfall_bps"], abs=6e-4)
+    effective, realised, impact = (numbers(one["y"]) for one in figure_of(done, "spreads")["data"][:3])
+    assert np.allclose(realised + impact, effective)
+    assert realised[-1] == pytest.approx(said["realized_spread_5min_bps"], abs=6e-4)
+    venues = figure_of(done, "venues")["data"][0]
+    shares = [int(text.replace(",", "")) for text in venues["text"][venues["y"].index("shares filled")]]
+    book = read(done.executed)
+    (told,) = [cell for cell in code(book) if cell.id == "checked"]
+    assert f"{said['fills']} fills, {sum(shares)} shares" in told.outputs[0].text
+    counts = [trace for trace in figure_of(done, "slippage")["data"] if trace["type"] == "bar"]
+    filled = sum(int(numbers(trace["y"]).sum()) for trace in counts)
+    assert 0 < filled <= said["orders"] == done.parameters["orders_per_session"] * 10 - said["blocked"]
 
 
 def test_rsi_and_averages_agree_with_another_library(reported: dict[str, Run], frozen: Path) -> None:

@@ -1,4 +1,4 @@
-"""The five templates as files: stripped, parameterised, with stable cells, and of this house."""
+"""The templates as files: stripped, parameterised, with stable cells, and of this house."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ NAMES = [
     "03_model_training",
     "04_risk_analysis",
     "05_performance_attribution",
+    "06_execution_quality",
 ]
 
 

@@ -130,6 +130,19 @@ def test_an_open_order_is_not_cancelled(filed):
     assert "simulated" in report.notes[0]
 
 
+def test_the_parts_that_people_read(filed):
+    everything, takers, since = filed.rule_605().parts().values()
+    row = everything.loc[("AAA", "market", "100-499")]
+    assert row["shares"] == 800
+    assert row["realised, ¢"] == pytest.approx(100 * 13 / 500, abs=0.005)
+    assert len(takers) == 2
+    assert takers.loc[("AAA", "market", "100-499"), "by, ¢"] == 1.5
+    assert takers.loc[("AAA", "market", "100-499"), "after, s"] == 901
+    assert len(since) == len(everything) == 3
+    assert list(everything.index.names) == ["stock", "order type", "shares ordered"]
+    assert all(len(part) == 0 for part in analyse([], []).rule_605().parts().values())
+
+
 def test_a_venue_as_the_center(filed):
     row = filed.rule_605("XNAS").table.loc[("AAA", "market", "100-499")]
     assert (row["executed_here_shares"], row["executed_away_shares"]) == (100, 400)

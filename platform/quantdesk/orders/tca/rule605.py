@@ -64,6 +64,33 @@ class Report:
     left_out: Mapping[str, int]
     notes: tuple[str, ...]
 
+    def parts(self) -> dict[str, pd.DataFrame]:
+        """The table as people read it, in three parts: what is asked of all orders, of those that take, and since 2024.
+
+        Headings are words with their units, counts whole numbers, amounts in cents.
+        """
+        takes = self.table.index.get_level_values("order_type").isin(ORDER_TYPES[:2])
+        shown = self.table.rename_axis(["stock", "order type", "shares ordered"])
+        return {
+            "All covered orders": _worded(shown, _OF_ALL),
+            "Market and marketable limit orders": _worded(shown[takes], _OF_TAKERS),
+            "After the amendments of 2024": _worded(shown, _SINCE_2024),
+        }
+
+
+def _worded(table: pd.DataFrame, headings: Mapping[str, str]) -> pd.DataFrame:
+    found = {}
+    for name, heading in headings.items():
+        values = table[name]
+        if "¢" in heading:
+            values = (100 * values.astype(float)).round(2)
+        elif name.endswith(("_s", "_ms")) and not name.startswith("shares_"):
+            values = values.astype(float).round(3)
+        else:
+            values = values.astype("Int64")
+        found[heading] = values
+    return pd.DataFrame(found, index=table.index)
+
 
 def size_category(shares: int) -> str:
     """The category of an order's size; empty below 100 shares, for which the rule has none."""
@@ -193,6 +220,33 @@ _COLUMNS = (
 )  # fmt: skip
 
 
+_OF_ALL = {
+    "covered_orders": "orders",
+    "covered_shares": "shares",
+    "cancelled_shares": "cancelled",
+    "executed_here_shares": "here",
+    "executed_away_shares": "away",
+    "shares_0_9_s": "0-9 s",
+    "shares_10_29_s": "10-29 s",
+    "shares_30_59_s": "30-59 s",
+    "shares_60_299_s": "60-299 s",
+    "shares_5_30_min": "5-30 min",
+    "average_realized_spread": "realised, ¢",
+}
+_OF_TAKERS = {
+    "average_effective_spread": "effective, ¢",
+    "improved_shares": "improved",
+    "improved_amount": "by, ¢",
+    "improved_time_s": "after, s",
+    "at_quote_shares": "at the quote",
+    "at_quote_time_s": "after, s ",
+    "outside_shares": "outside",
+    "outside_amount": "by, ¢ ",
+    "outside_time_s": "after, s  ",
+}
+_SINCE_2024 = {f"realized_{name}": f"realised {name}, ¢" for name in HORIZONS} | {"time_mean_ms": "mean time, ms"}
+
+
 def _mean(fills: pd.DataFrame, column: str) -> float:
     """Share-weighted, over what is known."""
     if not len(fills):
@@ -206,12 +260,13 @@ def _notes(orders: Known, center: str) -> tuple[str, ...]:
     modes = sorted({order.mode for order, _ in orders.values() if order.mode})
     where = f"{center} is the center" if center else "no venue is the center, so that all is executed away"
     open_orders = sum(order.end is None for order, _ in orders.values())
+    waiting = f"{open_orders} orders are still open: what is left of them is not counted as cancelled."
     return (
         f"Executions: {', '.join(modes) or 'of unknown origin'}. This is no filed report.",
         f"Orders of one desk, as it received them; {where}.",
         "Order types, sizes and columns of 17 CFR 242.605 as adopted in 2000; realised spreads at several delays and "
         "time in milliseconds after the amendments of 2024, whose own categories are not followed.",
-        f"{open_orders} orders are still open: what is left of them is not counted as cancelled.",
+        *((waiting,) if open_orders else ()),
         "The average realised spread takes the last quote of the session where it ended within five minutes, as the "
         "rule says; the columns by delay leave such shares out.",
     )

@@ -32,8 +32,11 @@ _QUALITY: Sequence[tuple[str, str, float, str, int]] = (
     ("outside of quote, %", "outside", 100, ".1f", -1),
     ("maker, %", "maker", 100, ".1f", 0),
     ("fee, $ per 1,000", "fee_per_share_usd", 1000, ".2f", -1),
-    ("median time, s", "time_p50_s", 1, "", -1),
+    ("median time", "time_p50_s", 1, "time", -1),
 )
+
+
+_UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
 def slippage_distribution(
@@ -235,7 +238,7 @@ def venue_quality(table: pd.DataFrame, title: str, labels: Labels = ()) -> go.Fi
     figure = go.Figure(
         go.Heatmap(
             z=np.vstack([_standing(shown[column], better) for _, column, _, _, better in rows]),
-            x=[str(venue) for venue in shown.index],
+            x=[str(venue).replace(" ", "<br>") for venue in shown.index],
             y=[heading for heading, *_ in rows],
             text=[
                 [_shown(value * factor, form) for value in shown[column].astype(float)]
@@ -263,8 +266,8 @@ def venue_quality(table: pd.DataFrame, title: str, labels: Labels = ()) -> go.Fi
         )
     )
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    figure.update_xaxes(side="top", showline=False, ticks="", type="category")
-    return finish(figure, title, labels, height=180 + 34 * len(rows), margin={"t": 108, "b": 64})
+    figure.update_xaxes(side="top", showline=False, ticks="", type="category", tickangle=0)
+    return finish(figure, title, labels, height=190 + 34 * len(rows), margin={"t": 120, "b": 64})
 
 
 def _standing(values: pd.Series, better: int) -> np.ndarray:
@@ -280,4 +283,7 @@ def _standing(values: pd.Series, better: int) -> np.ndarray:
 def _shown(value: float, form: str) -> str:
     if np.isnan(value):
         return "–"
-    return format(value, form or (",.0f" if abs(value) >= 100 else ".3g")).replace("-", "−")
+    if form == "time":
+        scale, unit = next(((scale, unit) for scale, unit in _UNITS if value >= scale), _UNITS[-1])
+        return f"{value / scale:.3g} {unit}"
+    return format(value, form).replace("-", "−")
