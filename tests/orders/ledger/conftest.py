@@ -6,11 +6,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from quantdesk.orders.executions import Execution, Kind
 from quantdesk.orders.ledger import Ledger
 from quantdesk.orders.order import Action, Child, Order
+
+
+@pytest.fixture(scope="session")
+def team_database(request: Any) -> str:
+    """One database on a real server. Making one for each test would take longer than the tests."""
+    return str(request.getfixturevalue("postgres")())
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -18,7 +26,13 @@ def url(request: Any, tmp_path: Path) -> str:
     """The address of an empty database: a file, and one of a real server."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    return str(request.getfixturevalue("postgres")())
+    address = str(request.getfixturevalue("team_database"))
+    with psycopg.connect(address, autocommit=True) as connection:
+        names = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
+        for (name,) in connection.execute(names).fetchall():
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
+        connection.execute("CREATE SCHEMA public")
+    return address
 
 
 @pytest.fixture

@@ -12,7 +12,17 @@ from sqlalchemy import text
 
 from quantdesk.errors import BadInput, DataError, EnvironmentProblem, UnknownName
 from quantdesk.orders.executions import Execution, ExecutionMode, Kind
-from quantdesk.orders.ledger import Entry, EntryKind, Ledger, LedgerConfig, Received, execution_of, order_of
+from quantdesk.orders.ledger import (
+    Entry,
+    EntryKind,
+    Ledger,
+    LedgerConfig,
+    Received,
+    execution_of,
+    order_of,
+    store,
+    verification,
+)
 from quantdesk.records import Database, DatabaseConfig, LeaseLost, Migrations
 
 MODE = ExecutionMode.SIMULATED
@@ -215,12 +225,15 @@ def test_open_orders_are_those_without_a_final_result(ledger, order):
     assert len(ledger.orders()) == 6
 
 
-def test_entries_are_read_page_by_page_while_others_are_written(ledger):
-    ledger.append(*(note(number) for number in range(1500)))
+def test_entries_are_read_page_by_page_while_others_are_written(ledger, monkeypatch):
+    for module in (store, verification):
+        monkeypatch.setattr(module, "_PAGE", 7)
+    ledger.append(*(note(number) for number in range(28)))
     reading = ledger.entries()
     first = [next(reading) for _ in range(10)]
-    ledger.append(note(1500))
-    assert [stored.payload["number"] for stored in [*first, *reading]] == list(range(1501))
+    ledger.append(note(28))
+    assert [stored.payload["number"] for stored in [*first, *reading]] == list(range(29))
+    assert ledger.verify() == ledger.head()
 
 
 def test_threads_and_ledgers_may_share_a_database(ledger, url, order):
@@ -358,3 +371,13 @@ def test_a_report_keeps_numbers_whole(ledger, order, child):
     big = Execution("e", "c", Kind.FILL, 1 << 62, "XNAS", 10**9, 1 << 62, -(1 << 62))
     ledger.append(Entry.sent(child("c", shares=10**9), 2, "O00000001"), Entry.executed(big, 3))
     assert execution_of(list(ledger.entries())[-1]) == big
+
+
+def test_names_that_are_not_there():
+    import quantdesk.orders.ledger
+    import quantdesk.records
+
+    for package in (quantdesk.orders.ledger, quantdesk.records):
+        with pytest.raises(AttributeError, match="has no attribute 'nosuch'"):
+            package.nosuch  # noqa: B018
+        assert all(getattr(package, name) is not None for name in package.__all__)

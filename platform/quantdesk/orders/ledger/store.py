@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, bindparam, func, select
 
 from quantdesk.errors import BadInput, EnvironmentProblem, UnknownName
 from quantdesk.home import state_dir
@@ -31,6 +31,12 @@ SCHEMA = "quantdesk_ledger"
 VERSIONS = "quantdesk.orders.ledger.versions"
 _PAGE = 1000
 _LEASE = "desk"
+_REQUEST = (
+    select(ENTRIES)
+    .join(ORDERS, ORDERS.c.seq == ENTRIES.c.seq)
+    .where(ORDERS.c.user_id == bindparam("user_id"), ORDERS.c.idempotency_key == bindparam("key"))
+)
+_LAST_ORDER = select(ORDERS.c.order_id).order_by(ORDERS.c.seq.desc()).limit(1)
 
 
 class LedgerConfig(BaseSettings):
@@ -320,8 +326,7 @@ def _request(connection: Connection, user_id: str | None, key: str | None) -> St
     """The ORDER entry of a user and key."""
     if key is None:
         return None
-    same = (ORDERS.c.user_id == (user_id or "")) & (ORDERS.c.idempotency_key == key)
-    row = connection.execute(select(ENTRIES).join(ORDERS, ORDERS.c.seq == ENTRIES.c.seq).where(same)).one_or_none()
+    row = connection.execute(_REQUEST, {"user_id": user_id or "", "key": key}).one_or_none()
     return None if row is None else stored_of(row)
 
 
@@ -341,5 +346,5 @@ def _same(known: Stored, order: Order) -> None:
 
 
 def _next_order(connection: Connection) -> str:
-    last = connection.scalar(select(ORDERS.c.order_id).order_by(ORDERS.c.seq.desc()).limit(1))
+    last = connection.scalar(_LAST_ORDER)
     return f"O{1 + (0 if last is None else int(last.removeprefix('O'))):08d}"

@@ -10,7 +10,7 @@ import dataclasses
 import json
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from quantdesk.errors import BadInput, DataError, UnknownName
 from quantdesk.orders.executions import ExecutionMode
@@ -24,11 +24,22 @@ __all__ = ["Writer", "head"]
 _SAME = ("client_id", "kind", "shares", "price")
 """What two reports of one id must agree on. Times and fees are told more exactly later by some brokers."""
 
+# Made once: putting a statement together takes longer than asking it.
+_HEAD = select(ENTRIES.c.seq, ENTRIES.c.hash).order_by(ENTRIES.c.seq.desc()).limit(1)
+_MODE = select(ORDERS.c.mode).where(ORDERS.c.order_id == bindparam("order_id"))
+_CHILD = select(CHILDREN).where(CHILDREN.c.client_id == bindparam("client_id"))
+_TOLD = (
+    select(ENTRIES)
+    .join(EXECUTIONS, EXECUTIONS.c.seq == ENTRIES.c.seq)
+    .where(EXECUTIONS.c.mode == bindparam("mode"), EXECUTIONS.c.execution_id == bindparam("execution_id"))
+)
+_INSERT = insert(ENTRIES)
+_INSERT_BESIDE = {kind: insert(table) for kind, table in FOLLOWING.items()}
+
 
 def head(connection: Connection) -> tuple[int, str]:
     """The number and the hash of the last entry; 0 and :data:`GENESIS` where there is none."""
-    last = select(ENTRIES.c.seq, ENTRIES.c.hash).order_by(ENTRIES.c.seq.desc()).limit(1)
-    row = connection.execute(last).one_or_none()
+    row = connection.execute(_HEAD).one_or_none()
     return (0, GENESIS) if row is None else (row.seq, row.hash)
 
 
@@ -89,15 +100,15 @@ class Writer:
         _readable(stored)
         row = {name: getattr(stored, name) for name in ("seq", "at", "order_id", "client_id", "user_id", "hash")}
         mode = None if stored.mode is None else str(stored.mode)
-        self._connection.execute(insert(ENTRIES).values(kind=str(stored.kind), mode=mode, payload=text, **row))
+        self._connection.execute(_INSERT, {**row, "kind": str(stored.kind), "mode": mode, "payload": text})
         if extra := following(stored):
-            self._connection.execute(insert(FOLLOWING[stored.kind]).values(**extra))
+            self._connection.execute(_INSERT_BESIDE[stored.kind], extra)
         self._seq, self._hash = seq, digest
         return stored
 
     def _mode(self, entry: Entry) -> ExecutionMode:
         """The execution mode of the entry's order."""
-        found = self._connection.scalar(select(ORDERS.c.mode).where(ORDERS.c.order_id == entry.order_id))
+        found = self._connection.scalar(_MODE, {"order_id": entry.order_id})
         if found is None:
             raise UnknownName("order", entry.order_id, [])
         if entry.mode not in (None, found):
@@ -132,14 +143,12 @@ class Writer:
         return dataclasses.replace(entry, client_id=given, order_id=child.order_id, payload=payload)
 
     def _child(self, client_id: str) -> Row[Any] | None:
-        return self._connection.execute(select(CHILDREN).where(CHILDREN.c.client_id == client_id)).one_or_none()
+        return self._connection.execute(_CHILD, {"client_id": client_id}).one_or_none()
 
     def _is_told(self, entry: Entry) -> bool:
         """Whether the report is in the ledger; one of the same id that says something else is an error."""
         which = entry.payload.get("execution_id")
-        same = (EXECUTIONS.c.mode == str(entry.mode)) & (EXECUTIONS.c.execution_id == which)
-        row = self._connection.execute(select(ENTRIES).join(EXECUTIONS, EXECUTIONS.c.seq == ENTRIES.c.seq).where(same))
-        found = row.one_or_none()
+        found = self._connection.execute(_TOLD, {"mode": str(entry.mode), "execution_id": which}).one_or_none()
         if found is None:
             return False
         before = stored_of(found)
