@@ -194,27 +194,40 @@ def plain_exposures(order: Order, account: Portfolio, middle: int) -> dict[str, 
     return {"gross": gross, "net": net * order.side, "equity": equity + account.cash}
 
 
+def with_limit(code: str, **limits: int) -> Policy:
+    """The bundled policy with limits in the units that are counted."""
+    return Policy("test", {**bundled().checks, code: {**bundled().checks[code], **limits}}, {})
+
+
 @MODEST
 @given(data=st.data())
 def test_exposures_are_those_that_one_adds_up_by_hand(calm: Any, data: st.DataObject) -> None:
     order, account = data.draw(orders()), data.draw(accounts(calm.day))
     situation = calm.situation(portfolio=account)
-    middle = situation.quotes.nbbo.midpoint
-    found = Guardrails(without(bundled())).check(order, situation).violations
-    about = [one for one in found if one.code in ("GROSS_EXPOSURE", "NET_EXPOSURE")]
-    if any(one.value == "unknown" for one in about):
-        assert any(not held.mark and held.worst for symbol, held in account if symbol != "AAPL")
-        return
     case = Case(order, situation)
     if case.reduces:
-        assert about == []
         return
-    plain = plain_exposures(order, account, middle)
-    assert case.equity == plain["equity"]
-    assert case.day_pnl == plain["equity"] - account.equity_at_start
+    unpriced = any(not held.mark and held.worst for symbol, held in account if symbol != "AAPL")
+    plain = plain_exposures(order, account, situation.quotes.nbbo.midpoint)
+
+    def found(code: str, **limits: int) -> list[str]:
+        said = Guardrails(with_limit(code, **limits)).check(order, situation).violations
+        return [one.value for one in said if one.code == code]
+
     for code, what in (("GROSS_EXPOSURE", "gross"), ("NET_EXPOSURE", "net")):
-        limits = bundled().checks[code]
-        expected = (plain[what] > limits["dollars"]) + (
-            plain[what] > 0 and plain[what] > Fraction(limits["of_equity"], USD) * plain["equity"]
-        )
-        assert len([one for one in about if one.code == code]) == expected
+        exposure, loose = int(plain[what]), 10**30
+        if unpriced:
+            assert found(code) == ["unknown"]
+            continue
+        # At the limit it passes, a micro-dollar, or a millionth of the equity, below it does not.
+        assert found(code, dollars=exposure, of_equity=loose) == [] or plain["equity"] <= 0 < exposure
+        assert len(found(code, dollars=exposure - 1, of_equity=loose)) >= 1
+        if exposure > 0 and plain["equity"] > 0:
+            part = -(-exposure * USD // int(plain["equity"]))
+            assert found(code, dollars=loose, of_equity=part) == []
+            assert len(found(code, dollars=loose, of_equity=part - 1)) == 1
+        elif exposure > 0:
+            assert len(found(code, dollars=loose, of_equity=loose)) == 1
+    if not unpriced:
+        assert case.equity == plain["equity"]
+        assert case.day_pnl == plain["equity"] - account.equity_at_start
