@@ -221,8 +221,18 @@ def test_a_level_too_late_to_stop_anything_stops_nothing() -> None:
     assert made.market_halt(ns("15:26")) is None
 
 
-def test_an_index_that_nobody_watches_sets_nothing_off() -> None:
-    assert HaltClient().index(utc("10:00"), 1.0) == ()
+def test_an_index_that_nobody_follows_is_refused() -> None:
+    with pytest.raises(BadInput, match="No index is followed"):
+        HaltClient().index(utc("10:00"), 1.0)
+
+
+def test_whoever_gives_the_index_its_values() -> None:
+    made, watch = HaltClient(), Watch(5000)
+    made.follow_index(watch)
+    watch.value(utc("10:00"), 4600.0)
+    made.index(ns("10:20"), 4300.0)
+    found = [made.market_halt(ns(time)) for time in ("10:00", "10:16", "10:21")]
+    assert [one.halt_type if one else "" for one in found] == ["MWC1", "", "MWC2"]
 
 
 def test_a_breaker_that_a_feed_tells_of_halts_every_symbol() -> None:
@@ -382,6 +392,21 @@ def test_a_disk_that_fails_makes_it_unknown(
     found = ask(made, "ABC", asynchronous)
     assert found["status"] == "UNKNOWN"
     assert "cannot be read" in found["message"]
+    state = tmp_path / "halts" / "nasdaq.json"
+    state.write_text(json.dumps({"feed": "nasdaq", "asked_at": made._clock(), "heard_at": made._clock()}))
+    found = ask(made, "ABC", asynchronous)
+    assert found["status"] == "UNKNOWN", "what another process heard is not on our board"
+
+
+def test_a_failing_disk_ends_no_halt(environment: pytest.MonkeyPatch, served: Any, rss: Text, tmp_path: Path) -> None:
+    served.says(rss({"ReasonCode": "H10"}))
+    environment.setenv("QUANTDESK_HALTS_NASDAQ_URL", served.url)
+    environment.setenv("QUANTDESK_HALTS_NYSE_URL", served.url)
+    made = get_halt_client()
+    assert made.check_halt_status_sync("ABC")["is_halted"]
+    (tmp_path / "halts" / "halts.jsonl").unlink()
+    (tmp_path / "halts" / "halts.jsonl").mkdir()
+    assert made.check_halt_status_sync("ABC")["halt_type"] == "H10"
 
 
 def test_feeds_can_be_switched_off_and_a_service_asked(environment: pytest.MonkeyPatch, served: Any) -> None:

@@ -70,6 +70,18 @@ def test_a_long_torn_line_is_ended_too(journal: Journal) -> None:
     assert Journal(journal.path).read() == [entry(1), entry(2)]
 
 
+def test_a_journal_that_was_put_away_is_begun_anew(journal: Journal) -> None:
+    journal.append([entry(1), entry(2)])
+    assert len(journal.read()) == 2
+    journal.path.rename(journal.path.with_name("old.jsonl"))
+    assert journal.read() == []
+    journal.append([entry(3)])
+    assert journal.read() == [entry(3)]
+    journal.path.write_bytes(b"")
+    journal.append([entry(4)])
+    assert journal.read() == [entry(4)]
+
+
 def test_only_half_a_line_was_ever_written(journal: Journal) -> None:
     journal.path.parent.mkdir()
     journal.path.write_bytes(b'{"at')

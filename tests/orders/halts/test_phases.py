@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from quantdesk.errors import BadDates, BadInput, UnknownName
 from quantdesk.orders.halts.closures import closures
-from quantdesk.orders.halts.phases import Phase, cutoffs, phase, session, spans
+from quantdesk.orders.halts.phases import Phase, cutoffs, next_session, phase, session, spans
 from quantdesk.orders.rulebook import bundled, parse
 
 NY = ZoneInfo("America/New_York")
@@ -89,6 +89,16 @@ def test_sessions_that_open_on_the_evening_before_and_markets_that_never_close()
     assert evening.phase is Phase.CONTINUOUS
     found = phase("24/7", dt.datetime(2026, 11, 28, 13, tzinfo=dt.UTC))
     assert (found.phase, found.then) == (Phase.CONTINUOUS, Phase.CONTINUOUS)
+
+
+def test_where_the_calendar_ends_nothing_comes() -> None:
+    last = dt.datetime(2049, 12, 31, 20, tzinfo=dt.UTC)
+    found = phase("XHKG", last)
+    assert (found.phase, found.until, found.then) == (Phase.CLOSED, None, Phase.CLOSED)
+    assert next_session("XHKG", last) is None
+    after = next_session("XNYS", ny("2026-11-26 12:00"))
+    assert after is not None
+    assert after.opens == ny("2026-11-27 09:30")
 
 
 def test_what_phases_mean() -> None:

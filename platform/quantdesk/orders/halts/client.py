@@ -25,7 +25,7 @@ from typing import Any
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from quantdesk.errors import QuantdeskError
+from quantdesk.errors import BadInput, QuantdeskError
 from quantdesk.home import state_dir
 from quantdesk.orders.amounts import SECOND, moment, nanoseconds
 from quantdesk.orders.halts import phases
@@ -146,8 +146,11 @@ class HaltClient:
         self._monitors: dict[str, Monitor] = {}
         self._market: list[tuple[int, int, MarketHalt]] = []
         self._watch: Watch | None = None
+        self._taken = 0
         self._spans: dict[str, tuple[int, int, Phase]] = {}
-        self._take_feeds()
+        self._heard: dict[str, int] = {}
+        if poller is not None:
+            self._take_feeds(poller.look())
 
     # ------------------------------------------------------------------ what is fed in
 
@@ -156,15 +159,20 @@ class HaltClient:
         self._monitors[canonical(monitor.stock.symbol)] = monitor
 
     def follow_index(self, watch: Watch) -> None:
-        """Take the market-wide breakers of a session from this index; :meth:`index` gives its values."""
-        self._watch = watch
+        """Take the market-wide breakers of a session from this index; :meth:`index` or its owner gives its values."""
+        self._watch, self._taken = watch, 0
 
-    def index(self, at: dt.datetime, value: float) -> tuple[MarketHalt, ...]:
-        """The index has a value; the breakers that it set off."""
-        found = self._watch.value(at, value) if self._watch is not None else ()
-        for halt in found:
-            self.halt_market(halt)
-        return found
+    def index(self, at: dt.datetime | int, value: float) -> tuple[MarketHalt, ...]:
+        """The index that is followed has a value (at an aware time, or nanoseconds since 1970); what it set off.
+
+        Raises
+        ------
+        BadInput, BadDates
+            See :meth:`~quantdesk.orders.halts.breakers.Watch.value`; no index is followed.
+        """
+        if self._watch is None:
+            raise BadInput("No index is followed.", "Call follow_index with a Watch first.")
+        return self._watch.value(moment(at) if isinstance(at, int) else at, value)
 
     def halt_market(self, halt: MarketHalt) -> None:
         """A market-wide breaker was set off; one that ends the day holds until midnight in New York."""
@@ -199,6 +207,10 @@ class HaltClient:
 
     def market_halt(self, at: int) -> HaltStatus | None:
         """The halt of the whole market that holds, from the index or from the feeds; None where none is known."""
+        if self._watch is not None and len(self._watch.halts) > self._taken:
+            for halt in self._watch.halts[self._taken :]:
+                self.halt_market(halt)
+            self._taken = len(self._watch.halts)
         for since, until, halt in reversed(self._market):
             if since <= at < until:
                 ends = "for the day" if halt.resumes is None else f"until {clock_text(until)}"
@@ -249,11 +261,9 @@ class HaltClient:
         name = canonical(symbol)
         if self._poller is not None:
             try:
-                await self._poller.poll_async()
+                self._take_feeds(await self._poller.poll_async())
             except QuantdeskError as error:
-                self._take_feeds(str(error))
-            else:
-                self._take_feeds()
+                self._lose_feeds(str(error))
         if self._remote is not None:
             await self._remote.ask_async(name, self._clock())
         return self.status(name, self._clock()).to_dict()
@@ -268,28 +278,27 @@ class HaltClient:
 
     def refresh(self) -> None:
         """Ask the feeds that may be asked now. What fails makes them say nothing; it raises nothing."""
-        if self._poller is None:
-            return
-        try:
-            self._poller.poll()
-        except QuantdeskError as error:
-            self._take_feeds(str(error))
-        else:
-            self._take_feeds()
+        if self._poller is not None:
+            try:
+                self._take_feeds(self._poller.poll())
+            except QuantdeskError as error:
+                self._lose_feeds(str(error))
 
     # ------------------------------------------------------------------ the sources, one by one
 
-    def _take_feeds(self, problem: str = "") -> None:
-        """Put on the board what the poller knows; with a problem, what it knew, and why there is no more."""
-        if self._poller is None:
-            return
+    def _take_feeds(self, heard: list[Heard]) -> None:
+        """Put on the board what the poller knows."""
+        assert self._poller is not None  # noqa: S101 (who heard something has a poller)
+        for one in heard:
+            halts = self._poller.halts(one.feed, moment(self._clock()) - _KEPT)
+            self._heard[one.feed] = one.heard_at
+            self.board.hear(one.feed, halts, one.heard_at, one.problem)
+
+    def _lose_feeds(self, problem: str) -> None:
+        """The poller failed on this machine: nothing of it is news, whatever others wrote on the disk meanwhile."""
+        assert self._poller is not None  # noqa: S101
         for feed in self._poller.feeds:
-            try:
-                heard = self._poller.heard(feed.name)
-            except QuantdeskError as error:
-                heard, problem = Heard(feed.name), str(error)
-            halts = self._poller.halts(feed.name, moment(self._clock()) - _KEPT)
-            self.board.hear(feed.name, halts, heard.heard_at, problem or heard.problem)
+            self.board.hear(feed.name, self._poller.halts(feed.name), self._heard.get(feed.name, 0), problem)
 
     def _by_monitor(self, name: str, at: int) -> HaltStatus | None:
         monitor = self._monitors.get(name)

@@ -59,6 +59,7 @@ class Journal:
         self.torn: list[str] = []
         self._read = 0
         self._line = 0
+        self._file = (0, 0)
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Add entries; they are on the disk when this returns.
@@ -126,6 +127,10 @@ class Journal:
         """
         try:
             with self.path.open("rb") as stream:
+                file = os.fstat(stream.fileno())
+                if (file.st_dev, file.st_ino) != self._file or file.st_size < self._read:
+                    # Another file than before: somebody has put the old one away.
+                    self._file, self._read, self._line = (file.st_dev, file.st_ino), 0, 0
                 stream.seek(self._read)
                 block = stream.read()
         except FileNotFoundError:
