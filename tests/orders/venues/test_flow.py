@@ -124,6 +124,9 @@ def test_the_same_seed_gives_the_same_flow_whatever_else_was_asked(bars: dict[st
     assert whole(a) == whole(b)
     assert whole(BarSource(days, VENUES, 6).flow("ABC", first)) != whole(a)
     assert one.flow("ABC", days["ABC"][1].closes) is None
+    assert one.begun("ABC", first - 1) is None
+    assert whole(one.begun("ABC", days["ABC"][1].opens - 1)) == whole(a)
+    assert one.begun("ABC", 2 * first).opens == days["ABC"][1].opens
     with pytest.raises(UnknownName):
         one.flow("NONE", first)
 
@@ -284,11 +287,11 @@ def test_the_law_of_impact() -> None:
 
 def test_pressure_is_forgotten_and_sells_push_down() -> None:
     law = Impact(sigma=0.02, volume=1_000_000, price=10_000 * CENT, tick=CENT)
-    pressure = Pressure(law, 1800 * SECOND)
-    assert pressure.offset(5) == 0
+    pressure = Pressure(1800 * SECOND)
+    assert pressure.offset(5, law) == 0
     pressure.add(10, -10_000)
-    assert (pressure.offset(9), pressure.offset(10)) == (0, -20 * CENT)
+    assert (pressure.offset(9, law), pressure.offset(10, law), pressure.offset(10, None)) == (0, -20 * CENT, 0)
+    assert pressure.offsets(np.array([9, 10]), law).tolist() == [0, -20 * CENT]
     assert pressure.shares(10 + 1800 * SECOND) == pytest.approx(-10_000 / math.e)
     pressure.add(5, 4_000)  # late news counts from now
     assert pressure.shares(10) == -6_000
-    assert Pressure(None, 1).offset(10) == 0

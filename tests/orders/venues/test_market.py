@@ -384,6 +384,11 @@ def test_the_tape_ends_now(market: SimulatedMarket, clock: Any) -> None:
     assert (then.bid, then.ask) == (tape.bid[place], tape.ask[place])
     assert then.bid_size > 0
     assert not market.nbbo_at("ABC", clock("09:00")).is_two_sided
+    with pytest.raises(BadDates, match="had begun"):
+        market.tape("ABC", clock("09:00"))
+    market.advance(clock("18:00"))
+    assert market.tape("ABC").trades.shares.sum() == 5_000_000
+    assert not market.nbbo_at("ABC", clock("18:00")).is_two_sided
     for call in (lambda: market.nbbo_at("ABC", market.now() + 1), lambda: market.tape("ABC", market.now() + 1)):
         with pytest.raises(BadDates, match="has not come yet"):
             call()

@@ -83,14 +83,11 @@ class Pressure:
 
     Parameters
     ----------
-    impact
-        The law; None where nothing moves the price.
     recovery_ns
         Nanoseconds after which the part 1/e of it is left.
     """
 
-    def __init__(self, impact: Impact | None, recovery_ns: int) -> None:
-        self.impact = impact
+    def __init__(self, recovery_ns: int) -> None:
         self.recovery_ns = recovery_ns
         self._at: list[int] = []
         self._shares: list[float] = []
@@ -108,16 +105,19 @@ class Pressure:
             return 0.0
         return self._shares[place] * math.exp((self._at[place] - at) / self.recovery_ns)
 
-    def offsets(self, at: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The same as :meth:`offset` for many moments."""
-        if self.impact is None or not self._at:
-            return np.zeros(len(at), dtype=np.int64)
-        return np.array([self.offset(when) for when in at.tolist()], dtype=np.int64)
+    def offset(self, at: int, impact: Impact | None) -> int:
+        """By how many micro-dollars quotes stand away from where they would be: a whole number of ticks.
 
-    def offset(self, at: int) -> int:
-        """By how many micro-dollars quotes stand away from where they would be: a whole number of ticks."""
-        if self.impact is None or not self._at:
+        0 where there is no law of impact.
+        """
+        if impact is None or not self._at:
             return 0
         shares = self.shares(at)
-        ticks = round(self.impact.moves(abs(shares)) / self.impact.tick)
-        return int(math.copysign(ticks * self.impact.tick, shares))
+        ticks = round(impact.moves(abs(shares)) / impact.tick)
+        return int(math.copysign(ticks * impact.tick, shares))
+
+    def offsets(self, at: NDArray[np.int64], impact: Impact | None) -> NDArray[np.int64]:
+        """The same as :meth:`offset` for many moments."""
+        if impact is None or not self._at:
+            return np.zeros(len(at), dtype=np.int64)
+        return np.array([self.offset(when, impact) for when in at.tolist()], dtype=np.int64)

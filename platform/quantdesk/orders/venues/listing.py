@@ -165,7 +165,7 @@ class Listing:
         screen = self._screen
         last = flow.step(to)
         while self._own:
-            offsets = self.place.pressure.offsets(flow.at[screen.step + 1 : last + 1])
+            offsets = self.place.pressure.offsets(flow.at[screen.step + 1 : last + 1], flow.impact)
             run = Run(screen.plan, screen.tape, screen.deeper, offsets, flow.tick, flow.shape.levels, screen.step)
             cursor = np.array([screen.step, self._done, screen.offset])
             stopped, fills = self.book.play(run, cursor, to, self._seed, flow.survives)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from quantdesk.errors import BadDates, BadInput, UnknownName
-from quantdesk.orders.amounts import moment, nanoseconds
+from quantdesk.orders.amounts import SECOND, moment, nanoseconds
 from quantdesk.orders.executions import Execution, ExecutionMode
 from quantdesk.orders.halts.hours import NEW_YORK, regular_hours
 from quantdesk.orders.halts.status import Halts
@@ -256,18 +256,18 @@ class SimulatedMarket:
         return None if child is None else self.venues[child.venue].listing(child.symbol).ahead(client_id)
 
     def tape(self, symbol: str, at: int | None = None) -> Tape:
-        """Quotes and trades of the session that a moment lies in, until that moment (now, when left out).
+        """Quotes and trades until a moment (now, when left out), of its session, or of the last one before it.
 
         Raises
         ------
         BadDates
-            The moment has not come yet, or lies after the last session.
+            The moment has not come yet, or lies before the first session.
         """
         when = self._now if at is None else at
         name = self._known(symbol)
-        flow = self._source.flow(name, self._past(when))
+        flow = self._source.begun(name, self._past(when))
         if flow is None:
-            raise BadDates(f"There is no session of {name} at {moment(when)}.", "Give a moment of a session.")
+            raise BadDates(f"No session of {name} had begun by {moment(when)}.", "Give a later moment.")
         return tape_of(flow, self._pressure(name), when)
 
     def nbbo_at(self, symbol: str, at: int) -> Nbbo:
@@ -279,7 +279,7 @@ class SimulatedMarket:
             The moment has not come yet.
         """
         name = self._known(symbol)
-        flow = self._source.flow(name, self._past(at))
+        flow = self._source.begun(name, self._past(at))
         return Nbbo(0, 0, 0, 0) if flow is None else nbbo_of(flow, self._pressure(name), at)
 
     @property
@@ -301,13 +301,7 @@ class SimulatedMarket:
         return name
 
     def _pressure(self, symbol: str) -> Pressure:
-        found = self._pressures.get(symbol)
-        if found is None:
-            flow = self._source.flow(symbol, self._now)
-            recovery = Shape().recovery_s if flow is None else flow.shape.recovery_s
-            impact = None if flow is None else flow.impact
-            found = self._pressures[symbol] = Pressure(impact, int(recovery * 1_000_000_000))
-        return found
+        return self._pressures.setdefault(symbol, Pressure(int(self._source.shape.recovery_s * SECOND)))
 
 
 def _stopped(halts: Halts) -> Callable[[str, int], bool]:

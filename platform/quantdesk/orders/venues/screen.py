@@ -107,7 +107,7 @@ class Screen:
 
     def show(self, step: int, at: int) -> Targets:
         """Go to a step, under the halts, bands and pressure of a moment; what the book is to display."""
-        self.go(step, at, self._pressure.offset(at))
+        self.go(step, at, self._pressure.offset(at, self.flow.impact))
         shown = np.zeros((2, self.flow.shape.levels, 2), dtype=np.int64)
         hidden = np.zeros((2, 1, 2), dtype=np.int64)
         if not self.code:

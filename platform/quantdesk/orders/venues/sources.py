@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -42,8 +43,23 @@ class Source(Protocol):
         """Where."""
         ...
 
+    @property
+    def shape(self) -> Shape:
+        """The parameters of the flow."""
+        ...
+
     def flow(self, symbol: str, at: int) -> Flow | None:
         """The first session that closes after a moment; None where there is none.
+
+        Raises
+        ------
+        UnknownName
+            No such symbol.
+        """
+        ...
+
+    def begun(self, symbol: str, at: int) -> Flow | None:
+        """The last session that had opened by a moment; None where there is none.
 
         Raises
         ------
@@ -80,7 +96,6 @@ class BarSource:
         stopped: Callable[[str, int], bool] | None = None,
     ) -> None:
         self._sessions = dict(sessions)
-        self._closes = {name: np.array([one.closes for one in days]) for name, days in self._sessions.items()}
         self.venues = tuple(venues)
         self.seed = seed
         self.shape = shape or Shape()
@@ -94,10 +109,21 @@ class BarSource:
 
     def flow(self, symbol: str, at: int) -> Flow | None:
         """The first session that closes after a moment."""
+        closes = [one.closes for one in self._days(symbol)]
+        return self._flow(symbol, bisect_right(closes, at))
+
+    def begun(self, symbol: str, at: int) -> Flow | None:
+        """The last session that had opened by a moment."""
+        opens = [one.opens for one in self._days(symbol)]
+        return self._flow(symbol, bisect_right(opens, at) - 1)
+
+    def _days(self, symbol: str) -> tuple[SessionBars, ...]:
         if symbol not in self._sessions:
             raise UnknownName("symbol", symbol, self._sessions)
-        place = int(np.searchsorted(self._closes[symbol], at, side="right"))
-        if place == len(self._closes[symbol]):
+        return self._sessions[symbol]
+
+    def _flow(self, symbol: str, place: int) -> Flow | None:
+        if not 0 <= place < len(self._sessions[symbol]):
             return None
         key = (symbol, place)
         if key in self._made:
@@ -157,6 +183,7 @@ class StillSource:
             raise UnknownName("venue", unknown[0], self.venues)
         impact = {canonical(name): one for name, one in (impact or {}).items()}
         steps = [(at, _canonical(books)), *((when, _canonical(book)) for when, book in later)]
+        self.shape = Shape()
         self._flows = {name: self._flow(name, steps, impact.get(name)) for name in steps[0][1]}
 
     @property
@@ -169,6 +196,11 @@ class StillSource:
         if symbol not in self._flows:
             raise UnknownName("symbol", symbol, self._flows)
         return self._flows[symbol]
+
+    def begun(self, symbol: str, at: int) -> Flow | None:
+        """The same, once it has begun."""
+        flow = self.flow(symbol, at)
+        return flow if flow is not None and flow.opens <= at else None
 
     def _flow(self, symbol: str, steps: Sequence[tuple[int, Books]], impact: Impact | None) -> Flow:
         now: dict[str, list[int]] = {}

@@ -51,7 +51,7 @@ def tape_of(flow: Flow, pressure: Pressure, until: int) -> Tape:
     """The tape of a session until a moment, which is included."""
     end = flow.step(until) + 1
     at, (bid, ask) = flow.at[:end], flow.best
-    moved = pressure.offsets(at)
+    moved = pressure.offsets(at, flow.impact)
     bids = np.where(bid[:end] > 0, bid[:end] + moved, 0)
     asks = np.where(ask[:end] > 0, ask[:end] + moved, 0)
     return Tape(flow.symbol, at, bids, asks, flow.trades.upto(until), flow.venues, flow.label)
@@ -62,7 +62,7 @@ def nbbo_of(flow: Flow, pressure: Pressure, at: int) -> Nbbo:
     step = flow.step(at)
     if step < 0 or at >= flow.closes:
         return Nbbo(0, 0, 0, 0)
-    moved = pressure.offset(int(flow.at[step]))
+    moved = pressure.offset(int(flow.at[step]), flow.impact)
     bid, ask = (int(side[step]) for side in flow.best)
     sizes = [
         int(size[step][price[step] == best].sum()) if best else 0
