@@ -290,6 +290,18 @@ def test_a_change_is_a_value_for_the_ledger() -> None:
     assert policy.epoch(0) != policy.epoch(HOUR) != policy.epoch(2 * HOUR)
 
 
+def test_changes_come_back_from_a_ledger_without_those_that_are_over() -> None:
+    later = replace(CHANGE, value=7, at=HOUR + 5, until=3 * HOUR)
+    kept = [LimitChange(**one.to_dict()) for one in (CHANGE, later)]
+    assert bundled().with_changes(kept, HOUR) == bundled().with_change(CHANGE).with_change(later)
+    assert bundled().with_changes(kept, 2 * HOUR).changes == (later,)
+    assert bundled().with_changes(kept, 3 * HOUR) == bundled()
+    strict = own('name = "x"\n[checks.MAX_SHARES]\nhard = { shares = 200_000 }')
+    assert strict.with_changes([CHANGE], 2 * HOUR) == strict  # over, so that nobody need mind
+    with pytest.raises(BadInput, match="beyond the hard bound"):
+        strict.with_changes([CHANGE], HOUR)
+
+
 def test_every_limit_is_read_and_shown_in_its_unit() -> None:
     for one in CHECKS:
         for name, limit in one.limits.items():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -152,6 +152,20 @@ class Policy:
         if not change.by or not change.why:
             raise BadInput("A temporary change without a person or a reason.", "Say who makes it, and why.")
         return replace(self, changes=(*self.changes, change))
+
+    def with_changes(self, changes: Iterable[LimitChange], at: int) -> Policy:
+        """The same policy with the changes that a ledger holds, in their order, without those that are over by `at`.
+
+        Raises
+        ------
+        UnknownName, BadInput
+            One that is not over cannot be made, for example because the policy has become stricter since.
+        """
+        policy = self
+        for change in changes:
+            if change.until > at:
+                policy = policy.with_change(change)
+        return policy
 
     def settings(self, code: str, user: str | None = None, symbol: str = "", at: int = 0) -> Settings:
         """What is in force of a check for a user and a symbol at a moment (nanoseconds since 1970, UTC).
