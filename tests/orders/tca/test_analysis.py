@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quantdesk.errors import UnknownName
+from quantdesk.errors import BadInput, UnknownName
 from quantdesk.orders.tca import HORIZONS, OrderFacts, Quote, analyse
 from quantdesk.orders.tca.tables import MEASURES
 
@@ -136,6 +136,20 @@ def test_a_venue_is_measured_against_what_was_sent_there(done, given):
     untold = analyse(given["orders"], given["fills"], given["tapes"]).by("venue")
     assert "sent" not in untold
     assert untold["slippage_bps"].equals(found["slippage_bps"])
+
+
+def test_a_venue_that_nobody_named_keeps_its_row(given):
+    told = [part for part in given["routed"] if part.venue != "XNYS"]
+    found = analyse(given["orders"], given["fills"], given["tapes"], routed=told).by("venue")
+    assert found.loc["XNYS", "shares"] > 0
+    assert np.isnan(found.loc["XNYS", "fill_rate"])
+
+
+def test_two_tapes_of_one_symbol_are_refused(given, prints):
+    with pytest.raises(BadInput, match="two tapes of AAA"):
+        analyse([], [], given["tapes"][:1] * 2)
+    with pytest.raises(BadInput, match="two prints of AAA"):
+        analyse([], [], prints=[prints("AAA")] * 2)
 
 
 def test_shortfalls_by_group_add_up(done):

@@ -68,15 +68,28 @@ def test_an_order_as_the_ledger_has_it(ledger):
     assert (facts.symbol, facts.side, facts.shares, facts.short) == ("AAPL", -1, 300, True)
     assert (facts.order_type, facts.limit, facts.urgency, facts.mode) == ("limit", 10_000_000, "high", "simulated")
     assert facts.arrival == facts.decision == Quote(NOON, 10_000_000, 10_020_000)
-    assert facts.end == Quote(NOON + 50, 9_980_000, 10_000_000)
+    assert facts.end == Quote(NOON + 30, 9_990_000, 10_030_000)  # what the venues said last, whenever the desk heard
     assert found.fills == (
         Fill(name, "AAPL", -1, 150, 10_010_000, 450_000, "remove", "NYSE", NOON + 10),
         Fill(name, "AAPL", -1, 60, 10_000_000, -120_000, "add", "Nasdaq", NOON + 30),
     )
     assert found.routed == (Routed(name, "NYSE", 200), Routed(name, "Nasdaq", 100))
     cost = analyse(found.orders, found.fills, [tape], routed=found.routed).shortfalls[name]
-    # Sold 150 at the middle and 60 a cent below it; 90 are left, and the market is two cents lower.
-    assert (cost.execution, cost.opportunity, cost.fees) == (Decimal("0.6"), Decimal("1.8"), Decimal("0.33"))
+    # Sold 150 at the middle and 60 a cent below it; 90 are left, and the middle is where it was.
+    assert (cost.execution, cost.opportunity, cost.fees) == (Decimal("0.6"), Decimal("0"), Decimal("0.33"))
+
+
+def test_an_order_ends_with_its_session_not_when_the_desk_hears_of_it(ledger):
+    order = Order("AAPL", "buy", 200, order_type="limit", limit_price="9.50")
+    name = receive(ledger, order)
+    (child,) = route(ledger, name, order, [("NYSE", 200)])
+    close, tomorrow = NOON + 4 * 3600 * SECOND, NOON + 20 * 3600 * SECOND
+    report(ledger, child, 200, 0, 0, close, Kind.CANCELLED)
+    ledger.append(Entry(EntryKind.RESULT, tomorrow, name, payload={"status": "cancelled", "reason": ""}))
+    tape = Tape("AAPL", [NOON, close - 5], [10_000_000, 10_500_000], [10_020_000, 10_520_000], [(NOON, close)])
+    facts = facts_from_ledger(ledger.entries(), [tape])
+    cost = analyse(facts.orders, facts.fills, [tape]).shortfalls[name]
+    assert cost.opportunity == cost.total == Decimal(100)
 
 
 def test_a_second_round_keeps_the_first_arrival(ledger):

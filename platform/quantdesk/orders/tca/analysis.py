@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from quantdesk.errors import UnknownName
+from quantdesk.errors import BadInput, UnknownName
 from quantdesk.orders.amounts import MICRO
 from quantdesk.orders.tca import rule605, tables
 from quantdesk.orders.tca.averages import Interval, bootstrap, quantiles
@@ -19,6 +20,7 @@ from quantdesk.orders.tca.tape import Prints, Tape
 
 __all__ = ["Analysis", "analyse"]
 
+T = TypeVar("T", Tape, Prints)
 OF_ORDER = ("action", "order_type", "time_in_force", "urgency", "size", "mode")
 """Columns of orders by which fills can be grouped too."""
 
@@ -78,7 +80,7 @@ class Analysis:
         found = orders.to_frame().join(found) if len(found) else found
         if keys == ("venue",) and len(self.routed):
             sent = self.routed.rename("sent").rename_axis("venue")
-            found = sent.to_frame().join(found)
+            found = sent.to_frame().join(found, how="outer")
             found.insert(2, "fill_rate", found["shares"].fillna(0) / found["sent"])
         return found
 
@@ -148,13 +150,13 @@ def analyse(
         Facts that contradict each other, named.
     """
     known = checked(orders, fills)
-    by_symbol = {tape.symbol: tape for tape in tapes}
+    by_symbol = _by_symbol("tapes", tapes)
     costs = {name: shortfall(order, own) for name, (order, own) in known.items()}
     table = fill_table(known, by_symbol, reference)
     facts = _order_table(known, costs)
     done = tables.averages(table, ["order_id"])
     facts = facts.join(done.drop(columns=["fills", "shares", "fee_per_share_usd", *_errors(done)]))
-    facts["vwap_slippage_bps"] = _vwap(known, {one.symbol: one for one in prints})
+    facts["vwap_slippage_bps"] = _vwap(known, _by_symbol("prints", prints))
     sent: dict[str, int] = {}
     for part in routed:
         sent[part.venue] = sent.get(part.venue, 0) + part.shares
@@ -167,6 +169,15 @@ def analyse(
         known=known,
         tapes=by_symbol,
     )
+
+
+def _by_symbol(what: str, given: Iterable[T]) -> dict[str, T]:
+    found: dict[str, T] = {}
+    for one in given:
+        if one.symbol in found:
+            raise BadInput(f"There are two {what} of {one.symbol}.", "Put their sessions together in one.")
+        found[one.symbol] = one
+    return found
 
 
 def _errors(frame: pd.DataFrame) -> list[str]:

@@ -73,6 +73,7 @@ class _Gathered:
     nbbo: Mapping[str, Any] = field(default_factory=dict)
     sent: list[Routed] = field(default_factory=list)
     fills: dict[str, Execution] = field(default_factory=dict)
+    last_report: int = 0
     ended: int | None = None
 
 
@@ -113,11 +114,13 @@ def facts_from_ledger(
                 one.routed_at, one.nbbo = stored.at, stored.payload.get("nbbo") or {}
         elif stored.kind is EntryKind.EXECUTION:
             execution = execution_of(stored)
+            owner = _of(found, parents.get(execution.client_id, stored.order_id), stored)
+            owner.last_report = max(owner.last_report, execution.at)
             if execution.kind is Kind.FILL:
-                owner = _of(found, parents.get(execution.client_id, stored.order_id), stored)
                 owner.fills.setdefault(execution.execution_id, execution)
         elif stored.kind is EntryKind.RESULT and stored.order_id in found and _is_final(stored):
-            found[stored.order_id].ended = stored.at
+            # What the venues said last ended it; the desk may have heard of it the day after.
+            found[stored.order_id].ended = found[stored.order_id].last_report or stored.at
     by_symbol = {tape.symbol: tape for tape in tapes}
     sent = {name: one for name, one in found.items() if one.sent}
     fills = tuple(_fill(name, one, execution) for name, one in sent.items() for execution in one.fills.values())
