@@ -10,7 +10,8 @@ Exit codes
 4    this machine: port, disk, permission, package; or `doctor` found a fault
 5    a report or another long run ended without its result
 6    a check did not pass: late features, an online value that differs, a
-     feature that has shifted, a leak; the result says which
+     feature that has shifted, a leak, an order that guardrails block; the
+     result says which
 130  interrupted with Ctrl-C
 ===  =======================================================================
 """
@@ -22,7 +23,7 @@ import sys
 import typer
 
 from quantdesk import __version__, settings
-from quantdesk.cli import data, features, launch, report
+from quantdesk.cli import data, features, guardrails, halts, launch, order, report
 from quantdesk.cli.terminal import fail
 from quantdesk.errors import BadInput, QuantdeskError
 
@@ -30,7 +31,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="quantdesk",
-    help="The research platform of a quant desk: real history, point-in-time features, backtests, reports.",
+    help="The research platform of a quant desk: real history, point-in-time features, backtests, orders, reports.",
     epilog="Exit codes: 0 done; 2 wrong input; 3 data; 4 machine; 5 a run failed; 6 a check failed; 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
@@ -43,6 +44,9 @@ _UsageError: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
 launch.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(features.app, name="features")
+app.add_typer(order.app, name="order")
+app.add_typer(halts.app, name="halts")
+app.add_typer(guardrails.app, name="guardrails")
 app.add_typer(report.app, name="report")
 
 

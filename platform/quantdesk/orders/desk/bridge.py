@@ -1,4 +1,4 @@
-"""A backtest that trades through a desk: guardrails, halts, routing and venues in its inner loop. Pure.
+"""A backtest that trades through a desk: guardrails, halts, routing and venues in its inner loop. An edge module.
 
 >>> result = run(weights, prices, execute=DeskExecution(desk, market))     # doctest: +SKIP
 """

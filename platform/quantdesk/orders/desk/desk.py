@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import threading
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from quantdesk.errors import BadInput
 from quantdesk.orders.desk.facts import Facts, FactsOf
@@ -20,11 +22,25 @@ from quantdesk.orders.halts import Halts
 from quantdesk.orders.ledger import Entry, EntryKind, Ledger
 from quantdesk.orders.order import Action, Order
 from quantdesk.orders.portfolio import Portfolio
+from quantdesk.orders.quotes import Quotes
 from quantdesk.orders.result import OrderResult
 
 __all__ = ["Desk"]
 
 Scope = Literal["all", "user", "symbol"]
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
+
+
+def _in_turn(method: Callable[Concatenate[Desk, Given], Answer]) -> Callable[Concatenate[Desk, Given], Answer]:
+    """One caller after another: a desk may be shared between threads."""
+
+    @functools.wraps(method)
+    def alone(desk: Desk, /, *given: Given.args, **named: Given.kwargs) -> Answer:
+        with desk._turn:
+            return method(desk, *given, **named)
+
+    return alone
 
 
 class Desk:
@@ -60,6 +76,7 @@ class Desk:
         config: DeskConfig | None = None,
     ) -> None:
         config = config or DeskConfig()
+        self._turn = threading.RLock()
         self.mode = ExecutionMode(gateway.mode)
         self.world = World(gateway, halts, guardrails or Guardrails(), facts, config)
         self._journal = Journal(ledger, self.mode, config.cash)
@@ -92,6 +109,7 @@ class Desk:
         """The protective stops that stand."""
         return tuple(self._state.standing())
 
+    @_in_turn
     def execute(self, order: Order) -> OrderResult:
         """Take an order as far as it goes now.
 
@@ -109,14 +127,17 @@ class Desk:
         ------
         BadInput
             The key belongs to another order, or is one of the desk's own.
+        UnknownName
+            The symbol is not traded where the desk trades; nothing is written then.
         """
         if order.idempotency_key and order.idempotency_key.startswith((STOP_KEY, REPLACE_KEY)):
             raise BadInput(
                 f"The idempotency key {order.idempotency_key!r} is one of the desk's own.",
                 f"Begin it with something else than {STOP_KEY} and {REPLACE_KEY}",
             )
-        return self._submit(order)
+        return self._submit(order, self.world.shown(order.symbol))
 
+    @_in_turn
     def result(self, order_id: str) -> OrderResult:
         """How an order stands, finished ones included.
 
@@ -127,11 +148,13 @@ class Desk:
         """
         return self._outcome(self._journal.find(order_id))
 
+    @_in_turn
     def find(self, user_id: str | None, idempotency_key: str) -> OrderResult | None:
         """How the order of a user and key stands; None where there is none."""
         order_id = self.ledger.find(user_id, idempotency_key)
         return None if order_id is None else self.result(order_id)
 
+    @_in_turn
     def cancel(self, order_id: str) -> OrderResult:
         """End an order; what was filled stays filled, and its protective stops stand. A finished one stays as it is.
 
@@ -146,6 +169,7 @@ class Desk:
             self._steps.advance(state)
         return self._outcome(state)
 
+    @_in_turn
     def replace(
         self, order_id: str, *, shares: int | None = None, limit_price: Any = None, stop_price: Any = None
     ) -> OrderResult:
@@ -193,6 +217,7 @@ class Desk:
         self._end(state, "replaced")
         return self._replace(state)
 
+    @_in_turn
     def poll(self) -> tuple[str, ...]:
         """Take in what happened at the venues, let stops go off, and go on with what waited.
 
@@ -211,6 +236,7 @@ class Desk:
         self._tidy()
         return tuple(dict.fromkeys(stored.order_id for stored in self.ledger.entries(after=before) if stored.order_id))
 
+    @_in_turn
     def kill(self, scope: Scope, name: str = "", *, by: str, why: str) -> None:
         """Stop new orders, but for those that reduce risk; open ones are cancelled.
 
@@ -227,11 +253,13 @@ class Desk:
                 self.cancel(state.order_id)
         self._tidy()
 
+    @_in_turn
     def unkill(self, scope: Scope, name: str = "", *, by: str, why: str) -> None:
         """Let orders through again; who and why are kept."""
         self._state.kills.lifted(scope, name)  # refuses what is not thrown, before anything is written
         self._journal.write(self._entry(EntryKind.UNKILL, {"scope": scope, "name": name, "why": why}, by=by))
 
+    @_in_turn
     def transfer(self, positions: Mapping[str, tuple[int, int]]) -> None:
         """Take over positions from elsewhere: shares (below 0: short) and their cost in micro-dollars a share."""
         self._journal.write(
@@ -241,6 +269,7 @@ class Desk:
             )
         )
 
+    @_in_turn
     def charge_borrowing(self, rates: Mapping[str, float], days: int = 1) -> int:
         """Charge what the borrowing of short positions costs, once for each day and symbol.
 
@@ -277,6 +306,7 @@ class Desk:
         self._journal.write(*charges)
         return sum(int(entry.payload["fee"]) for entry in charges)
 
+    @_in_turn
     def recover(self) -> None:
         """Go on where the ledger ends. Called when a desk is made; harmless at any other time."""
         today = day_of(self.world.now())
@@ -294,12 +324,12 @@ class Desk:
             self._steps.trim(symbol)
         self._tidy()
 
-    def _submit(self, order: Order) -> OrderResult:
+    def _submit(self, order: Order, quotes: Quotes | None = None) -> OrderResult:
         received = self.ledger.receive(order, self.world.now(), self.mode)
         if received.is_new:
             self._journal.catch_up()
         state = self._journal.find(received.order_id)
-        self._steps.advance(state)
+        self._steps.advance(state, quotes)
         found = self._outcome(state, was_known=not received.is_new)
         self._tidy()
         return found

@@ -15,11 +15,12 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quantdesk.errors import BadDates, UnknownName
-from quantdesk.market import MarketStore
+from quantdesk.market import MarketStore, Series
 from quantdesk.orders.amounts import MICRO
 from quantdesk.orders.desk.desk import Desk
 from quantdesk.orders.desk.facts import Facts, known
 from quantdesk.orders.desk.world import DeskConfig
+from quantdesk.orders.executions import ExecutionMode
 from quantdesk.orders.guardrails import Guardrails, in_force
 from quantdesk.orders.halts import KnownHalts
 from quantdesk.orders.ledger import Ledger
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddedConfig", "open_desk", "simulated_desk"]
 
 _OHLC = ("open", "high", "low", "close")
+_AHEAD = 7
+"""Calendar days after the day that a simulated desk is on: its clock can go as far."""
 _DAYS = 21
 """Sessions over which the average volume and the volatility are taken: those before the day, and no later ones."""
 
@@ -75,14 +78,15 @@ class EmbeddedConfig(BaseSettings):
 
 
 def open_desk(
-    symbols: Iterable[str], config: EmbeddedConfig | None = None, *, store: MarketStore | None = None
+    symbols: Iterable[str] = (), config: EmbeddedConfig | None = None, *, store: MarketStore | None = None
 ) -> Desk:
     """The desk that the settings ask for.
 
     Parameters
     ----------
     symbols
-        What a simulated desk trades; a broker trades what it trades.
+        What a simulated desk must trade; it trades all stocks besides whose bars have the day. A broker trades what it
+        trades.
     config
         The settings; those of the environment when None.
     store
@@ -98,9 +102,23 @@ def open_desk(
     config = config or EmbeddedConfig.from_env()
     if config.gateway == "alpaca":
         return _broker_desk(config)
-    bars = {symbol: bars_of(store or MarketStore(), symbol, config.on) for symbol in map(canonical, symbols)}
-    days = {symbol: frame.index[-1] for symbol, frame in bars.items()}
-    on = config.on or min(day.tz_convert("America/New_York").date() for day in days.values())
+    store = store or MarketStore()
+    wanted = [canonical(symbol) for symbol in symbols]
+    whole = _whole(store)
+    for symbol in wanted:
+        if symbol not in whole:
+            raise UnknownName("symbol with open, high, low and close", symbol, whole)
+    on = config.on or min(max(one.end for one in whole[symbol]) for symbol in wanted or whole)
+    if not wanted and config.on is None:
+        on = max(one.end for held in whole.values() for one in held)
+    bars = {}
+    for symbol, held in whole.items():
+        having = [one for one in held if one.start <= on <= one.end]
+        if having:
+            bars[symbol] = _bars(store, max(having, key=lambda one: one.end), on)
+        elif symbol in wanted:
+            spans = ", ".join(f"{one.start} to {one.end}" for one in held)
+            raise BadDates(f"There are no bars of {symbol} on {on}.", f"There are of {spans}.")
     return simulated_desk(bars, on, config)
 
 
@@ -139,26 +157,20 @@ def simulated_desk(
     )
 
 
-def bars_of(store: MarketStore, symbol: str, on: dt.date | None) -> pd.DataFrame:
-    """Bars with open, high, low, close and volume of a symbol, up to a day: the series that has that day.
+def _whole(store: MarketStore) -> dict[str, list[Series]]:
+    """The stocks of which there are whole bars."""
+    found: dict[str, list[Series]] = {}
+    for one in store.series():
+        if one.kind == "equity" and set(_OHLC) <= set(one.fields):
+            found.setdefault(one.symbol, []).append(one)
+    return found
 
-    Raises
-    ------
-    UnknownName
-        No series of the symbol has them.
-    BadDates
-        None of them has that day.
-    """
-    found = [one for one in store.series() if one.symbol == symbol and set(_OHLC) <= set(one.fields)]
-    if not found:
-        whole = {one.symbol for one in store.series() if set(_OHLC) <= set(one.fields) and one.kind == "equity"}
-        raise UnknownName("symbol with open, high, low and close", symbol, whole)
-    held = [one for one in found if on is None or one.start <= on <= one.end]
-    if not held:
-        spans = ", ".join(f"{one.start} to {one.end}" for one in found)
-        raise BadDates(f"There are no bars of {symbol} on {on}.", f"There are of {spans}.")
-    chosen = max(held, key=lambda one: one.end)
-    return store.bars(chosen.id, end=on, columns=[*_OHLC, *(["volume"] if "volume" in chosen.fields else [])]).frame
+
+def _bars(store: MarketStore, series: Series, on: dt.date) -> pd.DataFrame:
+    """The bars of a day, of some sessions before it for the figures, and of those in which orders may still be open."""
+    columns = [*_OHLC, *(["volume"] if "volume" in series.fields else [])]
+    around = dt.timedelta(days=2 * _DAYS), dt.timedelta(days=_AHEAD)
+    return store.bars(f"{series.symbol}@{series.source}", on - around[0], on + around[1], columns).frame
 
 
 def facts_before(frame: pd.DataFrame, on: dt.date) -> Facts:
@@ -199,7 +211,7 @@ def _broker_desk(config: EmbeddedConfig) -> Desk:
     from quantdesk.orders.brokers import AlpacaGateway
     from quantdesk.orders.halts import get_halt_client
 
-    gateway = AlpacaGateway.from_env()
+    gateway = AlpacaGateway(mode=ExecutionMode.LIVE if config.use == "live" else ExecutionMode.PAPER)
     return Desk(
         gateway,
         Ledger.open(config.ledger),

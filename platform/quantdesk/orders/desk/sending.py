@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from quantdesk.orders.executions import Execution, Gateway, GatewayDown, Kind
+from quantdesk.orders.executions import Execution, ExecutionMode, Gateway, GatewayDown, Kind
 from quantdesk.orders.order import Child
 
-__all__ = ["ask", "is_unsent", "send", "withdraw"]
+__all__ = ["ask", "send", "withdraw"]
 
 NEVER_ARRIVED = "it never arrived: the connection failed before it was sent"
 NOT_KNOWN = "it never arrived: the venue does not know it"
+ENDED = "the simulated exchange on which it rested has ended"
 
 
 def send(gateway: Gateway, child: Child) -> Sequence[Execution]:
@@ -28,23 +29,36 @@ def send(gateway: Gateway, child: Child) -> Sequence[Execution]:
     return ask(gateway, child)
 
 
-def ask(gateway: Gateway, child: Child) -> Sequence[Execution]:
-    """All that the gateway says of a child; the proof that it never arrived; nothing where it cannot be asked."""
+def ask(gateway: Gateway, child: Child, *, heard: bool = False) -> Sequence[Execution]:
+    """All that the gateway says of a child; the proof that it never arrived; nothing where it cannot be asked.
+
+    Parameters
+    ----------
+    gateway
+        Who is asked.
+    child
+        About what.
+    heard
+        Whether it was heard of before. Then it did arrive: a simulated exchange that does not know it is another one,
+        and it ended with the first; of a broker that forgot it, nothing is believed.
+    """
     try:
         found = gateway.executions(child.client_id)
     except GatewayDown:
         return []
-    return [_unsent(child, gateway.now(), NOT_KNOWN)] if found is None else found
+    if found is not None:
+        return found
+    if not heard:
+        return [_unsent(child, gateway.now(), NOT_KNOWN)]
+    if gateway.mode is not ExecutionMode.SIMULATED:
+        return []
+    name = f"{child.client_id}:ended"
+    return [Execution(name, child.client_id, Kind.CANCELLED, gateway.now(), child.venue, text=ENDED)]
 
 
 def withdraw(gateway: Gateway, child: Child) -> Sequence[Execution]:
     """Cancel what is left of a child; what is known of it afterwards."""
-    return _quiet(lambda: gateway.cancel(child.client_id)) or ask(gateway, child)
-
-
-def is_unsent(report: Execution) -> bool:
-    """Whether it is the desk's own proof that a child never arrived."""
-    return report.execution_id == f"{report.client_id}:unsent"
+    return _quiet(lambda: gateway.cancel(child.client_id)) or ask(gateway, child, heard=True)
 
 
 def _quiet(call: Callable[[], Sequence[Execution]]) -> Sequence[Execution]:

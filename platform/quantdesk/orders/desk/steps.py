@@ -40,12 +40,19 @@ class Steps:
         self.journal = journal
         self.world = world
 
-    def advance(self, state: OrderState) -> None:
-        """Do the next step, as long as there is one."""
-        quotes: Quotes | None = None
+    def advance(self, state: OrderState, quotes: Quotes | None = None) -> None:
+        """Do the next step, as long as there is one.
+
+        Parameters
+        ----------
+        state
+            The order.
+        quotes
+            As they were a moment ago, where somebody has just looked; they are good for one decision.
+        """
         while state.status is None:
             if state.decision is None:
-                quotes = self.world.quotes(state.order.symbol)
+                quotes = quotes or self.world.quotes(state.order.symbol)
                 self._decide(state, quotes)
             elif not state.decision["allowed"] and not state.children:
                 self._finish(state, OrderStatus.REJECTED, "Guardrails blocked it.")
@@ -76,10 +83,10 @@ class Steps:
 
     def ask(self, state: OrderState) -> bool:
         """Ask the venues about what is open; whether every child has been heard of afterwards."""
-        heard = {name for name, child in state.children.items() if child.kind is not None}
-        reports = [report for child in state.open_children for report in sending.ask(self.world.gateway, child.child)]
-        # Only a child that was never heard of can be one that never arrived.
-        self._record(state, [one for one in reports if not (sending.is_unsent(one) and one.client_id in heard)])
+        asked = [
+            sending.ask(self.world.gateway, child.child, heard=child.kind is not None) for child in state.open_children
+        ]
+        self._record(state, [report for reports in asked for report in reports])
         return not state.unknown
 
     def trim(self, symbol: str) -> None:

@@ -82,11 +82,24 @@ class World:
         """The gateway's clock."""
         return self.gateway.now()
 
+    def shown(self, symbol: str) -> Quotes | None:
+        """The books now; None where the gateway cannot be reached.
+
+        Raises
+        ------
+        UnknownName
+            The gateway has no such symbol.
+        """
+        try:
+            return self.gateway.quotes(symbol)
+        except GatewayDown:
+            return None
+
     def quotes(self, symbol: str) -> Quotes | None:
         """The books now; None where the gateway cannot be reached or has no such symbol."""
         try:
-            return self.gateway.quotes(symbol)
-        except (GatewayDown, UnknownName):
+            return self.shown(symbol)
+        except UnknownName:
             return None
 
     def stopped(self, symbol: str) -> str:
