@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given as hypothesis_given
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from quantdesk.errors import BadInput, UnknownName
 from quantdesk.orders.tca import HORIZONS, OrderFacts, Quote, analyse
@@ -87,9 +90,17 @@ def test_averages_agree_with_pandas(done, plain, keys, per):
         assert row["time_p99_s"] == pytest.approx(np.quantile(single, 0.99, method="inverted_cdf"))
 
 
-@pytest.mark.parametrize("key", ["symbol", "venue", "urgency", "size", "order_id"])
-@pytest.mark.parametrize("per", ["share", "notional"])
-def test_an_average_is_the_weighted_mean_of_its_parts(done, key, per):
+@settings(max_examples=25, deadline=None)
+@hypothesis_given(
+    seed=st.integers(0, 10**6),
+    number=st.integers(5, 25),
+    key=st.sampled_from(["symbol", "venue", "urgency", "size", "order_id"]),
+    per=st.sampled_from(["share", "notional"]),
+)
+def test_an_average_is_the_weighted_mean_of_its_parts(draw, seed, number, key, per):
+    done = analyse(**draw(seed, number))
+    if not len(done.fills):
+        return
     unit, column = ("usd", "shares") if per == "share" else ("bps", "mid_value")
     fills = done.fills.assign(mid_value=done.fills["shares"] * done.fills["mid"])
     whole, parts = done.by(per=per).iloc[0], done.by(key, per=per)
@@ -209,6 +220,19 @@ def test_the_average_price_of_the_market_is_from_arrival_to_the_last_fill(given,
     paid = sum(fill.shares * fill.price for fill in own) / sum(fill.shares for fill in own) / 1e6
     assert found["vwap_slippage_bps"] == pytest.approx(order.side * (paid / 100.25 - 1) * 1e4)
     assert np.isnan(analyse([order], own).orders.iloc[0]["vwap_slippage_bps"])
+    both = analyse(given["orders"], given["fills"], prints=[prints("AAA", (0, 100.0, 5), (3600, 101.0, 5))])
+    assert np.isnan(both.shortfall_by().iloc[0]["vwap_slippage_bps"])  # nobody traded while these orders did
+
+
+def test_the_slippage_against_the_market_is_weighted_by_value(given, prints):
+    trades = [
+        prints(name, *((second, 20.0 + 80 * (name == "AAA"), 10) for second in range(3600))) for name in ("AAA", "BBB")
+    ]
+    done = analyse(given["orders"], given["fills"], prints=trades)
+    for symbol, row in done.shortfall_by("symbol").iterrows():
+        own = done.orders[(done.orders["symbol"] == symbol) & done.orders["vwap_slippage_bps"].notna()]
+        value = own["filled_shares"] * own["average_price"]
+        assert row["vwap_slippage_bps"] == pytest.approx(np.average(own["vwap_slippage_bps"], weights=value))
 
 
 def test_an_unknown_grouping_names_what_there_is(done):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from quantdesk.errors import BadInput
+from quantdesk.orders.tca import averages
 from quantdesk.orders.tca.averages import bootstrap, quantiles, ratios
 
 
@@ -102,6 +103,14 @@ def test_the_bootstrap_is_the_same_for_the_same_seed_and_draws_orders():
     # Copies of the same fills within an order make nobody surer.
     same = bootstrap(np.tile(x, 3), np.tile(w, 3), np.tile(order, 3), np.random.default_rng(7))
     assert (same.low, same.high) == pytest.approx((one.low, one.high))
+
+
+def test_the_bootstrap_is_the_same_in_one_piece_and_in_many(monkeypatch):
+    x = np.random.default_rng(1).normal(size=50)
+    given = (x, np.ones(50), np.arange(50))
+    whole = bootstrap(*given, np.random.default_rng(2), draws=100)
+    monkeypatch.setattr(averages, "_CELLS", 7 * 50)
+    assert bootstrap(*given, np.random.default_rng(2), draws=100) == whole
 
 
 def test_the_bootstrap_agrees_with_scipy():

@@ -18,6 +18,8 @@ from quantdesk.errors import BadInput
 __all__ = ["Interval", "Ratios", "bootstrap", "quantiles", "ratios"]
 
 Floats = NDArray[np.float64]
+_CELLS = 1 << 20
+"""Draws times orders that are held at once: memory does not grow with the number of orders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +155,12 @@ def bootstrap(
     mean = float(total.sum() / weight.sum())
     if number < 2:
         return Interval(mean, np.nan, np.nan, confidence, number, draws)
-    counts = rng.multinomial(number, np.full(number, 1 / number), size=draws)
-    low, high = np.quantile((counts @ total) / (counts @ weight), [(1 - confidence) / 2, (1 + confidence) / 2])
+    even, found = np.full(number, 1 / number), []
+    step = max(1, _CELLS // number)
+    for begun in range(0, draws, step):
+        counts = rng.multinomial(number, even, size=min(step, draws - begun))
+        found.append((counts @ total) / (counts @ weight))
+    low, high = np.quantile(np.concatenate(found), [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(mean, float(low), float(high), confidence, number, draws)
 
 

@@ -40,6 +40,7 @@ HORIZONS: Mapping[str, int] = {
     "5min": 300 * SECOND,
 }
 """Delays of realised spreads by name, in nanoseconds."""
+_WORDS = np.array([why.words for why in Why], dtype=object)
 Known = Mapping[str, tuple[OrderFacts, Sequence[Fill]]]
 
 
@@ -142,4 +143,4 @@ def _texts(values: Sequence[str]) -> pd.Series:
 
 
 def _words(why: NDArray[np.int8]) -> pd.Series:
-    return _texts([Why(int(one)).words for one in why])
+    return pd.Series(_WORDS[why], dtype=object)

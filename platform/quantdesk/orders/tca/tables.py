@@ -145,7 +145,8 @@ def sums(orders: pd.DataFrame, keys: Sequence[str] = ()) -> pd.DataFrame:
     pandas.DataFrame
         By group ``orders``, ``ordered_shares``, ``filled_shares``, ``fill_rate``; over the orders whose shortfall is
         known (``known`` of them) ``paper_usd``, the sums ``delay_usd``, ``execution_usd``, ``opportunity_usd``,
-        ``fees_usd``, ``shortfall_usd`` and the same in basis points of the paper value, ``…_bps``.
+        ``fees_usd``, ``shortfall_usd`` and the same in basis points of the paper value, ``…_bps``; and
+        ``vwap_slippage_bps``, weighted by the value traded, over the orders for which it is known.
     """
     groups = grouped(orders, keys)
     number, codes = len(groups), groups.codes
@@ -168,6 +169,9 @@ def sums(orders: pd.DataFrame, keys: Sequence[str] = ()) -> pd.DataFrame:
         found[f"{name}_usd"] = total(np.where(known, orders[f"{name}_usd"], 0.0))
     for name in _PARTS:
         found[f"{name}_bps"] = found[f"{name}_usd"] / np.where(paper > 0, paper, np.nan) * 1e4
+    traded = orders["filled_shares"].to_numpy(float) * orders["average_price"].to_numpy()
+    each = np.arange(len(orders))
+    found["vwap_slippage_bps"] = ratios(orders["vwap_slippage_bps"], traded, codes, each, number).mean
     return pd.DataFrame(found, index=groups.index)
 
 
