@@ -133,6 +133,8 @@ def optimum(order: Order, quotes: Quotes, parts: list[Part], protected: set[str]
     blocked
         Venues that cannot be sent to, beyond whose best quote nothing may trade.
     """
+    if not parts:
+        return 0.0
     side = order.side
     tops = (quotes.ask if side > 0 else quotes.bid)[:, 0].tolist()
     top_y = {name: side * price for name, price in zip(quotes.venues, tops, strict=True) if price}

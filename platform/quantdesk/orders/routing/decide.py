@@ -85,7 +85,9 @@ def decide(inputs: Inputs) -> at.Found:
         book = at.Book(ask, ask_size, bid, bid_size, quotes.quoted_at)
     else:
         book = at.Book(bid, bid_size, ask, ask_size, quotes.quoted_at)
-    _loop()(np.array(numbers, np.int64), float(volatility), book, day.rules(quotes.venues), found)
+    columns = np.array(numbers, np.int64)
+    columns.flags.writeable = False  # as the rows of a batch: the loop is compiled once for both
+    _loop()(columns, float(volatility), book, day.rules(quotes.venues), found)
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from quantdesk.orders.routing import layout as at
 from quantdesk.orders.routing.costs import adding, bound_of, displayed, national, queues, shown, step_at, taking
 from quantdesk.orders.routing.fills import compiled
-from quantdesk.orders.routing.streams import deepest, greedy, room, search
+from quantdesk.orders.routing.streams import alone, greedy, room, search
 
 __all__ = ["split_all", "split_one"]
 
@@ -48,7 +48,7 @@ def _rest(order, book, rules, price, left, streams, rows, column):  # type: igno
             dearest = max(dearest, adding(rules.venues, venue, price))
     base = order[at.O_SIDE] * price + dearest + step_at(rules.ticks, price)  # so that each venue gains something
     queues(order, book, rules, price, rules.params[at.P_REST], base, streams)
-    _, left, _ = greedy(streams, left, -at.FAR_AWAY, -at.FAR_AWAY, at.ALL, np.int64(at.S_TRIAL))
+    _, left, _ = greedy(streams, left, -at.FAR_AWAY, -at.FAR_AWAY, np.int64(at.S_TRIAL))
     for venue in range(count):
         rows[venue, column] += streams.whole[venue, at.S_TRIAL + 2]
     _tail(streams, left, rows, column)
@@ -72,55 +72,42 @@ def _tail(streams, left, rows, column):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _sweep_orders(order, streams, rest_price, rows):  # type: ignore[no-untyped-def]
+def _best_two(streams):  # type: ignore[no-untyped-def]
+    """The two best y of protected quotes; a venue whose own is the first is bound by the second."""
+    first, second = at.FAR_AWAY, at.FAR_AWAY
+    for venue in range(len(streams.whole)):
+        if streams.whole[venue, at.S_PROTECTED] == 1:
+            top = streams.whole[venue, at.S_TOP]
+            if top < first:
+                first, second = top, first
+            elif top < second:
+                second = top
+    return first, second
+
+
+@compiled
+def _sweep_orders(order, streams, first, second, rest_price, rows):  # type: ignore[no-untyped-def]
     """Mark what sweeps: 1 for a child that takes, 2 for one that rests.
 
     These are each child that may trade through a protected quote elsewhere, and those that take such quotes in full.
     """
-    standing = streams.whole
-    if order[at.O_PROTECT] != 1 or order[at.O_STYLE] == at.PEG_IOC:
+    if order[at.O_STYLE] == at.PEG_IOC:
         return
     side = order[at.O_SIDE]
+    standing = streams.whole
     worst = -at.FAR_AWAY
     for venue in range(len(rows)):
-        for column, mark, price in ((at.F_TAKE, 1, rows[venue, at.F_TAKE_LIMIT]), (at.F_REST, 2, rest_price)):
-            if rows[venue, column] == 0:
-                continue
-            for other in range(len(rows)):
-                if other != venue and standing[other, at.S_PROTECTED] == 1 and standing[other, at.S_TOP] < side * price:
-                    rows[venue, at.F_ISO] |= mark
-                    worst = max(worst, side * price)
-                    break
+        own_first = standing[venue, at.S_PROTECTED] == 1 and standing[venue, at.S_TOP] == first
+        others = second if own_first else first
+        if rows[venue, at.F_TAKE] > 0 and others < side * rows[venue, at.F_TAKE_LIMIT]:
+            rows[venue, at.F_ISO] |= 1
+            worst = max(worst, side * rows[venue, at.F_TAKE_LIMIT])
+        if rows[venue, at.F_REST] > 0 and others < side * rest_price:
+            rows[venue, at.F_ISO] |= 2
+            worst = max(worst, side * rest_price)
     for venue in range(len(rows)):
         if rows[venue, at.F_TAKE] > 0 and standing[venue, at.S_PROTECTED] == 1 and standing[venue, at.S_TOP] < worst:
             rows[venue, at.F_ISO] |= 1
-
-
-@compiled
-def _singles(order, streams, limit_y, shortfall, marks, whole):  # type: ignore[no-untyped-def]
-    """What it would cost to send everything to one venue, as far as better quotes elsewhere let it; the best."""
-    standing = streams.whole
-    count = len(marks)
-    best = shortfall * order[at.O_SHARES]
-    whole[at.W_SINGLE] = -1
-    first = at.FAR_AWAY  # the two best protected quotes: each venue is bound by the best of the others
-    second = at.FAR_AWAY
-    for venue in range(count):
-        if standing[venue, at.S_PROTECTED] == 1:
-            if standing[venue, at.S_TOP] < first:
-                first, second = standing[venue, at.S_TOP], first
-            elif standing[venue, at.S_TOP] < second:
-                second = standing[venue, at.S_TOP]
-    for venue in range(count):
-        others = second if standing[venue, at.S_PROTECTED] == 1 and standing[venue, at.S_TOP] == first else first
-        value, _, _ = greedy(
-            streams, order[at.O_SHARES], min(limit_y, others), -at.FAR_AWAY, venue, np.int64(at.S_TRIAL)
-        )
-        marks[venue, at.M_SINGLE] = shortfall * order[at.O_SHARES] - value
-        if value > 0.0 and marks[venue, at.M_SINGLE] < best:
-            best = marks[venue, at.M_SINGLE]
-            whole[at.W_SINGLE] = venue
-    return best
 
 
 @compiled
@@ -221,7 +208,14 @@ def _fill(order, volatility, book, rules, streams, found):  # type: ignore[no-un
     value, left, filled, whole[at.W_TRIED] = search(streams, shares, limit_y)
     money[at.C_EXPECTED] = shortfall * shares - value
     money[at.C_FILLED] = filled
-    money[at.C_SINGLE] = _singles(order, streams, limit_y, shortfall, marks, whole)
+    first, second = _best_two(streams)
+    alone(streams, shares, limit_y, first, second, marks[:, at.M_SINGLE])
+    money[at.C_SINGLE] = shortfall * shares
+    for venue in range(count):
+        marks[venue, at.M_SINGLE] = shortfall * shares - marks[venue, at.M_SINGLE]
+        if marks[venue, at.M_SINGLE] < money[at.C_SINGLE]:
+            money[at.C_SINGLE] = marks[venue, at.M_SINGLE]
+            whole[at.W_SINGLE] = venue
     complete = blocked > side * bound
     for venue in range(count):
         rows[venue, at.F_TAKE] = streams.whole[venue, at.S_USED] + streams.whole[venue, at.S_USED + 1]
@@ -231,10 +225,10 @@ def _fill(order, volatility, book, rules, streams, found):  # type: ignore[no-un
             whole_book += streams.levels[venue, level, 1]
         complete = complete and streams.whole[venue, at.S_USED] == whole_book
         if rows[venue, at.F_TAKE] > 0:
-            rows[venue, at.F_TAKE_LIMIT] = order[at.O_LIMIT] if pegged else side * deepest(streams, venue)
+            rows[venue, at.F_TAKE_LIMIT] = order[at.O_LIMIT] if pegged else side * streams.whole[venue, at.S_USED + 3]
     if left > 0:
         left = _leftover(order, book, rules, left, reaches, complete, near, streams, found)
-    _sweep_orders(order, streams, whole[at.W_REST_PRICE], rows)
+    _sweep_orders(order, streams, first, second, whole[at.W_REST_PRICE], rows)
     whole[at.W_UNSENT] = left
     if left == shares:
         whole[at.W_STATUS] = at.NO_VENUE if pegged else at.BLOCKED

@@ -35,10 +35,10 @@ PARAM_SIZE = P_HORIZON + 3
 
 S_TOP, S_HIDDEN, S_HIDDEN_Y, S_PROTECTED, S_KEY, S_QUEUE, S_FIRST, S_PLACE, S_NUMBER, S_EXTRA, S_USED = range(11)
 """Best y; shares hidden, and their y; protected or not; which comes first of equals; shares ahead in the queue; trades
-that fill the first unit; where a loop stands: level, trades for the next unit; shares spread out; the first of three
-columns of what is used of each stream, and behind them as many of a trial."""
-S_TRIAL = S_USED + 3
-STREAM_WHOLE = S_TRIAL + 3
+that fill the first unit; where a loop stands: level, trades for the next unit; shares spread out; the first of four
+columns of what is used: of each stream, and the worst y of that; and behind them as many of a trial."""
+S_TRIAL = S_USED + 4
+STREAM_WHOLE = S_TRIAL + 4
 R_HIDDEN_WORTH, R_CERTAIN, R_CERTAIN_HIDDEN, R_GAIN, R_MEAN, R_FIRST_TAIL, R_FIRST_MASS, R_TAIL, R_MASS, R_WEIGHT, \
     STREAM_REAL = range(11)  # fmt: skip
 """Worth of a hidden share; chances of a displayed and of a hidden one; what a fill of a queued share gains; trades to
@@ -58,8 +58,7 @@ better protected quote elsewhere could not be taken in full."""
 
 DOLLAR = 1_000_000
 FAR_AWAY = np.int64(np.iinfo(np.int64).max)
-ALL = np.int64(-1)
-"""numba types these as variables: one compiled form of a loop serves all who call it with them."""
+"""Typed, not a literal: one compiled form of a loop serves all who call it with this."""
 LEAST_CHANCE = 0.01
 """A place in a queue that is less likely to fill is worth nothing."""
 UNITS = 16
