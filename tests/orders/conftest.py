@@ -47,8 +47,8 @@ def alpaca_config(alpaca: Any) -> AlpacaConfig:
         secret=module.SECRET,
         url=alpaca.url,
         data_url=alpaca.url,
-        timeout=0.5,
-        connect_timeout=0.5,
+        timeout=1.0,
+        connect_timeout=1.0,
         patience=0.4,
         settle=0.0,
     )

@@ -105,10 +105,10 @@ def test_fills_that_come_a_little_later_are_waited_for(alpaca: Any, gateway: Alp
 
 
 def test_an_end_is_told_only_with_all_its_fills(alpaca: Any, gateway: AlpacaGateway) -> None:
-    alpaca.control(plan=[[30, "190.01"]], lag=1.0)
+    alpaca.control(plan=[[30, "190.01"]], lag=2.0)
     told = gateway.send(child(limit=190_050_000, time_in_force=TimeInForce.IOC))
     assert kinds(told) == ["accepted"]  # cancelled with 30 filled, says the order; of the 30 nothing is listed yet
-    time.sleep(0.8)
+    time.sleep(2.0)
     assert kinds(gateway.executions("order-1")) == ["accepted", "fill", "cancelled"]
 
 
@@ -208,8 +208,8 @@ def test_an_order_that_was_not_taken_is_known_not_to_be(alpaca: Any, gateway: Al
 def test_no_such_order_counts_only_when_the_lost_one_can_be_under_way_no_longer(
     alpaca: Any, alpaca_config: AlpacaConfig
 ) -> None:
-    gateway = AlpacaGateway(alpaca_config.model_copy(update={"settle": 1.5, "timeout": 0.2}))
-    alpaca.control((*POST, "late", 0.7))
+    gateway = AlpacaGateway(alpaca_config.model_copy(update={"settle": 4.0, "timeout": 0.2}))
+    alpaca.control((*POST, "late", 1.5))
     with pytest.raises(GatewayDown):
         gateway.send(child())
     assert alpaca.rows("orders") == []  # it lies in a queue
@@ -220,7 +220,7 @@ def test_a_new_process_waits_as_well(alpaca: Any, alpaca_config: AlpacaConfig) -
     alpaca.control((*POST, "late", 0.5))
     with pytest.raises(GatewayDown):
         AlpacaGateway(alpaca_config.model_copy(update={"timeout": 0.1})).send(child())
-    assert filled(AlpacaGateway(alpaca_config.model_copy(update={"settle": 1.5})).executions("order-1")) == 100
+    assert filled(AlpacaGateway(alpaca_config.model_copy(update={"settle": 4.0})).executions("order-1")) == 100
 
 
 def free_port() -> int:
@@ -274,7 +274,7 @@ def test_reads_that_fail_say_so(alpaca: Any, gateway: AlpacaGateway, fault: str)
         ("/v2/stocks", lambda: gateway.quotes("AAPL")),
         ("/v2/orders:by", lambda: gateway.cancel("order-1")),
     ):
-        alpaca.control(("GET", path, fault, 1.0))
+        alpaca.control(("GET", path, fault, 2.0))
         with pytest.raises(GatewayDown):
             ask()
 

@@ -89,7 +89,7 @@ def test_an_order_is_filled_at_the_broker(open_desk: Any, broker: Any, config: A
 
 @pytest.mark.parametrize("fault", ["hang_after", "drop_after", "500_after", "html_after", "422_after", "qty_after"])
 def test_a_lost_answer_loses_nothing(open_desk: Any, broker: Any, config: AlpacaConfig, fault: str) -> None:
-    broker.control(("POST", "/v2/orders", fault, 1.0))
+    broker.control(("POST", "/v2/orders", fault, 2.0))
     desk = open_desk()
     result = desk.execute(Order("AAPL", "buy", 100, idempotency_key="k"))
     assert result.status is OrderStatus.FILLED

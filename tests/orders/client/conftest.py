@@ -85,6 +85,7 @@ class Router:
         self.faults: list[tuple[str, Callable[[Any, Callable[[], tuple[int, Any]]], None]]] = []
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.late: list[threading.Thread] = []
+        self.released = threading.Event()
         router = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -114,6 +115,9 @@ class Router:
 
             def do_POST(self) -> None:
                 self.serve()
+
+            def wait(self) -> None:
+                router.released.wait(30)
 
             def say(self, status: int, body: bytes, kind: str = "application/json") -> None:
                 self.send_response(status)
@@ -145,9 +149,11 @@ class Router:
         self.faults += [(path, getattr(Faults, name)) for name in faults]
 
     def settle(self) -> None:
-        """Wait for everything that is still under way."""
+        """Let go of everything that hangs, and wait until it has come to its end."""
+        self.released.set()
         for thread in self.late:
             thread.join(10)
+        self.released.clear()
 
     def posts(self) -> int:
         return sum(method == "POST" and path == "/orders" for method, path, _ in self.requests)
@@ -163,13 +169,13 @@ class Faults:
 
     @staticmethod
     def late(here: Any, answer: Any) -> None:
-        time.sleep(0.8)  # nobody waits any more; then it is read, and goes to the desk
+        here.wait()  # nobody waits for it any more; then it is read, and goes to the desk
         here.said = answer()
         here.close_connection = True
 
     @staticmethod
     def hang(here: Any, answer: Any) -> None:
-        time.sleep(0.8)
+        here.wait()
         here.close_connection = True
 
     @staticmethod
@@ -180,7 +186,7 @@ class Faults:
     @staticmethod
     def slow(here: Any, answer: Any) -> None:
         answer()
-        time.sleep(0.8)
+        here.wait()
         here.close_connection = True
 
     @staticmethod
@@ -189,7 +195,7 @@ class Faults:
         here.send_response(200)
         here.send_header("Content-Length", "1000")
         here.end_headers()
-        for _ in range(20):
+        for _ in range(30):
             here.wfile.write(b" ")
             here.wfile.flush()
             time.sleep(0.1)
@@ -283,10 +289,10 @@ def router(desk: MemoryDesk, make_router: Callable[[MemoryDesk], Router]) -> Rou
 def config(tmp_path: Path) -> SorConfig:
     return SorConfig(
         token="t0ken-of-the-desk",
-        connect_timeout=0.3,
-        timeout=0.4,
+        connect_timeout=1.0,
+        timeout=1.0,
         failures=3,
-        reset=0.3,
+        reset=1.0,
         journal=tmp_path / "sor.db",
     )
 

@@ -147,7 +147,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(steps, st.sampled_from([ExecutionMode.SIMULATED, ExecutionMode.LIVE]), st.booleans())
 def test_at_most_one_execution_and_a_mock_only_with_proof(
     make_desk: Any, plan: list[tuple[str, int, list[str]]], mode: ExecutionMode, rests: bool
@@ -243,6 +243,21 @@ def test_a_key_is_one_order(make_desk: Any, tmp_path: Path) -> None:
         world.drive(routed(Order("AAPL", "sell", 1, user_id="ada", idempotency_key="key-0"), world.parts))
     world.drive(routed(Order("AAPL", "sell", 1, user_id="bob", idempotency_key="key-0"), world.parts))
     assert len(world.desk.executed) == 2
+
+
+def test_a_result_is_kept_though_its_entry_was_taken_back(make_desk: Any, tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "sor.db")
+    order = Order("AAPL", "buy", 100, idempotency_key="key-0")
+    first, other = make_desk().execute(order), make_desk().execute(Order("MSFT", "buy", 100, idempotency_key="key-0"))
+    journal.begin(order, 0)
+    journal.forget(order)
+    assert journal.finish(order, first, here=True) == first
+    # What was made here and what the remote says exclude each other: the first stands.
+    assert journal.finish(order, other, here=False) == first
+    entry = journal.begin(order, 1)
+    assert (entry.result, entry.here, entry.is_new) == (first, True, False)
+    journal.forget(order)
+    assert journal.begin(order, 1).result == first
 
 
 def test_every_entry_is_on_the_disk_before_anything_leaves(make_desk: Any, tmp_path: Path) -> None:

@@ -350,11 +350,11 @@ def test_the_breaker_opens_and_half_opens(run: Any, client: SorClient, desk: Any
     assert held["execution_mode"] == "mock"
     assert "left alone" in held["reasoning"]
     assert len(router.requests) == asked  # nothing went out
-    time.sleep(0.35)
+    time.sleep(1.05)
     router.fail("html_404")
     assert run(client, idempotency_key="half-open")["execution_mode"] == "mock"  # one try, which failed
     assert run(client, idempotency_key="open-again")["reasoning"].startswith("The remote router failed too often")
-    time.sleep(0.35)
+    time.sleep(1.05)
     assert run(client, idempotency_key="better")["execution_mode"] == "simulated"
     assert run(client, idempotency_key="good")["execution_mode"] == "simulated"
     assert len(desk.executed) == 2
@@ -489,7 +489,8 @@ def test_a_cancelled_call_is_reconciled(client: SorClient, config: SorConfig, de
 
     async def main() -> None:
         task = asyncio.create_task(client.route_and_execute(**ORDER))
-        await asyncio.sleep(0.2)
+        while not desk.executed:
+            await asyncio.sleep(0.01)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

@@ -218,11 +218,11 @@ class AlpacaGateway:
         while (order := self._find(client_id)) is None:
             left = until - time.monotonic()
             if left <= 0:
-                return None
+                break
             # The last look comes after the end, not just before it.
             time.sleep(min(_PAUSE, left) + 0.001)
         self._doubtful.pop(client_id, None)
-        return self._reports(order)
+        return None if order is None else self._reports(order)
 
     def open_children(self) -> Sequence[str]:
         """The client ids of all open orders of the account, whoever sent them."""

@@ -101,8 +101,8 @@ class SorClient:
             journal=SqliteJournal(self._config.journal_path),
             guard=self._guard,
             clock=time.time_ns,
-            # As long as an order may be on its way at most: its own time, that of the question after it, and some more.
-            patience=int((2 * self._config.timeout + 5) * 1e9),
+            # Longer than an order is under way: two requests, each a connection, a wait and an answer in pieces.
+            patience=int((4 * self._config.timeout + 2 * self._config.connect_timeout + 5) * 1e9),
             mode=self.mode,
             fallback=fallback,
         )

@@ -229,7 +229,7 @@ def routed(order: Order, parts: Parts) -> Result:
             return (yield from _unsent(order, parts, f"The remote router could not be reached: {failed.reason}."))
         said = yield from _given_up(order)
         if isinstance(said, Doubt):
-            return _pending(order, parts, f"{failed.reason} {said.reason}")
+            return _pending(order, parts, f"{failed.reason.rstrip('.')}. {said.reason}")
     return (yield from _settled(order, said, parts, "The remote router did not take the order in time."))
 
 

@@ -85,9 +85,11 @@ class SqliteJournal:
                 before = self._entry(row)
                 if before.result is not None and (before.here or here):
                     return before.result
+            # The entry is gone where another caller of the key took it back meanwhile.
             connection.execute(
-                "UPDATE orders SET result = ?, here = ? WHERE user = ? AND key = ?",
-                (json.dumps(result.to_dict()), here, *_key(order)),
+                "INSERT INTO orders (user, key, given, at, result, here) VALUES (?, ?, ?, 0, ?, ?) "
+                "ON CONFLICT (user, key) DO UPDATE SET result = excluded.result, here = excluded.here",
+                (*_key(order), json.dumps(order.to_dict()), json.dumps(result.to_dict()), here),
             )
         return result
 
