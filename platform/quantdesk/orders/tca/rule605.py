@@ -4,7 +4,8 @@ Followed is the text of 17 CFR 242.605(a)(1) with the definitions of 242.600(b) 
 11Ac1-5) and renumbered in 2005: its order types, its sizes in shares, its columns in their order. Behind them stand the
 columns that the amendments of 2024-03-06 (89 FR 26428) added and that these data can fill: realised spreads at several
 delays, and times finer than a second. The amendments' own categories (sizes by notional value, immediate-or-cancel and
-midpoint-or-better orders apart, orders with stop prices) are not followed: their text was not at hand.
+midpoint-or-better orders apart, orders with stop prices) are not followed: their text was not at hand. Reports that are
+filed since then may have them, so that the two cannot be laid side by side row by row.
 
 What a filed report has and this one has not: a month of a market center's orders from others. These are orders of one
 desk, over whatever time is given, and they may be simulated. Shares traded count as executed away, unless a venue is
