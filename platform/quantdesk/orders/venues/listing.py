@@ -16,6 +16,7 @@ import numpy as np
 
 from quantdesk.orders.amounts import dollars, moment
 from quantdesk.orders.executions import Kind
+from quantdesk.orders.halts.hours import local_date
 from quantdesk.orders.halts.status import Halts
 from quantdesk.orders.order import Child, TimeInForce
 from quantdesk.orders.venues.background import Targets
@@ -268,7 +269,7 @@ class Listing:
 
     def _refusal(self, flow: Flow | None, child: Child, at: int, code: str) -> str:
         """Why an order is not taken; empty where it is."""
-        if flow is None or (at < flow.opens and moment(at).date() != moment(flow.opens).date()):
+        if flow is None or (at < flow.opens and local_date(moment(at)) != local_date(moment(flow.opens))):
             return _CLOSED
         if child.time_in_force is TimeInForce.OPENING and self._auctioned:
             return "the opening auction is over"
