@@ -24,7 +24,7 @@ from typing import Any
 
 import psycopg
 from pydantic import SecretStr
-from sqlalchemy import Connection, Engine, exc, text
+from sqlalchemy import Connection, Engine, Pool, exc, text
 
 from quantdesk.errors import BadInput, EnvironmentProblem, QuantdeskError
 from quantdesk.records.address import Address, parse
@@ -129,6 +129,7 @@ class Database:
     @contextlib.contextmanager
     def _connected(self, **options: Any) -> Iterator[Connection]:
         if self._process != os.getpid():  # connections are the parent's: neither used nor closed here
+            _LEFT.append(self._engine.pool)
             self._engine.dispose(close=False)
             self._process = os.getpid()
             weakref.finalize(self, _finish, self._engine, self._process)
@@ -174,8 +175,14 @@ def _place(url: str | SecretStr) -> Address | Path | str:
         raise BadInput(f"A database behind a {scheme[:30]!r} address is not supported.", _FORMS)
     path = rest.removeprefix("/")
     if path == rest or not path or "\0" in path:
-        raise BadInput("The address of the database names no file.", "Give sqlite:/// and a path: three slashes, or four.")
+        raise BadInput(
+            "The address of the database names no file.", "Give sqlite:/// and a path: three slashes, or four."
+        )
     return path if path == MEMORY else Path(path).expanduser().absolute()
+
+
+_LEFT: list[Pool] = []
+"""Connections of a parent process: kept, so that nothing closes them."""
 
 
 def _finish(engine: Engine, process: int) -> None:

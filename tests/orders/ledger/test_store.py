@@ -44,8 +44,15 @@ def test_orders_are_numbered_and_kept(ledger, order):
         1, EntryKind.ORDER, 5, "O00000001", "ada", MODE,
     )  # fmt: skip
     assert order_of(second) == given
-    with pytest.raises(UnknownName, match="order 'O00000003'"):
+    with pytest.raises(UnknownName, match=r"order 'O00000003'\. Did you mean O0000000[12]"):
         ledger.order("O00000003")
+
+
+def test_an_order_that_is_not_there_where_there_is_none(ledger):
+    with pytest.raises(UnknownName, match="There is no order at all yet"):
+        ledger.order("O00000001")
+    assert ledger.orders() == {}
+    assert ledger.verify() == ledger.head() == (0, "0" * 64)
 
 
 def test_a_repeated_request_is_the_order_of_the_first_one(ledger, order):

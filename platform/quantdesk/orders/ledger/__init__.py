@@ -5,6 +5,7 @@
     entries       what an entry is, its one form as text, the chain of hashes     (pure)
     payloads      orders, children and executions as payloads, and back           (pure)
     accounts      from entries to the account: the running one and the rebuilt    (pure)
+    config        where it is                                                     (edge: the environment)
     tables        the tables                                                      (edge: SQL)
     writing       entries into the tables, within one transaction                 (edge: SQL)
     verification  whether all is as it was written                                (edge: SQL)
@@ -22,9 +23,10 @@ from quantdesk.orders.ledger.entries import Entry, EntryKind, Stored, child_payl
 from quantdesk.orders.ledger.payloads import child_of, execution_of, order_of
 
 if TYPE_CHECKING:
-    from quantdesk.orders.ledger.store import Ledger, LedgerConfig, Received
+    from quantdesk.orders.ledger.config import LedgerConfig
+    from quantdesk.orders.ledger.store import Ledger, Received
 
-_HOMES = {"Ledger": "store", "LedgerConfig": "store", "Received": "store"}
+_HOMES = {"Ledger": "store", "LedgerConfig": "config", "Received": "store"}
 
 __all__ = [
     "Entry",

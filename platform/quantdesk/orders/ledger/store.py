@@ -9,17 +9,16 @@ from types import TracebackType
 from typing import Any
 
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import Connection, Select, bindparam, func, select
 
 from quantdesk.errors import BadInput, EnvironmentProblem, UnknownName
-from quantdesk.home import state_dir
 from quantdesk.orders.executions import ExecutionMode
+from quantdesk.orders.ledger.config import LedgerConfig
 from quantdesk.orders.ledger.entries import Entry, EntryKind, Stored
 from quantdesk.orders.ledger.payloads import order_of, order_payload
 from quantdesk.orders.ledger.tables import ENTRIES, ORDERS, RESULTS, stored_of
 from quantdesk.orders.ledger.verification import verify
-from quantdesk.orders.ledger.writing import Writer, head
+from quantdesk.orders.ledger.writing import Writer, head, recent_orders
 from quantdesk.orders.order import Order
 from quantdesk.records.database import Database
 from quantdesk.records.lease import Lease, Leases
@@ -37,32 +36,6 @@ _REQUEST = (
     .where(ORDERS.c.user_id == bindparam("user_id"), ORDERS.c.idempotency_key == bindparam("key"))
 )
 _LAST_ORDER = select(ORDERS.c.order_id).order_by(ORDERS.c.seq.desc()).limit(1)
-
-
-class LedgerConfig(BaseSettings):
-    """Where the ledger is.
-
-    Attributes
-    ----------
-    url
-        ``QUANTDESK_LEDGER_URL``: ``sqlite:///path`` or ``postgresql://user:password@host:5432/database``; the file
-        ``ledger.sqlite`` in the state directory when left out.
-    """
-
-    model_config = SettingsConfigDict(env_prefix="QUANTDESK_LEDGER_", frozen=True)
-
-    url: SecretStr | None = None
-
-    @classmethod
-    def from_env(cls) -> LedgerConfig:
-        """Read the environment."""
-        return cls()
-
-    @property
-    def address(self) -> SecretStr:
-        """The address, the default one included."""
-        given = self.url.get_secret_value() if self.url is not None else ""
-        return SecretStr(given or f"sqlite:///{state_dir() / 'ledger.sqlite'}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +174,10 @@ class Ledger:
             return tuple(stored for entry in entries if (stored := writer.add(entry)) is not None)
 
     def hold(self, holder: str, seconds: float = 60.0) -> Lease:
-        """Be the one desk of this ledger: from now on nobody who is not writes here unnoticed.
+        """Be the one desk of this ledger.
 
-        Each write renews the lease, and is refused with :class:`quantdesk.records.LeaseLost` once somebody else has
-        taken it. It is given back by :meth:`close`.
+        From now on each write renews the lease, and is refused with :class:`quantdesk.records.LeaseLost` once another
+        desk has taken it. It is given back by :meth:`close`. Who does not ask for it is not kept from writing.
 
         Parameters
         ----------
@@ -270,10 +243,11 @@ class Ledger:
             There is none of this id.
         """
         same = (ENTRIES.c.order_id == order_id) & (ENTRIES.c.kind == str(EntryKind.ORDER))
-        page = self._page(select(ENTRIES).where(same))
-        if not page:
-            raise UnknownName("order", order_id, [])
-        return order_of(page[0])
+        with self.database.reading() as connection:
+            row = connection.execute(select(ENTRIES).where(same)).one_or_none()
+            if row is None:
+                raise UnknownName("order", order_id, recent_orders(connection))
+        return order_of(stored_of(row))
 
     def orders(self, open_only: bool = False) -> dict[str, Order]:
         """Orders by id, in the order of their coming.

@@ -19,7 +19,7 @@ from quantdesk.orders.ledger.payloads import child_of, execution_of
 from quantdesk.orders.ledger.tables import CHILDREN, ENTRIES, EXECUTIONS, FOLLOWING, ORDERS, following, stored_of
 from quantdesk.orders.result import OrderStatus
 
-__all__ = ["Writer", "head"]
+__all__ = ["Writer", "head", "recent_orders"]
 
 _SAME = ("client_id", "kind", "shares", "price")
 """What two reports of one id must agree on. Times and fees are told more exactly later by some brokers."""
@@ -33,6 +33,7 @@ _TOLD = (
     .join(EXECUTIONS, EXECUTIONS.c.seq == ENTRIES.c.seq)
     .where(EXECUTIONS.c.mode == bindparam("mode"), EXECUTIONS.c.execution_id == bindparam("execution_id"))
 )
+_RECENT = select(ORDERS.c.order_id).order_by(ORDERS.c.seq.desc()).limit(100)
 _INSERT = insert(ENTRIES)
 _INSERT_BESIDE = {kind: insert(table) for kind, table in FOLLOWING.items()}
 
@@ -41,6 +42,11 @@ def head(connection: Connection) -> tuple[int, str]:
     """The number and the hash of the last entry; 0 and :data:`GENESIS` where there is none."""
     row = connection.execute(_HEAD).one_or_none()
     return (0, GENESIS) if row is None else (row.seq, row.hash)
+
+
+def recent_orders(connection: Connection) -> list[str]:
+    """The ids of the last orders, for a message about one that is not there."""
+    return list(connection.scalars(_RECENT))
 
 
 class Writer:
@@ -110,7 +116,7 @@ class Writer:
         """The execution mode of the entry's order."""
         found = self._connection.scalar(_MODE, {"order_id": entry.order_id})
         if found is None:
-            raise UnknownName("order", entry.order_id, [])
+            raise UnknownName("order", entry.order_id, recent_orders(self._connection))
         if entry.mode not in (None, found):
             raise BadInput(
                 f"An entry of {entry.mode} about {entry.order_id}, which is an order of {found}.", "Leave the mode out."
