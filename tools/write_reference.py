@@ -92,13 +92,15 @@ def variables(config: type[BaseSettings]) -> str:
     """A table of the variables of one class, with what its docstring says of them."""
     text = inspect.getdoc(config) or ""
     told = {
-        name: " ".join(words.split()) for name, words in re.findall(r"^(\w+)\n((?:    .*\n?)+)", text, re.MULTILINE)
+        name: " ".join(words.split())
+        for names, words in re.findall(r"^(\w+(?:, \w+)*)\n((?:    .*\n?)+)", text, re.MULTILINE)
+        for name in names.split(", ")
     }
     prefix = config.model_config["env_prefix"]
     rows = []
     for name in config.model_fields:
         variable = f"{prefix}{name}".upper()
-        meaning = told[name].removeprefix(f"``{variable}``: ").replace("``", "`")
+        meaning = re.sub(r"^``[A-Z_]+``(, ``[A-Z_]+``)*: ", "", told[name]).replace("``", "`")
         rows.append(f"| `{variable}` | {(meaning[:1].upper() + meaning[1:]).replace('|', chr(92) + '|')} |\n")
     home = config.__module__.removeprefix("quantdesk.")
     return f"### `{home}`\n\n| Variable | Meaning |\n|---|---|\n{''.join(rows)}"

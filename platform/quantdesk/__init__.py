@@ -7,7 +7,7 @@ Imports flow one way; each layer may import what stands below it::
     hub                 JupyterHub: launch, login, spawner, pages
     reports             notebooks as reports: parameters, runs, pages
     altdata | scenarios (not built yet)
-    orders              the rules of the market by day; bands, breakers (guardrails, routing, ledger: not built yet)
+    orders              guardrails -> halts -> routing -> venue: one pipeline; rules by day; the ledger
     backtest            vectorbt bridge, costs, metrics, attribution, risk, validation
     signals             features -> target weights
     features            transforms, the point-in-time join, the Feast store

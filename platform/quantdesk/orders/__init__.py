@@ -21,13 +21,36 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from quantdesk.orders.client import SorClient, get_sor_client
+    from quantdesk.orders.desk import Desk
+    from quantdesk.orders.guardrails import Guardrails, GuardrailViolation
+    from quantdesk.orders.halts import HaltClient, get_halt_client
     from quantdesk.orders.order import Order
+    from quantdesk.orders.routing import SmartOrderRouter
 
 _HOMES = {
+    "Desk": "desk",
+    "GuardrailViolation": "guardrails",
+    "Guardrails": "guardrails",
+    "HaltClient": "halts",
     "Order": "order",
+    "SmartOrderRouter": "routing",
+    "SorClient": "client",
+    "get_halt_client": "halts",
+    "get_sor_client": "client",
 }
 
-__all__ = ["Order"]
+__all__ = [
+    "Desk",
+    "GuardrailViolation",
+    "Guardrails",
+    "HaltClient",
+    "Order",
+    "SmartOrderRouter",
+    "SorClient",
+    "get_halt_client",
+    "get_sor_client",
+]
 
 
 def __getattr__(name: str) -> Any:

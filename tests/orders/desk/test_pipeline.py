@@ -13,6 +13,7 @@ from quantdesk.orders import Order
 from quantdesk.orders.amounts import MICRO
 from quantdesk.orders.desk import DeskConfig, Facts, known
 from quantdesk.orders.ledger import EntryKind, rebuild
+from quantdesk.orders.order import Action, Child, TimeInForce
 from quantdesk.orders.result import OrderStatus
 
 
@@ -206,3 +207,16 @@ def test_the_loss_of_the_day_blocks_new_risk(room: Any) -> None:
     desk.execute(Order("AAPL", "sell", 1))
     assert desk.portfolio.day_pnl < before - 60_000 * 799 * MICRO // 1000
     assert desk.portfolio.day == dt.date(2026, 11, 23)
+
+
+def test_a_reconciliation_names_what_differs_and_writes_it_down(room: Any) -> None:
+    desk = room.desk()
+    order = Order("AAPL", "buy", 100, order_type="limit", limit_price="99.50")
+    resting = desk.execute(order)
+    assert desk.reconcile() == ()
+    venue = resting.children[0].venue
+    room.market.send(Child("somebody-1", venue, "AAPL", Action.BUY, 100, 99 * MICRO, time_in_force=TimeInForce.DAY))
+    (found,) = desk.reconcile()
+    assert (str(found.subject), str(found.fault), found.name) == ("order", "missing_here", "somebody-1")
+    told = [entry.payload["differences"] for entry in desk.ledger.entries(kinds=[EntryKind.RECONCILED])]
+    assert told == [[], [found.to_dict()]]

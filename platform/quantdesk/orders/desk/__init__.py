@@ -11,6 +11,7 @@
     bridge       a backtest that trades through a desk             (edge)
     state        the memory: a fold over the ledger                (pure)
     outcome      from the memory to a result                       (pure)
+    reconciliation   what the ledger says, beside a broker's list  (pure)
     stops, short_sales, direct, facts                              (pure)
 """
 

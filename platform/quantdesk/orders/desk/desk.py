@@ -9,9 +9,12 @@ from types import TracebackType
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from quantdesk.errors import BadInput
+from quantdesk.orders.amounts import SECOND
+from quantdesk.orders.brokers.reconcile import Difference, compare
 from quantdesk.orders.desk.facts import Facts, FactsOf
 from quantdesk.orders.desk.journal import Journal
 from quantdesk.orders.desk.outcome import outcome
+from quantdesk.orders.desk.reconciliation import here, there
 from quantdesk.orders.desk.state import REPLACE_KEY, STOP_KEY, OrderState, Stop
 from quantdesk.orders.desk.steps import Steps
 from quantdesk.orders.desk.stops import reached
@@ -27,6 +30,7 @@ from quantdesk.orders.result import OrderResult
 
 __all__ = ["Desk"]
 
+_DAY = 86_400 * SECOND
 Scope = Literal["all", "user", "symbol"]
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
@@ -305,6 +309,33 @@ class Desk:
             charges.append(self._entry(EntryKind.CHARGE, {"day": day, "symbol": symbol, "fee": fee, "rate": rate}))
         self._journal.write(*charges)
         return sum(int(entry.payload["fee"]) for entry in charges)
+
+    @_in_turn
+    def reconcile(self, since: int | None = None) -> tuple[Difference, ...]:
+        """Hold the ledger against the gateway's own list, once everything that happened is taken in.
+
+        Parameters
+        ----------
+        since
+            Fills from this moment on (nanoseconds); those of the last day when None.
+
+        Returns
+        -------
+        tuple of Difference
+            Every difference; each is written down. A gateway that keeps no list is held against its open orders alone.
+
+        Raises
+        ------
+        GatewayDown
+            It cannot be asked.
+        """
+        self.poll()
+        start = self.world.now() - _DAY if since is None else since
+        ours = here(self._state, self.ledger.entries(kinds=[EntryKind.EXECUTION]), start)
+        found = compare(ours, there(self.world.gateway, ours, start))
+        told = {"since": start, "differences": [one.to_dict() for one in found]}
+        self._journal.write(self._entry(EntryKind.RECONCILED, told))
+        return found
 
     @_in_turn
     def recover(self) -> None:
