@@ -114,6 +114,13 @@ def test_the_most_serious_halt_is_told_then_the_latest() -> None:
     assert made.status("ABC", ns("11:00")).halt_type == "T12"
 
 
+def test_a_source_of_ones_own() -> None:
+    made = HaltClient()
+    made.board.hear("desk", [Halt("ABC", utc("10:00"), "T1", "T1")], ns("11:00"))
+    found = made.status("ABC", ns("11:00:05"))
+    assert (found.source, found.age_s) == ("desk", 5.0)
+
+
 def test_one_fresh_feed_is_enough_and_any_halt_counts() -> None:
     made = HaltClient()
     made.board.hear("nasdaq", [], 0, "timed out")
@@ -396,6 +403,24 @@ def test_a_disk_that_fails_makes_it_unknown(
     state.write_text(json.dumps({"feed": "nasdaq", "asked_at": made._clock(), "heard_at": made._clock()}))
     found = ask(made, "ABC", asynchronous)
     assert found["status"] == "UNKNOWN", "what another process heard is not on our board"
+
+
+def test_a_halt_that_a_feed_dropped_without_a_resumption_holds_and_says_so(
+    environment: pytest.MonkeyPatch, served: Any, nobody: str, rss: Text
+) -> None:
+    environment.setenv("QUANTDESK_HALTS_NASDAQ_URL", served.url)
+    environment.setenv("QUANTDESK_HALTS_NYSE_URL", nobody)
+    made = get_halt_client()
+    poller: Any = made._poller
+    now = poller._clock()
+    poller._clock = made._clock = lambda: now
+    served.says(rss({"ReasonCode": "H10"}))
+    assert "no longer lists" not in made.check_halt_status_sync("ABC")["message"]
+    served.says(rss())
+    now += 61 * SECOND
+    found = made.check_halt_status_sync("ABC")
+    assert (found["status"], found["halt_type"]) == ("HALTED", "H10")
+    assert found["message"].endswith("quantdesk halts feed --day 2026-11-24 asks again.")
 
 
 def test_a_failing_disk_ends_no_halt(environment: pytest.MonkeyPatch, served: Any, rss: Text, tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def test_a_journal_that_was_put_away_is_begun_anew(journal: Journal) -> None:
     journal.append([entry(3)])
     assert journal.read() == [entry(3)]
     journal.path.write_bytes(b"")
+    assert journal.read() == []
     journal.append([entry(4)])
     assert journal.read() == [entry(4)]
 

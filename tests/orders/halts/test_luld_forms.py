@@ -136,6 +136,30 @@ def test_time_alone_can_change_more_than_sixteen_times_in_one_event() -> None:
     assert all(later.at > sooner.at for sooner, later in pairwise(changes))
 
 
+def test_each_change_says_why_with_the_numbers() -> None:
+    at, second = OPENS, 10**9
+    monitor = Monitor(Stock("ABC", 98, 1, DAY))
+    told = [*monitor.opens(at, 100.0)]
+    told += monitor.trade(at + second, 102.0, 100)
+    told += monitor.clock(at + 31 * second)
+    told += monitor.quote(at + 40 * second, 96.8, 96.9, 100, 200)
+    told += monitor.clock(at + 400 * second)
+    told += monitor.reopens(at + 500 * second, 97.0)
+    told += monitor.clock(OPENS + 22_000 * second)
+    assert [change.why for change in told] == [
+        "the primary opened at $100.0000",
+        "the mean of five minutes moved the reference from $100.0000 to $102.0000",
+        "the best offer stands at the lower band (200 shares)",
+        "the limit state at $96.9000 lasted too long: trading pauses (LUDP)",
+        "the primary has not reopened: the pause goes on until 09:40:55, the collar widens",
+        "the primary reopened at $97.0000",
+        "the parameters double in this part of the session: $87.3000 to $106.7000",
+    ]
+    on_a_quote = Monitor(Stock("ABC", 98, 1, DAY))
+    (change,) = on_a_quote.opens(at, None)
+    assert change.why == "the primary opened on a quote: the previous close of $98.0000 is the reference"
+
+
 def test_an_earlier_event_is_refused_in_every_form() -> None:
     monitor = Monitor(Stock("ABC", 100, 1, DAY))
     monitor.opens(OPENS, 100.0)

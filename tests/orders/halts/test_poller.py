@@ -130,6 +130,13 @@ def test_conditional_requests(make: Callable[..., Poller], served: Any, rss: Tex
     assert "if-none-match" not in served.requests[2][2], "a restart has to see it whole"
 
 
+def test_a_304_that_nobody_asked_for_is_no_answer(make: Callable[..., Poller], served: Any) -> None:
+    served.status = 304
+    heard = make().poll()[0]
+    assert (heard.heard_at, heard.failures) == (0, 1)
+    assert "no condition" in heard.problem
+
+
 def test_a_code_that_changes_keeps_the_reason(
     make: Callable[..., Poller], served: Any, rss: Text, clock: Clock
 ) -> None:

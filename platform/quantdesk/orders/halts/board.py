@@ -7,7 +7,7 @@ answer of some feed, not older than a limit, does not have it halted. Everything
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quantdesk.orders.amounts import SECOND, moment, nanoseconds
 from quantdesk.orders.halts.feeds.halt import Halt, severity
@@ -80,7 +80,7 @@ class Board:
             Why it did not when it was asked last, or nothing.
         """
         before = self._feeds.get(feed)
-        told = tuple(halts)
+        told = tuple(halt if halt.sources else replace(halt, sources=(feed,)) for halt in halts)
         self._feeds[feed] = _Feed(told, heard_at, problem)
         if before is not None and before.halts == told:
             return
@@ -117,7 +117,8 @@ class Board:
 
     def _halted(self, name: str, span: _Span, at: int) -> HaltStatus:
         halt = span.halt
-        heard = max((self._feeds[one].heard_at for one in halt.sources if one in self._feeds), default=0)
+        tellers = [self._feeds[one] for one in halt.sources if one in self._feeds] or list(self._feeds.values())
+        heard = max(one.heard_at for one in tellers)
         text = f"{'The market' if name == '*' else name} is halted since {clock_text(span.since)}: {halt.means}."
         if span.until != _FOREVER:
             text += f" Trading resumes at {clock_text(span.until)}."

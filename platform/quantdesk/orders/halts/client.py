@@ -19,6 +19,7 @@ import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from quantdesk.orders.amounts import SECOND, moment, nanoseconds
 from quantdesk.orders.halts import phases
 from quantdesk.orders.halts.board import Board, clock_text
 from quantdesk.orders.halts.breakers import MarketHalt, Watch
-from quantdesk.orders.halts.feeds import parse_nasdaq_rss, parse_nyse_csv
+from quantdesk.orders.halts.feeds import Halt, parse_nasdaq_rss, parse_nyse_csv
 from quantdesk.orders.halts.feeds.halt import severity
 from quantdesk.orders.halts.feeds.poller import Feed, Heard, Poller
 from quantdesk.orders.halts.hours import NEW_YORK
@@ -290,9 +291,20 @@ class HaltClient:
         """Put on the board what the poller knows."""
         assert self._poller is not None  # noqa: S101 (who heard something has a poller)
         for one in heard:
-            halts = self._poller.halts(one.feed, moment(self._clock()) - _KEPT)
+            halts = [
+                self._with_doubt(one.feed, halt) for halt in self._poller.halts(one.feed, moment(self._clock()) - _KEPT)
+            ]
             self._heard[one.feed] = one.heard_at
             self.board.hear(one.feed, halts, one.heard_at, one.problem)
+
+    def _with_doubt(self, feed: str, halt: Halt) -> Halt:
+        """A halt that the feed has dropped without a resumption still holds, and says so."""
+        assert self._poller is not None  # noqa: S101
+        if halt.trading_resumes_at is not None or self._poller.is_listed(feed, halt) is not False:
+            return halt
+        day = halt.halted_at.astimezone(NEW_YORK).date()
+        gone = f"The feed no longer lists it and gave no resumption: quantdesk halts feed --day {day} asks again."
+        return replace(halt, remark=f"{halt.remark} {gone}".strip())
 
     def _lose_feeds(self, problem: str) -> None:
         """The poller failed on this machine: nothing of it is news, whatever others wrote on the disk meanwhile."""

@@ -251,7 +251,7 @@ class Poller:
         """Take the answer in: new halts to the journal, then the state of the feed."""
         now = self._clock()
         asked_for = 0.0 if isinstance(got, Exception) else _seconds(got.headers.get("retry-after", ""))
-        problem, halts = _understood(feed, got)
+        problem, halts = _understood(feed, got, asked_whole=not self._conditions(feed))
         if problem:
             failures = before.failures + 1
             wait = wait_after(failures, self._rng, asked_for)
@@ -283,7 +283,11 @@ class Poller:
             self._known[_key(entry.source, entry.halt)] = entry.halt
 
     def _headers(self, feed: Feed) -> dict[str, str]:
-        return {"User-Agent": "quantdesk", "Cache-Control": "no-cache", **self._validators.get(feed.name, {})}
+        return {"User-Agent": "quantdesk", "Cache-Control": "no-cache", **self._conditions(feed)}
+
+    def _conditions(self, feed: Feed) -> dict[str, str]:
+        """What makes a question conditional: as the last whole answer of this process gave it."""
+        return self._validators.get(feed.name, {}) if feed.is_current else {}
 
     def _get(self, client: httpx.Client, feed: Feed) -> _Answer:
         deadline = time.monotonic() + self._timeout
@@ -316,12 +320,12 @@ class Poller:
             path.write_text(json.dumps(asdict(heard)), encoding="utf-8")
 
 
-def _understood(feed: Feed, got: _Answer | Exception) -> tuple[str, list[Halt] | None]:
+def _understood(feed: Feed, got: _Answer | Exception, *, asked_whole: bool) -> tuple[str, list[Halt] | None]:
     """Why an answer is none, or the halts in it; None where it says that nothing has changed."""
     if isinstance(got, Exception):
         return str(got) or type(got).__name__, None
     if got.status == 304:
-        return "", None
+        return ("The server answered 304 to a question that had no condition." if asked_whole else ""), None
     if got.status != 200:
         return f"The server answered {got.status}.", None
     try:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from quantdesk.errors import BadDates, BadInput
 from quantdesk.orders.amounts import exact_price
-from quantdesk.orders.halts.hours import regular_hours
+from quantdesk.orders.halts.hours import NEW_YORK, regular_hours
 from quantdesk.orders.halts.luld import loop, machine
 from quantdesk.orders.rulebook import Rulebook, bundled
 
@@ -59,24 +59,25 @@ class Trading(Enum):
 
 _STATES = tuple(Trading)
 _WHY = {
-    machine.OPENED: "the primary opened",
+    machine.OPENED: "the primary opened at {reference}",
     machine.MEAN_FALLBACK: "the primary has not opened: the mean of {detail} trades is the reference",
-    machine.MEAN_MOVED: "the mean of five minutes moved the reference from {price}",
-    machine.DOUBLED: "the parameters double from here to the end of this part of the session",
+    machine.MEAN_MOVED: "the mean of five minutes moved the reference from {price} to {reference}",
+    machine.DOUBLED: "the parameters double in this part of the session: {lower} to {upper}",
     machine.AT_LOWER: "the best offer stands at the lower band ({detail} shares)",
     machine.AT_UPPER: "the best bid stands at the upper band ({detail} shares)",
     machine.CLEARED: "the quotes at the band were executed or cancelled after {seconds} s",
     machine.BEYOND: "a best quote at {price} stands beyond a band",
     machine.WITHIN: "the best quotes are within the bands again",
-    machine.TIMED_OUT: "the limit state lasted: trading pauses (LUDP)",
+    machine.TIMED_OUT: "the limit state at {band} lasted too long: trading pauses (LUDP)",
     machine.PRIMARY: "the primary paused trading (LUDS)",
-    machine.EXTENDED: "the primary has not reopened: the pause goes on, the collar widens",
+    machine.EXTENDED: "the primary has not reopened: the pause goes on until {until}, the collar widens",
     machine.NOT_REOPENING: "the pause reached the last part of the session: the closing auction follows",
-    machine.REOPENED: "the primary reopened",
+    machine.REOPENED: "the primary reopened at {reference}",
     machine.TOO_EARLY: "a reopening before the end of the pause does not count",
     machine.SESSION_OVER: "the regular session is over",
 }
-_HALVED = "the parameters are single again"
+_HALVED = "the parameters are single again: {lower} to {upper}"
+_ON_A_QUOTE = "the primary opened on a quote: the previous close of {reference} is the reference"
 
 
 @dataclass(frozen=True)
@@ -450,15 +451,30 @@ def _told(rows: NDArray[np.int64]) -> tuple[Change, ...]:
     return tuple(_change(*map(int, row)) for row in rows)
 
 
+def _dollars(units: int) -> str:
+    return f"${units / UNIT:,.4f}"
+
+
 def _change(
     event: int, at: int, before: int, after: int, why: int, reference: int, lower: int, upper: int, detail: int
 ) -> Change:
-    text = _HALVED if why == machine.DOUBLED and not detail else _WHY[why]
+    text = _WHY[why]
+    if not detail and why in (machine.DOUBLED, machine.OPENED):
+        text = _HALVED if why == machine.DOUBLED else _ON_A_QUOTE
     return Change(
         at=_moment(at),
         before=Trading(before),
         after=Trading(after),
-        why=text.format(detail=detail, price=f"${detail / UNIT:,.4f}", seconds=f"{detail / machine.SECOND:.3f}"),
+        why=text.format(
+            detail=detail,
+            price=_dollars(detail),
+            seconds=f"{detail / machine.SECOND:.3f}",
+            until=f"{_moment(max(detail, 0)).astimezone(NEW_YORK):%H:%M:%S}",
+            reference=_dollars(reference),
+            lower=_dollars(lower),
+            upper=_dollars(upper),
+            band=_dollars(lower if detail < 0 else upper),
+        ),
         code={machine.TIMED_OUT: "LUDP", machine.PRIMARY: "LUDS"}.get(why, ""),
         reference=reference / UNIT if reference else float("nan"),
         lower=lower / UNIT if reference else float("nan"),
