@@ -51,7 +51,6 @@ steps = st.lists(
 @settings(
     max_examples=25,
     deadline=None,
-    phases=[Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps)
