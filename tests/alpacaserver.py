@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-KEY, SECRET = "PKTESTKEY0000000001", "s3cr3t/of+the=account"
+KEY, SECRET = "PKTESTKEY0000000001", "s3cr3t/of+the=account"  # pragma: allowlist secret
 TABLES = """
 CREATE TABLE IF NOT EXISTS orders (id TEXT PRIMARY KEY, client TEXT UNIQUE NOT NULL, symbol TEXT, side TEXT, type TEXT,
     tif TEXT, qty INTEGER, price TEXT, submitted REAL, ended REAL, status TEXT);

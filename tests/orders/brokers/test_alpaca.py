@@ -478,7 +478,7 @@ def test_symbols_without_a_quote(alpaca: Any, gateway: AlpacaGateway) -> None:
         ("live", {"live": True, "url": "https://paper-api.alpaca.markets"}),
         ("paper", {"url": "https://api.alpaca.markets"}),
         ("simulated", {}),
-        ("paper", {"url": "https://user:password@paper-api.alpaca.markets"}),
+        ("paper", {"url": "https://user:password@paper-api.alpaca.markets"}),  # pragma: allowlist secret
         ("paper", {"url": "ftp://127.0.0.1"}),
         ("paper", {"url": "http://[::1"}),
     ],

@@ -371,8 +371,8 @@ def test_the_breaker_opens_and_half_opens(run: Any, client: SorClient, desk: Any
         ({"shares": 1000}, "partially_filled", 560, "560 shares"),
         ({"order_type": "limit", "limit_price": "100.02"}, "partially_filled", 60, "rest is cancelled"),
         ({"order_type": "limit", "limit_price": "99"}, "cancelled", 0, "0 shares"),
-        ({"order_type": "stop", "stop_price": "105"}, "rejected", 0, "cannot wait"),
-        ({"time_in_force": "closing"}, "rejected", 0, "cannot wait"),
+        ({"order_type": "stop", "stop_price": "105"}, "rejected", 0, "and a mock cannot"),
+        ({"time_in_force": "closing"}, "rejected", 0, "and a mock cannot"),
         ({"stop_loss_price": "90"}, "filled", 100, "No protective stop"),
     ],
 )
@@ -564,7 +564,15 @@ def test_secrets_are_never_shown(
 
 @pytest.mark.parametrize(
     "url",
-    ["127.0.0.1:80", "ftp://x", "http://", "http://u:s3cret@host", "http://h:x", "http://[::1", "http://h?a=s3cret"],
+    [
+        "127.0.0.1:80",
+        "ftp://x",
+        "http://",
+        "http://u:s3cret@host",  # pragma: allowlist secret
+        "http://h:x",
+        "http://[::1",
+        "http://h?a=s3cret",
+    ],
 )
 def test_urls_that_are_none(url: str, config: SorConfig) -> None:
     with pytest.raises(BadInput) as caught:

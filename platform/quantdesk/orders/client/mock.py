@@ -11,7 +11,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 import numpy as np
 
-from quantdesk.orders.amounts import dollars
+from quantdesk.orders.amounts import dollars, moment
 from quantdesk.orders.executions import ExecutionMode
 from quantdesk.orders.guardrails.decision import GuardrailViolation
 from quantdesk.orders.order import Order, OrderType, TimeInForce
@@ -94,7 +94,7 @@ def mocked(order: Order, order_id: str, quotes: Quotes | None, why: str) -> Orde
     by_venue = _take(order, quotes)
     filled = sum(shares for shares, _ in by_venue.values())
     notional = sum(money for _, money in by_venue.values())
-    text = f"{why} Mock execution at the quotes given: nothing was traded anywhere."
+    text = f"{why} Mock execution at quotes of {moment(quotes.at):%Y-%m-%d %H:%M:%S} UTC: nothing was traded anywhere."
     if filled < order.shares:
         text += f" The quotes show {filled} shares that it could take; the rest is cancelled."
     if order.stop_loss:
@@ -133,7 +133,7 @@ def mocked(order: Order, order_id: str, quotes: Quotes | None, why: str) -> Orde
 
 def _unmockable(order: Order, quotes: Quotes | None) -> str:
     if order.order_type not in _TAKEN or order.time_in_force not in _AT_ONCE:
-        return f"it cannot wait as a {order.order_type} order for {order.time_in_force} must"
+        return f"a {order.order_type} order ({order.time_in_force}) may have to wait, and a mock cannot"
     if quotes is None:
         return f"there is no quote of {order.symbol}"
     if quotes.symbol != order.symbol:
