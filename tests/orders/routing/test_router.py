@@ -445,6 +445,12 @@ def test_a_bad_batch_is_refused() -> None:
                                                               np.zeros((0, 1), int))).rows) == 0  # fmt: skip
 
 
+def test_a_router_can_be_warmed_up_before_any_day_is_known() -> None:
+    router = SmartOrderRouter()
+    router.warm_up()
+    assert router.route(buy(5), quotes_of(NYSE=(9999, 500, 10001, 400)), order_id="A").shares == 5
+
+
 def test_one_router_serves_many_threads() -> None:
     quotes = quotes_of(NYSE=(9999, 500, 10001, 400), IEX=(9999, 100, 10000, 100))
     sizes = list(range(1, 400))

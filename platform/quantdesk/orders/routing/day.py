@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -94,7 +93,7 @@ class Day:
     def to_dict(self) -> dict[str, Any]:
         """Text and numbers; :meth:`from_dict` takes it back."""
         return {
-            "terms": [asdict(one) for one in self.terms.values()],
+            "terms": [{name: getattr(one, name) for name in Terms.__slots__} for one in self.terms.values()],
             "ticks": [list(pair) for pair in self.ticks],
             "protection": self.protection,
             "config": self.config.to_dict(),

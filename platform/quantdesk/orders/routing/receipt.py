@@ -79,8 +79,7 @@ class Inputs:
     @property
     def hash(self) -> str:
         """SHA-256 of the inputs in canonical JSON."""
-        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _hash(self.to_dict())
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +207,7 @@ class Receipt:
         measured
             Without it the time taken is left out: what is left is the same for the same inputs.
         """
-        alternative, nbbo = self.alternative, self.nbbo
+        alternative, inputs = self.alternative, self.inputs.to_dict()
         found = {
             "order_id": self.order_id,
             "at": self.at,
@@ -220,10 +219,10 @@ class Receipt:
             "rejected": self.rejected,
             "expected_cost": self.expected_cost,
             "alternative": None if alternative is None else asdict(alternative),
-            "nbbo": asdict(nbbo),
+            "nbbo": asdict(self.nbbo),
             "reasoning": list(self.reasoning),
-            "inputs": self.inputs.to_dict(),
-            "inputs_hash": self.inputs.hash,
+            "inputs": inputs,
+            "inputs_hash": _hash(inputs),
             "found": {name: getattr(self.found, name).tolist() for name in self.found._fields},
         }
         if measured:
@@ -261,5 +260,10 @@ class Receipt:
         return hash((self.order_id, self.at, self.children))
 
 
+def _hash(inputs: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
 def _plain(child: Child) -> dict[str, Any]:
-    return {**asdict(child), "action": str(child.action), "time_in_force": str(child.time_in_force)}
+    fields = {name: getattr(child, name) for name in Child.__slots__}
+    return {**fields, "action": str(child.action), "time_in_force": str(child.time_in_force)}

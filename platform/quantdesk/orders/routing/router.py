@@ -1,6 +1,6 @@
 """The smart order router: a parent order and the books in, child orders and a receipt out. Pure but for its clock.
 
->>> from quantdesk.orders.order import Order
+>>> from quantdesk.orders.order import Action, Order
 >>> from quantdesk.orders.quotes import Quotes
 >>> at = 1_795_446_000_000_000_000  # 2026-11-23 15:00 UTC
 >>> books = {"Nasdaq": (99_990_000, 300, 100_000_000, 200), "IEX": (99_990_000, 100, 100_000_000, 100)}
@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from quantdesk.errors import BadInput
 from quantdesk.orders.amounts import SECOND, moment
 from quantdesk.orders.halts.hours import NEW_YORK
-from quantdesk.orders.order import Order
+from quantdesk.orders.order import Action, Order
 from quantdesk.orders.quotes import Quotes
 from quantdesk.orders.routing import layout as at
 from quantdesk.orders.routing.batch import Books, Parents, Splits, split_many
@@ -99,6 +99,15 @@ class SmartOrderRouter:
                 self._days.clear()
             found = self._days[hour] = Day.of(on, self._book, terms, self.config)
         return found
+
+    def warm_up(self) -> None:
+        """Compile the loop now, or load what was compiled before, so that the first order does not wait for it.
+
+        It takes some ten seconds, once for each machine and version; after that a fraction of a second.
+        """
+        terms = Terms("warm-up", 0, 0, 0, 0, True, 0.0)
+        quotes = Quotes("A", 0, [terms.venue], [1_000_000], [1], [2_000_000], [1])
+        decide(Inputs(Order("A", Action.BUY, 1), quotes, Day((terms,), (), True, self.config), _NOTHING, True, 0))
 
     def route(
         self,
