@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import json
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from quantdesk.errors import BadInput
 from quantdesk.orders.amounts import SECOND, nanoseconds
 from quantdesk.orders.halts import HaltClient, KnownHalts, Status, client, get_halt_client
 from quantdesk.orders.halts.breakers import Watch
-from quantdesk.orders.halts.feeds import Halt
+from quantdesk.orders.halts.feeds import Halt, parse_nasdaq_rss
+from quantdesk.orders.halts.feeds.poller import Feed, Poller
 from quantdesk.orders.halts.luld import Monitor, Stock
 from quantdesk.orders.halts.phases import Phase
 from quantdesk.orders.halts.remote import Remote
@@ -432,6 +434,47 @@ def test_a_failing_disk_ends_no_halt(environment: pytest.MonkeyPatch, served: An
     (tmp_path / "halts" / "halts.jsonl").unlink()
     (tmp_path / "halts" / "halts.jsonl").mkdir()
     assert made.check_halt_status_sync("ABC")["halt_type"] == "H10"
+
+
+def test_in_the_background_the_feeds_are_asked_again(served: Any, rss: Text, tmp_path: Path) -> None:
+    now = [ns("11:00")]
+    feed = Feed("nasdaq", served.url, parse_nasdaq_rss)
+    made = HaltClient(poller=Poller([feed], tmp_path, clock=lambda: now[0]), clock=lambda: now[0])
+    served.says(rss({}))
+    made.start(every_s=0.02)
+    made.start()
+    try:
+        assert made.status("XYZ", now[0]).status is Status.TRADING, "known when it returns"
+        served.says(rss({}, {"IssueSymbol": "XYZ"}))
+        now[0] += 60 * SECOND
+        deadline = time.monotonic() + 10
+        while not made.status("XYZ", now[0]).is_halted and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert made.status("XYZ", now[0]).is_halted
+        assert len(served.requests) == 2
+    finally:
+        made.stop()
+    now[0] += 60 * SECOND
+    time.sleep(0.1)
+    assert len(served.requests) == 2
+    assert made.status("AAA", now[0] + 181 * SECOND).status is Status.UNKNOWN
+
+
+def test_many_threads_ask_while_the_board_changes(fed: HaltClient) -> None:
+    wrong: list[str] = []
+
+    def look() -> None:
+        found = [fed.status("ABC", ns("11:01")) for _ in range(400)]
+        wrong.extend(one.message for one in found if not one.is_halted)
+
+    threads = [threading.Thread(target=look) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(200):
+        fed.board.hear(f"feed {number % 7}", [halt(since="10:00"), halt("XYZ")], ns("11:00") + number)
+    for thread in threads:
+        thread.join()
+    assert wrong == []
 
 
 def test_feeds_can_be_switched_off_and_a_service_asked(environment: pytest.MonkeyPatch, served: Any) -> None:

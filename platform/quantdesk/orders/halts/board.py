@@ -81,16 +81,17 @@ class Board:
         """
         before = self._feeds.get(feed)
         told = tuple(halt if halt.sources else replace(halt, sources=(feed,)) for halt in halts)
-        self._feeds[feed] = _Feed(told, heard_at, problem)
-        if before is not None and before.halts == told:
-            return
-        spans: dict[str, list[_Span]] = {}
-        for halt in self.halts:
-            ends = halt.trading_resumes_at
-            until = _FOREVER if ends is None else nanoseconds(ends)
-            spans.setdefault(halt.symbol, []).append(_Span(nanoseconds(halt.halted_at), until, halt))
-        self._spans = {symbol: tuple(some) for symbol, some in spans.items()}
-        self._market = tuple(span for some in self._spans.values() for span in some if severity(span.halt.code) == 5)
+        feeds = {**self._feeds, feed: _Feed(told, heard_at, problem)}
+        if before is None or before.halts != told:
+            spans: dict[str, list[_Span]] = {}
+            for halt in merged(halt for one in feeds.values() for halt in one.halts):
+                ends = halt.trading_resumes_at
+                until = _FOREVER if ends is None else nanoseconds(ends)
+                spans.setdefault(halt.symbol, []).append(_Span(nanoseconds(halt.halted_at), until, halt))
+            self._spans = {symbol: tuple(some) for symbol, some in spans.items()}
+            self._market = tuple(one for some in self._spans.values() for one in some if severity(one.halt.code) == 5)
+        # Last, and nothing is changed in place: a thread that asks meanwhile sees no fresh answer without its halts.
+        self._feeds = feeds
 
     def status(self, symbol: str, at: int) -> HaltStatus:
         """Whether a symbol trades, as the feeds have it."""

@@ -150,6 +150,9 @@ class HaltClient:
         self._taken = 0
         self._spans: dict[str, tuple[int, int, Phase]] = {}
         self._heard: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
         if poller is not None:
             self._take_feeds(poller.look())
 
@@ -285,17 +288,41 @@ class HaltClient:
             except QuantdeskError as error:
                 self._lose_feeds(str(error))
 
+    def start(self, every_s: float = 15.0) -> None:
+        """Ask the feeds now, and from then on in the background: what a process needs that trades live.
+
+        Each feed is still asked at most once a minute. Without it somebody has to call :meth:`refresh` or a check;
+        where nobody does, or the thread dies, what was heard grows old and becomes UNKNOWN.
+        """
+        with self._lock:
+            if self._thread is not None and self._thread.is_alive():
+                return
+            self._stop.clear()
+            self._thread = threading.Thread(target=self._go_on, args=(every_s,), name="quantdesk-halts", daemon=True)
+        self.refresh()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End what :meth:`start` began."""
+        self._stop.set()
+        if self._thread is not None and self._thread.is_alive():
+            self._thread.join()
+
+    def _go_on(self, every_s: float) -> None:
+        while not self._stop.wait(every_s):
+            self.refresh()
+
     # ------------------------------------------------------------------ the sources, one by one
 
     def _take_feeds(self, heard: list[Heard]) -> None:
         """Put on the board what the poller knows."""
         assert self._poller is not None  # noqa: S101 (who heard something has a poller)
-        for one in heard:
-            halts = [
-                self._with_doubt(one.feed, halt) for halt in self._poller.halts(one.feed, moment(self._clock()) - _KEPT)
-            ]
-            self._heard[one.feed] = one.heard_at
-            self.board.hear(one.feed, halts, one.heard_at, one.problem)
+        since = moment(self._clock()) - _KEPT
+        with self._lock:
+            for one in heard:
+                halts = [self._with_doubt(one.feed, halt) for halt in self._poller.halts(one.feed, since)]
+                self._heard[one.feed] = one.heard_at
+                self.board.hear(one.feed, halts, one.heard_at, one.problem)
 
     def _with_doubt(self, feed: str, halt: Halt) -> Halt:
         """A halt that the feed has dropped without a resumption still holds, and says so."""
@@ -309,8 +336,9 @@ class HaltClient:
     def _lose_feeds(self, problem: str) -> None:
         """The poller failed on this machine: nothing of it is news, whatever others wrote on the disk meanwhile."""
         assert self._poller is not None  # noqa: S101
-        for feed in self._poller.feeds:
-            self.board.hear(feed.name, self._poller.halts(feed.name), self._heard.get(feed.name, 0), problem)
+        with self._lock:
+            for feed in self._poller.feeds:
+                self.board.hear(feed.name, self._poller.halts(feed.name), self._heard.get(feed.name, 0), problem)
 
     def _by_monitor(self, name: str, at: int) -> HaltStatus | None:
         monitor = self._monitors.get(name)

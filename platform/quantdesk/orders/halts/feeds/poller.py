@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -151,6 +152,7 @@ class Poller:
         self._validators: dict[str, dict[str, str]] = {}
         self._listed: dict[str, set[tuple[str, str, int]]] = {}
         self._known: dict[tuple[str, str, int], Halt] = {}
+        self._lock = threading.RLock()  # of what is in memory: a client may poll in a thread of its own
         self._read()
 
     def halts(self, feed: str, since: dt.datetime | None = None) -> list[Halt]:
@@ -163,7 +165,8 @@ class Poller:
         since
             Leave out what was over before; nothing when None. What a halt that was continued may end with is kept.
         """
-        own = [halt for (source, _, _), halt in self._known.items() if source == feed]
+        with self._lock:
+            own = [halt for (source, _, _), halt in self._known.items() if source == feed]
         if since is not None:
             chains = {halt.symbol for halt in own if halt.continued and halt.trading_resumes_at is None}
             own = [
@@ -258,7 +261,8 @@ class Poller:
             self._write(replace(before, failures=failures, wait_s=wait, problem=problem[:300]))
             return
         if halts is not None and not isinstance(got, Exception):
-            self.journal.append(Entry(now, feed.name, halt) for halt in self._news(feed, halts))
+            with self._lock:
+                self.journal.append(Entry(now, feed.name, halt) for halt in self._news(feed, halts))
             if feed.is_current:
                 # Only now: what a conditional request spares must be on the disk.
                 self._validators[feed.name] = _validators(got.headers)
@@ -279,8 +283,9 @@ class Poller:
         return found
 
     def _read(self) -> None:
-        for entry in self.journal.read():
-            self._known[_key(entry.source, entry.halt)] = entry.halt
+        with self._lock:
+            for entry in self.journal.read():
+                self._known[_key(entry.source, entry.halt)] = entry.halt
 
     def _headers(self, feed: Feed) -> dict[str, str]:
         return {"User-Agent": "quantdesk", "Cache-Control": "no-cache", **self._conditions(feed)}
