@@ -124,9 +124,16 @@ class Book:
                 return 200, self.activities(connection, query)
             case "GET", ["account"]:
                 cash = self.setting(connection, "buying_power", "1000000")
-                return 200, {"id": str(uuid.UUID(int=1)), "status": "ACTIVE", "currency": "USD", "buying_power": cash}
+                return 200, {
+                    "id": str(uuid.UUID(int=1)),
+                    "account_number": "PA1",
+                    "status": "ACTIVE",
+                    "currency": "USD",
+                    "buying_power": cash,
+                }
             case "GET", ["clock"]:
-                return 200, {"timestamp": stamp(now()), "is_open": True}
+                ahead = {"next_open": stamp(now() + 64_800), "next_close": stamp(now() + 3_600)}
+                return 200, {"timestamp": stamp(now()), "is_open": True, **ahead}
             case "GET", ["stocks", "quotes", "latest"]:
                 quotes = self.setting(connection, "quotes", QUOTES)
                 if not query.get("symbols", "").replace(".", "").isalnum():
@@ -214,7 +221,7 @@ class Book:
             "asset_id": str(uuid.uuid5(uuid.NAMESPACE_DNS, row["symbol"])),
             "symbol": row["symbol"],
             "asset_class": "us_equity",
-            "qty": str(row["qty"]),
+            "qty": None if self.setting(connection, "notional", False) else str(row["qty"]),
             "filled_qty": str(filled),
             "filled_avg_price": str(paid / filled) if filled else None,
             "order_class": "",
@@ -261,10 +268,14 @@ class Book:
             held[row["symbol"]] = held.get(row["symbol"], 0) + row["qty"] * (1 if row["side"] == "buy" else -1)
         return [
             {
+                "asset_id": str(uuid.uuid5(uuid.NAMESPACE_DNS, symbol)),
                 "symbol": symbol,
+                "exchange": "NASDAQ",
+                "asset_class": "us_equity",
+                "avg_entry_price": "190.02",
                 "qty": str(qty),
                 "side": "long" if Decimal(qty) > 0 else "short",
-                "asset_class": "us_equity",
+                "cost_basis": str(Decimal(qty) * Decimal("190.02")),
             }
             for symbol, qty in held.items()
             if Decimal(qty)

@@ -124,6 +124,30 @@ def test_auctions(alpaca: Any, gateway: AlpacaGateway, time_in_force: str, sent:
     assert alpaca.rows("orders")[0]["tif"] == sent
 
 
+def test_the_server_speaks_as_alpaca_does(alpaca: Any, gateway: AlpacaGateway) -> None:
+    """Its answers fit the models of Alpaca's own library, which the gateway does not use."""
+    from quantdesk.orders.brokers.sdk import TradingClient
+
+    module = sys.modules["alpacaserver"]
+    library = TradingClient(module.KEY, module.SECRET, url_override=alpaca.url)
+    gateway.send(child())
+    gateway.send(child("order-2", limit=180_000_000))
+    assert {str(order.status.value) for order in library.get_orders()} == {"new"}
+    order = library.get_order_by_client_id("order-1")
+    assert (order.qty, order.filled_qty, order.filled_avg_price) == ("100", "100", "190.02")
+    assert library.get_all_positions()[0].qty == "100"
+    assert library.get_clock().is_open
+    assert library.get_account().buying_power == "1000000"
+
+
+def test_orders_that_somebody_else_sent(alpaca: Any, gateway: AlpacaGateway) -> None:
+    gateway.send(child(limit=180_000_000))
+    alpaca.control(notional=True)  # of a sum of money: they have no number of shares
+    assert gateway.open_children() == ["order-1"]
+    with pytest.raises(GatewayDown, match="sum of money"):
+        gateway.statement(0)
+
+
 # --------------------------------------------------------------------------------------------------------- refusals
 
 

@@ -85,6 +85,7 @@ def test_reports_add_up_however_the_fills_come(sizes: list[int], left: int, rng:
     [
         ({"status": "vanished"}, []),
         ({"qty": "1.5"}, []),
+        ({"qty": None}, []),
         ({}, [fill(0, "0.5")]),
         ({}, [fill(0, "101")]),
         ({}, [fill(0, side="sell")]),
@@ -100,7 +101,6 @@ def test_what_contradicts_itself(given: dict[str, Any], fills: list[BrokerFill])
 @pytest.mark.parametrize(
     "change",
     [
-        {"qty": None},
         {"qty": "NaN"},
         {"qty": "-1"},
         {"side": "hold"},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -317,7 +317,11 @@ class AlpacaGateway:
     def _fills(self, since: datetime) -> list[BrokerFill]:
         """Fills of the account from a moment on."""
         found: list[BrokerFill] = []
-        wanted = {"after": since.isoformat(), "direction": "asc", "page_size": str(_ACTIVITIES)}
+        wanted = {
+            "after": f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "direction": "asc",
+            "page_size": str(_ACTIVITIES),
+        }
         while True:
             page = self._ask(partial(self._trading.get, "/account/activities/FILL", dict(wanted)))
             rows: list[BrokerFill] = call(partial(read, BrokerFill, page))

@@ -72,7 +72,8 @@ class BrokerOrder(_Given):
     symbol: str
     side: Literal["buy", "sell"]
     status: str
-    qty: _Amount
+    qty: _Amount | None = None
+    """Absent for an order of a sum of money, which this desk never sends, but others of the account may."""
     filled_qty: _Amount
     submitted_at: AwareDatetime
     updated_at: AwareDatetime | None = None
@@ -127,14 +128,16 @@ def read(kind: type[_Row], given: Any) -> list[_Row]:
         raise Unreadable(f"{place}: {first['msg']}") from None
 
 
-def whole(quantity: Decimal, what: str) -> int:
+def whole(quantity: Decimal | None, what: str) -> int:
     """A number of shares.
 
     Raises
     ------
     Unreadable
-        It is a fraction: this desk sends none.
+        It is a fraction, or none: this desk sends neither.
     """
+    if quantity is None:
+        raise Unreadable(f"{what} is of a sum of money, not of shares")
     if quantity != quantity.to_integral_value():
         raise Unreadable(f"{what} is of {quantity} shares")
     return int(quantity)
@@ -219,7 +222,7 @@ def traded(fill: BrokerFill) -> tuple[int, int]:
 
 def leaves(order: BrokerOrder) -> int:
     """Shares of an order that are not traded yet."""
-    return whole(order.qty - order.filled_qty, "What is left of an order")
+    return whole(order.qty, "An order") - whole(order.filled_qty, "What is filled of an order")
 
 
 def shares_by_symbol(rows: Sequence[BrokerPosition]) -> dict[str, int]:
