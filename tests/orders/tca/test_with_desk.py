@@ -10,7 +10,7 @@ import pytest
 
 from quantdesk.orders import tca
 from quantdesk.orders.amounts import MICRO, nanoseconds
-from quantdesk.orders.desk.embedded import EmbeddedConfig, simulated_desk
+from quantdesk.orders.desk import EmbeddedConfig, simulated_desk
 from quantdesk.orders.halts.hours import regular_hours
 
 DAY = dt.date(2026, 3, 2)
