@@ -570,6 +570,7 @@ def test_secrets_are_never_shown(
         "http://",
         "http://u:s3cret@host",  # pragma: allowlist secret
         "http://h:x",
+        "http://" + "ü" * 80,
         "http://[::1",
         "http://h?a=s3cret",
     ],

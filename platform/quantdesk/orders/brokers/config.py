@@ -28,8 +28,8 @@ class AlpacaConfig(BaseSettings):
     data_url
         ``QUANTDESK_ALPACA_DATA_URL``: the market data API; Alpaca's own when left out.
     live
-        ``QUANTDESK_ALPACA_LIVE``: whether real money may be traded. That alone does it not: the gateway must be made in
-        the mode ``live``, too.
+        ``QUANTDESK_ALPACA_LIVE``: whether real money may be traded. That alone is not enough: the gateway must be made
+        in the mode ``live``, too.
     timeout
         ``QUANTDESK_ALPACA_TIMEOUT``: seconds for an answer.
     connect_timeout

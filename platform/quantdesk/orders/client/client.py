@@ -211,7 +211,7 @@ class SorClient:
                 httpx.Client(**self._options()) as client,
                 client.stream(ask.method, ask.path, content=ask.body, headers=_JSON) as response,
             ):
-                for chunk in response.iter_bytes():
+                for chunk in response.iter_raw():
                     body += chunk
                     if len(body) > _LARGEST:
                         return Fault(True, "The answer has no end")
@@ -229,7 +229,7 @@ class SorClient:
                 httpx.AsyncClient(**self._options()) as client,
                 client.stream(ask.method, ask.path, content=ask.body, headers=_JSON) as response,
             ):
-                async for chunk in response.aiter_bytes():
+                async for chunk in response.aiter_raw():
                     body += chunk
                     if len(body) > _LARGEST:
                         return Fault(True, "The answer has no end")
@@ -240,7 +240,8 @@ class SorClient:
             return _fault(error)
 
 
-_JSON = {"Content-Type": "application/json", "Accept": "application/json"}
+# Not compressed, and read as it comes: a small answer that unfolds into a large one is no result either.
+_JSON = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
 _ARGUMENTS = ("symbol", "action", "shares", *(SorClient.route_and_execute.__kwdefaults__ or ()))
 
 
@@ -294,8 +295,8 @@ async def _drive_async(steps: Steps, remote: Any) -> Any:
 def _checked(url: str) -> str:
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
+        host, _ = httpx.URL(url).host, parts.port
+    except (ValueError, httpx.InvalidURL):
         host = None
     else:
         if parts.scheme not in ("http", "https") or parts.query or parts.fragment or "@" in parts.netloc:
