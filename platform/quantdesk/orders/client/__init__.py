@@ -3,6 +3,7 @@
 What is where::
 
     client    SorClient: async and sync                                (edge: network, threads)
+    commands  what the command line asks of orders                     (edge: desk, ledger)
     config    where the remote router is                               (edge: environment)
     embedded  the desk of this process, opened at its first order      (edge: settings, market data)
     journal   which orders went out, and what came of them             (edge: SQLite)
