@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from quantdesk.errors import BadDates, UnknownName
+from quantdesk.errors import BadDates, EnvironmentProblem, UnknownName
 from quantdesk.market import MarketStore
 from quantdesk.market.sources import bundled
 from quantdesk.market.store.load import load
@@ -124,3 +124,15 @@ def test_a_restart_does_not_count_as_another_fill(state: Path, tmp_path: Path) -
         # The simulated exchanges ended with the first desk, and the order that rested there with them.
         assert desk.result(resting.order_id).status == "cancelled"
         assert desk.portfolio.cash == account["cash"]
+
+
+def test_two_desks_do_not_share_a_ledger(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quantdesk.orders.desk.embedded._LEASE_S", 0.5)
+    config = EmbeddedConfig(on=DAY, ledger=f"sqlite:///{tmp_path / 'kept.sqlite'}")
+    with open_desk(["AAPL"], config) as desk:
+        monkeypatch.setattr(desk.ledger, "_lease", (desk.ledger._lease[0], 3600.0))
+        desk.execute(Order("AAPL", "buy", 100))  # renews it for an hour
+        with pytest.raises(EnvironmentProblem, match="Another desk"):
+            open_desk(["AAPL"], config)
+    with open_desk(["AAPL"], config) as desk:
+        assert desk.portfolio.positions == {"AAPL": 100}

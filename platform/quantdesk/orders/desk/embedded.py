@@ -7,6 +7,10 @@ from is in :attr:`Facts.label`.
 from __future__ import annotations
 
 import datetime as dt
+import os
+import socket
+import time
+import uuid
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from quantdesk.errors import BadDates, UnknownName
+from quantdesk.errors import BadDates, EnvironmentProblem, UnknownName
 from quantdesk.market import MarketStore, Series
 from quantdesk.orders.amounts import MICRO
 from quantdesk.orders.desk.desk import Desk
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddedConfig", "open_desk", "simulated_desk"]
 
 _OHLC = ("open", "high", "low", "close")
+_LEASE_S = 10.0
+"""Seconds for which a ledger stays with a desk that does not write; each write begins them anew."""
 _AHEAD = 7
 """Calendar days after the day that a simulated desk is on: its clock can go as far."""
 _DAYS = 21
@@ -144,7 +150,7 @@ def simulated_desk(
     market = SimulatedMarket.of_bars(_from(bars, on), on, config.seed, halts=halts)
     return Desk(
         market,
-        Ledger.open(config.ledger or "sqlite:///:memory:"),
+        _owned(Ledger.open(config.ledger or "sqlite:///:memory:")),
         halts,
         guardrails=Guardrails(in_force()),
         facts=known({symbol: facts_before(frame, on) for symbol, frame in bars.items()}),
@@ -214,8 +220,26 @@ def _broker_desk(config: EmbeddedConfig) -> Desk:
     gateway = AlpacaGateway(mode=ExecutionMode.LIVE if config.use == "live" else ExecutionMode.PAPER)
     return Desk(
         gateway,
-        Ledger.open(config.ledger),
+        _owned(Ledger.open(config.ledger)),
         get_halt_client(),
         guardrails=Guardrails(in_force()),
         config=DeskConfig(use=config.use, cash=int(config.cash * MICRO), seed=config.seed, broker="ALPACA"),
     )
+
+
+def _owned(ledger: Ledger) -> Ledger:
+    """The ledger, once no other desk works on it: two would each miss what the other writes.
+
+    A desk that was killed holds it for some seconds longer; those are waited for.
+    """
+    deadline = time.monotonic() + 2 * _LEASE_S
+    while True:
+        try:
+            ledger.hold(f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}", _LEASE_S)
+        except EnvironmentProblem:
+            if time.monotonic() > deadline:
+                ledger.close()
+                raise
+            time.sleep(0.2)
+        else:
+            return ledger
