@@ -183,6 +183,15 @@ def test_a_pause_that_the_primary_called_has_its_own_code(monitor: Monitor) -> N
     assert made.status("ABC", ns("11:00:20")).halt_type == "LUDS"
 
 
+def test_a_monitor_of_yesterday_says_nothing(monitor: Monitor) -> None:
+    made = HaltClient()
+    made.follow(monitor)
+    monitor.pauses(ns("15:55"))
+    assert made.status("ABC", ns("15:59")).source == "luld"
+    made.board.hear("nasdaq", [], ns("10:00") + 86_400 * SECOND)
+    assert made.status("ABC", ns("10:00") + 86_400 * SECOND).status is Status.TRADING
+
+
 def test_a_monitor_before_the_opening_says_nothing() -> None:
     made = HaltClient()
     made.follow(Monitor(Stock("ABC", 100, 1, DAY)))

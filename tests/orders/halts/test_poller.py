@@ -18,7 +18,8 @@ import pytest
 from quantdesk.errors import EnvironmentProblem
 from quantdesk.orders.amounts import SECOND
 from quantdesk.orders.halts.feeds import merged, parse_nasdaq_rss, parse_nyse_csv
-from quantdesk.orders.halts.feeds.poller import Feed, Heard, Poller, wait_after
+from quantdesk.orders.halts.feeds.heard import Feed, Heard, wait_after
+from quantdesk.orders.halts.feeds.poller import Poller
 
 Text = Callable[..., str]
 

@@ -4,11 +4,14 @@
 
     status      TRADING, HALTED or UNKNOWN; the plug-in point of halts
     known       halts that a caller declares, for scenarios and venues
-    client*     all sources merged: HaltClient
+    client*     all sources merged: HaltClient (config*, remote*, commands*)
+    evidence    what each source says, and how their words become one
+    board       what the feeds said last
     feeds*      the trade halts of Nasdaq and New York
     luld        limit up / limit down: bands, monitor
     breakers    the market-wide breakers
     phases      the phase of the day, auctions and their cut-offs
+    sessions    when an exchange opens, closes and has lunch
     closures    days on which an exchange was shut that calendars lack
     hours       the regular session of New York
 

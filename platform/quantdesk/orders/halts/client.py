@@ -20,11 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quantdesk.errors import BadInput, QuantdeskError
 from quantdesk.home import state_dir
@@ -32,11 +28,13 @@ from quantdesk.orders.amounts import SECOND, moment, nanoseconds
 from quantdesk.orders.halts import phases
 from quantdesk.orders.halts.board import Board, clock_text
 from quantdesk.orders.halts.breakers import MarketHalt, Watch
-from quantdesk.orders.halts.feeds import Halt, parse_nasdaq_rss, parse_nyse_csv
-from quantdesk.orders.halts.feeds.halt import severity
-from quantdesk.orders.halts.feeds.poller import Feed, Heard, Poller
+from quantdesk.orders.halts.config import HaltConfig
+from quantdesk.orders.halts.evidence import MarketWindows, by_monitor, is_due, merged
+from quantdesk.orders.halts.feeds import Halt
+from quantdesk.orders.halts.feeds.heard import Heard
+from quantdesk.orders.halts.feeds.poller import Poller
 from quantdesk.orders.halts.hours import NEW_YORK
-from quantdesk.orders.halts.luld import Monitor, Trading
+from quantdesk.orders.halts.luld import Monitor
 from quantdesk.orders.halts.phases import Phase
 from quantdesk.orders.halts.remote import Remote
 from quantdesk.orders.halts.status import HaltStatus, Status
@@ -45,64 +43,8 @@ from quantdesk.orders.symbols import canonical
 __all__ = ["HaltClient", "HaltConfig", "get_halt_client"]
 
 _FOREVER = 2**63 - 1
-_NO_TRADE = (Phase.CLOSED, Phase.BREAK)
 _KEPT = dt.timedelta(days=3)
 """For how long a halt that is over stays on the board."""
-_PAUSES = {
-    Trading.PAUSED: "paused",
-    Trading.REOPENING: "the pause was extended",
-    Trading.CLOSE_ONLY: "until the closing auction",
-}
-_FREE = {
-    Trading.NORMAL: "its quotes are within the bands",
-    Trading.LIMIT: "a best quote stands at a band",
-    Trading.STRADDLE: "a best quote stands beyond a band",
-}
-
-
-class HaltConfig(BaseSettings):
-    """Whom to ask about halts.
-
-    Attributes
-    ----------
-    feeds
-        ``QUANTDESK_HALTS_FEEDS``: whether the feeds are polled.
-    nasdaq_url, nyse_url
-        ``QUANTDESK_HALTS_NASDAQ_URL``, ``QUANTDESK_HALTS_NYSE_URL``: their addresses.
-    timeout_s
-        ``QUANTDESK_HALTS_TIMEOUT_S``: seconds for an answer of a feed.
-    stale_s
-        ``QUANTDESK_HALTS_STALE_S``: seconds after which an answer no longer says that something trades.
-    url
-        ``QUANTDESK_HALTS_URL``: a service that is one more source, or nothing.
-    url_timeout_s
-        ``QUANTDESK_HALTS_URL_TIMEOUT_S``: seconds for its answer.
-    exchange
-        ``QUANTDESK_HALTS_EXCHANGE``: MIC of the listing exchange of symbols of which nothing else is known.
-    """
-
-    model_config = SettingsConfigDict(env_prefix="QUANTDESK_HALTS_", frozen=True, extra="ignore")
-
-    feeds: bool = True
-    nasdaq_url: str = "https://www.nasdaqtrader.com/rss.aspx?feed=tradehalts"
-    nyse_url: str = "https://www.nyse.com/api/trade-halts/current/download"
-    timeout_s: float = Field(default=10.0, gt=0)
-    stale_s: float = Field(default=180.0, gt=0)
-    url: str | None = None
-    url_timeout_s: float = Field(default=2.0, gt=0)
-    exchange: str = "XNYS"
-
-    @classmethod
-    def from_env(cls) -> HaltConfig:
-        """From the environment."""
-        return cls()
-
-    def poller(self, folder: Path, clock: Callable[[], int] = time.time_ns) -> Poller | None:
-        """The poller of the two feeds, or None where they are not polled."""
-        if not self.feeds:
-            return None
-        feeds = (Feed("nasdaq", self.nasdaq_url, parse_nasdaq_rss), Feed("nyse", self.nyse_url, parse_nyse_csv))
-        return Poller(feeds, folder, timeout_s=self.timeout_s, clock=clock)
 
 
 class HaltClient:
@@ -145,9 +87,8 @@ class HaltClient:
         self._stale = stale_s
         self._clock = clock
         self._monitors: dict[str, Monitor] = {}
-        self._market: list[tuple[int, int, MarketHalt]] = []
+        self._market = MarketWindows()
         self._watch: Watch | None = None
-        self._taken = 0
         self._spans: dict[str, tuple[int, int, Phase]] = {}
         self._heard: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -164,7 +105,8 @@ class HaltClient:
 
     def follow_index(self, watch: Watch) -> None:
         """Take the market-wide breakers of a session from this index; :meth:`index` or its owner gives its values."""
-        self._watch, self._taken = watch, 0
+        self._watch = watch
+        self._market.follow(watch)
 
     def index(self, at: dt.datetime | int, value: float) -> tuple[MarketHalt, ...]:
         """The index that is followed has a value (at an aware time, or nanoseconds since 1970); what it set off.
@@ -180,13 +122,7 @@ class HaltClient:
 
     def halt_market(self, halt: MarketHalt) -> None:
         """A market-wide breaker was set off; one that ends the day holds until midnight in New York."""
-        if not halt.stops:
-            return
-        ends = halt.resumes
-        if ends is None:
-            local = halt.at.astimezone(NEW_YORK).date() + dt.timedelta(days=1)
-            ends = dt.datetime.combine(local, dt.time(), NEW_YORK)
-        self._market.append((nanoseconds(halt.at), nanoseconds(ends), halt))
+        self._market.add(halt)
 
     # ------------------------------------------------------------------ what is asked
 
@@ -205,26 +141,15 @@ class HaltClient:
             said.append(HaltStatus(name, Status.HALTED, market.halt_type, market.message, market.source, market.age_s))
         if self.board.feeds:
             said.append(self.board.status(name, at))
+        monitor = self._monitors.get(name)
+        luld = None if monitor is None else by_monitor(monitor, name, at, self._stale)
         remote = None if self._remote is None else self._remote.status(name, at)
-        said += [one for one in (self._by_monitor(name, at), self._by_phase(name, at), remote) if one is not None]
-        return _merged(name, said)
+        said += [one for one in (luld, self._by_phase(name, at), remote) if one is not None]
+        return merged(name, said)
 
     def market_halt(self, at: int) -> HaltStatus | None:
         """The halt of the whole market that holds, from the index or from the feeds; None where none is known."""
-        if self._watch is not None and len(self._watch.halts) > self._taken:
-            for halt in self._watch.halts[self._taken :]:
-                self.halt_market(halt)
-            self._taken = len(self._watch.halts)
-        for since, until, halt in reversed(self._market):
-            if since <= at < until:
-                ends = "for the day" if halt.resumes is None else f"until {clock_text(until)}"
-                proxy = ", a proxy" if halt.proxy else ""
-                text = (
-                    f"Level {halt.level} of the market-wide breaker: the index{proxy} at {halt.value:,.2f} reached "
-                    f"{halt.threshold:,.2f}. All trading stops {ends}."
-                )
-                return HaltStatus("*", Status.HALTED, f"MWC{halt.level}", text, "breakers", (at - since) / SECOND)
-        return self.board.market_halt(at)
+        return self._market.status(at) or self.board.market_halt(at)
 
     def bands(self, symbol: str, at: int) -> tuple[int, int] | None:
         """Lower and upper price band in micro-dollars from the monitor that follows a symbol; None without one.
@@ -233,7 +158,7 @@ class HaltClient:
         older than `stale_s`.
         """
         monitor = self._monitors.get(canonical(symbol))
-        if monitor is None or at - monitor.last > self._stale * SECOND or _is_due(monitor, monitor.trading, at):
+        if monitor is None or at - monitor.last > self._stale * SECOND or is_due(monitor, monitor.trading, at):
             return None
         return monitor.band_micros
 
@@ -340,27 +265,9 @@ class HaltClient:
             for feed in self._poller.feeds:
                 self.board.hear(feed.name, self._poller.halts(feed.name), self._heard.get(feed.name, 0), problem)
 
-    def _by_monitor(self, name: str, at: int) -> HaltStatus | None:
-        monitor = self._monitors.get(name)
-        if monitor is None:
-            return None
-        state = monitor.trading
-        if state is Trading.WAITING or state is Trading.CLOSED:
-            return None
-        age = max(0.0, (at - monitor.last) / SECOND)
-        if state.is_halted or _is_due(monitor, state, at):
-            code = monitor.pause_code or "LUDP"
-            text = f"{name} is in a volatility pause ({_PAUSES.get(state, 'its limit state has lasted')})."
-            return HaltStatus(name, Status.HALTED, code, text, "luld", age)
-        if age > self._stale:
-            text = f"Not known: the monitor of {name} heard nothing for {age:,.0f} s."
-            return HaltStatus(name, Status.UNKNOWN, "", text, "luld", age)
-        text = f"{name} is not paused ({_FREE[state]})."
-        return HaltStatus(name, Status.TRADING, "", text, "luld", age)
-
     def _by_phase(self, name: str, at: int) -> HaltStatus | None:
         found = self.phase(name, at)
-        if found not in _NO_TRADE:
+        if found not in (Phase.CLOSED, Phase.BREAK):
             return None
         exchange = self._listings.get(name, self._exchange)
         if found is Phase.BREAK:
@@ -370,25 +277,6 @@ class HaltClient:
             text = f"{exchange} is closed"
             text += "." if after is None else f"; it opens at {clock_text(nanoseconds(after.opens))}."
         return HaltStatus(name, Status.HALTED, found.name, text, "phase", 0.0)
-
-
-def _is_due(monitor: Monitor, state: Trading, at: int) -> bool:
-    """Whether a limit state has lasted so long that it is a pause by now, though nobody told the monitor the time."""
-    due = monitor.due if state is Trading.LIMIT else None
-    return due is not None and at >= due
-
-
-def _merged(name: str, said: list[HaltStatus]) -> HaltStatus:
-    halted = [one for one in said if one.is_halted]
-    if halted:
-        return max(halted, key=lambda one: (0 if one.source == "phase" else severity(one.halt_type), -one.age_s))
-    trading = [one for one in said if one.status is Status.TRADING]
-    if trading:
-        return min(trading, key=lambda one: one.age_s)
-    if not said:
-        return HaltStatus(name, Status.UNKNOWN, "", f"Not known: no source knows {name}.", "none", float("inf"))
-    text = " ".join(one.message for one in said)
-    return HaltStatus(name, Status.UNKNOWN, "", text, "+".join(one.source for one in said), min(o.age_s for o in said))
 
 
 _lock = threading.Lock()

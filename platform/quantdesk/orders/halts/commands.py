@@ -13,9 +13,11 @@ from quantdesk.errors import BadDates, BadInput
 from quantdesk.home import state_dir
 from quantdesk.orders.amounts import SECOND
 from quantdesk.orders.halts import feeds, luld
-from quantdesk.orders.halts.client import HaltConfig, get_halt_client
+from quantdesk.orders.halts.client import get_halt_client
+from quantdesk.orders.halts.config import HaltConfig
 from quantdesk.orders.halts.feeds import FeedError, Halt
-from quantdesk.orders.halts.feeds.poller import Feed, Poller
+from quantdesk.orders.halts.feeds.heard import Feed
+from quantdesk.orders.halts.feeds.poller import Poller
 from quantdesk.orders.halts.hours import NEW_YORK
 from quantdesk.orders.symbols import canonical
 

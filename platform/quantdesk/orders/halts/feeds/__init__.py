@@ -6,6 +6,7 @@
     rss, nyse   what the two feeds look like, with every quirk known
     times       their days and times of day
     lifecycle   many items, one life of each halt
+    heard       what is known of a feed, and when it may be asked again
     poller*     asks, at most once a minute
     journal*    what was heard, on the disk
 
