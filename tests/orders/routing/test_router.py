@@ -441,6 +441,8 @@ def test_a_bad_batch_is_refused() -> None:
     doubled = {name: np.concatenate([one] * 2, axis=2) if one.ndim == 3 else one for name, one in columns.items()}
     with pytest.raises(BadInput, match="out of order"):
         Books(("NYSE",), **doubled)
+    with pytest.raises(BadInput, match="auction is not split"):
+        Parents.of([buy(1, time_in_force="closing")], [AT], day)
     assert len(ROUTER.route_many(Parents.of([], [], day), Books(("NYSE",), *[np.zeros((0, 1, 1), int)] * 4,
                                                               np.zeros((0, 1), int))).rows) == 0  # fmt: skip
 

@@ -15,7 +15,7 @@ from quantdesk.orders.quotes import Quotes
 from quantdesk.orders.routing import layout as at
 from quantdesk.orders.routing.config import Conditions
 from quantdesk.orders.routing.day import Day
-from quantdesk.orders.routing.decide import numbers_of
+from quantdesk.orders.routing.decide import AUCTIONS, numbers_of
 
 __all__ = ["Books", "Parents", "Splits", "split_many"]
 
@@ -77,7 +77,14 @@ class Parents:
             What holds on that day: :meth:`SmartOrderRouter.day`.
         protection, seed, conditions
             As for :meth:`SmartOrderRouter.route`; conditions one for each order.
+
+        Raises
+        ------
+        BadInput
+            A stop order, or one for an auction.
         """
+        if any(order.time_in_force in AUCTIONS for order in orders):
+            raise BadInput("An order for an auction is not split.", "Route it by itself.")
         protect = day.protection if protection is None else protection
         known = [Conditions()] * len(orders) if conditions is None else conditions
         rows = [

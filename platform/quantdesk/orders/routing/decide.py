@@ -15,10 +15,11 @@ from quantdesk.orders.routing.children import children_of
 from quantdesk.orders.routing.config import Conditions, RoutingConfig
 from quantdesk.orders.routing.receipt import Inputs, Receipt
 
-__all__ = ["decide", "numbers_of", "replay", "style_of"]
+__all__ = ["AUCTIONS", "decide", "numbers_of", "replay", "style_of"]
 
 _URGENCIES = {urgency: number for number, urgency in enumerate(Urgency)}
-_AUCTIONS = (TimeInForce.OPENING, TimeInForce.CLOSING)
+AUCTIONS = (TimeInForce.OPENING, TimeInForce.CLOSING)
+"""Orders for an auction are not split: they go to the listing exchange."""
 _LARGEST = 2**63 - 1
 
 
@@ -73,7 +74,7 @@ def decide(inputs: Inputs) -> at.Found:
         np.zeros(at.WHOLE_SIZE, np.int64), np.zeros(at.MONEY_SIZE),
     )  # fmt: skip
     numbers = numbers_of(order, quotes.at, inputs.protection, inputs.seed, conditions, day.config)
-    if order.time_in_force in _AUCTIONS:
+    if order.time_in_force in AUCTIONS:
         found.whole[at.W_STATUS] = at.AUCTION if conditions.listing in day.terms else at.NO_LISTING
         return found
     volatility = conditions.daily_volatility
