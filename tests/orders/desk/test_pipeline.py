@@ -12,6 +12,7 @@ from quantdesk.errors import BadInput, UnknownName
 from quantdesk.orders import Order
 from quantdesk.orders.amounts import MICRO
 from quantdesk.orders.desk import DeskConfig, Facts, known
+from quantdesk.orders.guardrails import LimitChange
 from quantdesk.orders.ledger import EntryKind, rebuild
 from quantdesk.orders.order import Action, Child, TimeInForce
 from quantdesk.orders.result import OrderStatus
@@ -220,3 +221,32 @@ def test_a_reconciliation_names_what_differs_and_writes_it_down(room: Any) -> No
     assert (str(found.subject), str(found.fault), found.name) == ("order", "missing_here", "somebody-1")
     told = [entry.payload["differences"] for entry in desk.ledger.entries(kinds=[EntryKind.RECONCILED])]
     assert told == [[], [found.to_dict()]]
+
+
+def test_a_limit_is_another_one_for_a_while(room: Any) -> None:
+    desk = room.desk()
+    big = Order("AAPL", "buy", 600, order_type="limit", limit_price="99.00")
+    now = room.market.now()
+    until = now + 2_000_000_000
+
+    def changed(value: int, field: str = "shares") -> LimitChange:
+        return LimitChange("MAX_SHARES", field, value, until, by="risk officer", why="a test of the close", at=now)
+
+    with pytest.raises(BadInput):
+        desk.change_limit(changed(10**9))  # beyond the hard bound
+    with pytest.raises(BadInput):
+        desk.change_limit(changed(500, field="no_such_limit"))
+    assert not list(desk.ledger.entries(kinds=[EntryKind.LIMIT_CHANGE]))
+    desk.change_limit(changed(500))
+    assert [one.code for one in desk.execute(big).violations if one.severity == "blocking"] == ["MAX_SHARES"]
+    desk = room.desk()  # it is alive after a restart
+    (told,) = desk.ledger.entries(kinds=[EntryKind.LIMIT_CHANGE])
+    assert (told.payload["why"], told.user_id) == ("a test of the close", "risk officer")
+    small = Order("MSFT", "buy", 501, order_type="limit", limit_price="49.00")
+    assert desk.execute(small).status is OrderStatus.REJECTED
+    room.market.advance(until)
+    assert desk.execute(Order("MSFT", "buy", 502, order_type="limit", limit_price="49.00")).status is OrderStatus.OPEN
+    assert (
+        room.desk().execute(Order("MSFT", "buy", 503, order_type="limit", limit_price="48.99")).status
+        is OrderStatus.OPEN
+    )

@@ -12,8 +12,8 @@ from quantdesk.orders.client.client import SorClient, get_sor_client
 from quantdesk.orders.client.config import SorConfig
 from quantdesk.orders.desk import EmbeddedConfig, open_desk
 from quantdesk.orders.ledger import Ledger, rebuild
-from quantdesk.orders.ledger.accounts import Portfolio
 from quantdesk.orders.order import Order
+from quantdesk.orders.portfolio import Portfolio
 
 __all__ = ["orders_of", "positions", "route", "told"]
 
@@ -33,7 +33,7 @@ def route(order: Order, *, on: dt.date | None = None, seed: int | None = None) -
     dict
         See :class:`~quantdesk.orders.result.OrderResult`.
     """
-    chosen = {name: value for name, value in (("on", on), ("seed", seed)) if value is not None}
+    chosen: dict[str, Any] = {name: value for name, value in (("on", on), ("seed", seed)) if value is not None}
     if SorConfig.from_env().url is not None and not chosen:
         return get_sor_client().execute(order).to_dict()
     with open_desk([order.symbol], EmbeddedConfig(**chosen)) as desk:

@@ -20,7 +20,7 @@ from quantdesk.orders.desk.steps import Steps
 from quantdesk.orders.desk.stops import reached
 from quantdesk.orders.desk.world import DeskConfig, World, day_of
 from quantdesk.orders.executions import ExecutionMode, Gateway
-from quantdesk.orders.guardrails import Guardrails
+from quantdesk.orders.guardrails import Guardrails, LimitChange
 from quantdesk.orders.halts import Halts
 from quantdesk.orders.ledger import Entry, EntryKind, Ledger
 from quantdesk.orders.order import Action, Order
@@ -86,6 +86,10 @@ class Desk:
         self._journal = Journal(ledger, self.mode, config.cash)
         self._steps = Steps(self._journal, self.world)
         self._state = self._journal.state
+        changes = [LimitChange(**one) for one in self._state.limit_changes]
+        if changes:
+            policy = self.world.guardrails.policy.with_changes(changes, self.world.now())
+            self.world.guardrails = Guardrails(policy)
         self.recover()
 
     def __enter__(self) -> Desk:
@@ -262,6 +266,20 @@ class Desk:
         """Let orders through again; who and why are kept."""
         self._state.kills.lifted(scope, name)  # refuses what is not thrown, before anything is written
         self._journal.write(self._entry(EntryKind.UNKILL, {"scope": scope, "name": name, "why": why}, by=by))
+
+    @_in_turn
+    def change_limit(self, change: LimitChange) -> None:
+        """Let a limit be another one for a while. It is written down, holds from its moment on, and reverts by itself.
+
+        Raises
+        ------
+        BadInput
+            There is no such limit, the value is beyond the hard bound of the policy, or it would hold for too long.
+            Nothing is written then.
+        """
+        policy = self.world.guardrails.policy.with_change(change)
+        self._journal.write(self._entry(EntryKind.LIMIT_CHANGE, change.to_dict(), by=change.by))
+        self.world.guardrails = Guardrails(policy)
 
     @_in_turn
     def transfer(self, positions: Mapping[str, tuple[int, int]]) -> None:
