@@ -227,8 +227,11 @@ def test_urgency_decides_between_resting_and_taking() -> None:
         assert sum(child.shares for child in children) == 1000
         assert all(child.limit == 99_950_000 for child in children if child.time_in_force == "day")
     assert resting["low"] == 1000
-    assert resting["high"] == 0
-    assert resting["low"] >= resting["normal"] >= resting["high"]
+    assert resting["normal"] == resting["high"] == 0
+    patient = SmartOrderRouter(TERMS, RoutingConfig(horizon_s=(60.0, 0.6, 0.0)))
+    order = buy(1000, order_type="limit", limit_price="100.00")
+    some = patient.route(order, quotes, order_id="A", conditions=conditions).children
+    assert 0 < sum(child.shares for child in some if child.time_in_force == "day") < 1000
 
 
 def test_what_a_limit_order_cannot_take_rests_at_its_limit() -> None:

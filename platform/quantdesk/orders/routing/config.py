@@ -48,7 +48,8 @@ class RoutingConfig:
     penalty_spreads
         What a share that does not fill costs on top of the price at which it could be had now, in spreads.
     horizon_s
-        Seconds for which a limit order that could trade at once may rest instead, in the hope of the near side.
+        Seconds for which a limit order that could trade at once may rest instead, in the hope of the near side; 0 for
+        never.
     rest_s
         Seconds over which the chance of a resting order is judged.
     quote_half_life_ms
@@ -82,7 +83,7 @@ class RoutingConfig:
         Weights(0.30, 0.30, 0.05, 0.35),
     )
     penalty_spreads: tuple[float, float, float] = (0.25, 0.5, 2.0)
-    horizon_s: tuple[float, float, float] = (60.0, 1.0, 0.0)
+    horizon_s: tuple[float, float, float] = (60.0, 0.0, 0.0)
     rest_s: float = 300.0
     quote_half_life_ms: float = 50.0
     hidden_certainty: float = 0.5
