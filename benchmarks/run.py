@@ -9,6 +9,7 @@ measured. The result is printed and kept in benchmarks/results, with the machine
     spawn       a user's server through the hub. Alternative: JupyterLab alone.
     notebooks   each as a report. Alternative: papermill alone, which leaves neither page nor record.
     features    each script features_*.py beside this one says what it compares; it prints its rows as JSON.
+    orders      the same with orders_*.py. Other backtesters' environments are made by orders_competitors.py.
 """
 
 from __future__ import annotations
@@ -226,16 +227,18 @@ def notebooks(clone: Path, scratch: Path) -> list[Row]:
     return rows
 
 
-def features(clone: Path, *, quick: bool = False) -> list[Row]:
-    """What the scripts of the feature store measure, on the clone's own data."""
+def scripts(clone: Path, pattern: str, *, quick: bool = False) -> list[Row]:
+    """What the scripts of a stage measure, on the clone's own data."""
     rows = []
-    if clone != ROOT:  # what users get has no duckdb, polars or TA-Lib to compare with
+    if (
+        clone != ROOT and not (clone / ".venv" / "bin" / "pytest").exists()
+    ):  # what users get has no duckdb, polars or TA-Lib to compare with
         say("the development environment")
         python = sys._base_executable  # type: ignore[attr-defined]
         timed(["make", "-s", f"PYTHON={python}", "venv-dev"], clone, clean())
     state = os.environ.get("QUANTDESK_STATE", str(clone / "state")) if clone == ROOT else str(clone / "state")
     env = clean(QUANTDESK_STATE=state)
-    for script in sorted((clone / "benchmarks").glob("features_*.py")):
+    for script in sorted((clone / "benchmarks").glob(pattern)):
         say(script.stem)
         command = [str(clone / ".venv" / "bin" / "python"), str(script), "--json"]
         command += ["--quick"] if quick and '"--quick"' in script.read_text(encoding="utf-8") else []
@@ -268,11 +271,13 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--keep", type=Path, help="work in this folder and leave it")
     options.add_argument("--features", action="store_true", help="the feature store alone, on this checkout as it is")
+    options.add_argument("--orders", action="store_true", help="orders alone, on this checkout as it is")
     options.add_argument("--quick", action="store_true", help="leave out what takes minutes")
     given = options.parse_args()
-    if given.features:
-        keep(features(ROOT, quick=given.quick), "-features")
-        return
+    for name in ("features", "orders"):
+        if getattr(given, name):
+            keep(scripts(ROOT, f"{name}_*.py", quick=given.quick), f"-{name}")
+            return
     folder = given.keep or Path(tempfile.mkdtemp(prefix="quantdesk-bench-"))
     # Users' servers run under accounts of their own when this is run as root: they must get to the clone.
     folder.mkdir(parents=True, exist_ok=True)
@@ -280,7 +285,8 @@ def main() -> None:
     clone, scratch = folder / "quantdesk", folder / "scratch"
     scratch.mkdir(exist_ok=True)
     try:
-        rows = [*set_up(clone, scratch), *hub(clone, scratch), *notebooks(clone, scratch), *features(clone)]
+        rows = [*set_up(clone, scratch), *hub(clone, scratch), *notebooks(clone, scratch)]
+        rows += [*scripts(clone, "features_*.py"), *scripts(clone, "orders_*.py")]
     finally:
         if given.keep is None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -23,8 +23,8 @@ _OHLC = {"open", "high", "low", "close"}
 class EmbeddedDesk:
     """What ``QUANTDESK_DESK_*`` describes, see :class:`quantdesk.orders.desk.embedded.EmbeddedConfig`.
 
-    A simulated one trades every stock of the market store whose bars have the day: that of ``QUANTDESK_DESK_ON``, or the
-    last one of the store.
+    A simulated one trades every stock of the market store whose bars have the day: that of ``QUANTDESK_DESK_ON``, or
+    the last one of the store.
     """
 
     def __init__(self) -> None:
