@@ -217,11 +217,13 @@ def _broker_desk(config: EmbeddedConfig) -> Desk:
     from quantdesk.orders.brokers import AlpacaGateway
     from quantdesk.orders.halts import get_halt_client
 
+    halts = get_halt_client()
+    halts.start()  # it reads the feeds by itself from here on
     gateway = AlpacaGateway(mode=ExecutionMode.LIVE if config.use == "live" else ExecutionMode.PAPER)
     return Desk(
         gateway,
         _owned(Ledger.open(config.ledger)),
-        get_halt_client(),
+        halts,
         guardrails=Guardrails(in_force()),
         config=DeskConfig(use=config.use, cash=int(config.cash * MICRO), seed=config.seed, broker="ALPACA"),
     )
