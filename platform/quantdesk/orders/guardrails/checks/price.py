@@ -63,7 +63,7 @@ def _goes_off(case: Case, rule: Rule, found: Found) -> None:
             found.append(rule.missing(f"{case.symbol} has no quote to hold the stop price against"))
         elif (case.stop - near) * side <= 0:
             _at_once(rule, found, f"stop price of this {order.action}", case.stop, (near, side))
-    elif order.stop_loss and not order.limit:
+    elif order.stop_loss:
         near = case.bid if side > 0 else case.ask  # the protective stop is of the other side
         if not near:
             found.append(rule.missing(f"{case.symbol} has no quote to hold the stop loss against"))
