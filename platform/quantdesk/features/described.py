@@ -5,6 +5,8 @@ They come from a registry (what was applied), or from the files of a feature rep
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -99,6 +101,9 @@ def of_registry(root: Path) -> Described:
         return {}
     feast, opened = publish.open_feast(root / publish.REGISTRY, root / publish.ONLINE), False
     try:
+        # Feast leaves a connection open to a file that it cannot read: it is asked only about one that can be read.
+        with contextlib.closing(sqlite3.connect(root / publish.REGISTRY)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
         opened = feast.registry is not None  # it is opened when it is first asked for
         listed = (feast.list_entities, feast.list_feature_views, feast.list_on_demand_feature_views)
         objects = [one for ask in (*listed, feast.list_feature_services) for one in ask()]
