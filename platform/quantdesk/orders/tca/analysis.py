@@ -154,8 +154,8 @@ def analyse(
     costs = {name: shortfall(order, own) for name, (order, own) in known.items()}
     table = fill_table(known, by_symbol, reference)
     facts = _order_table(known, costs)
-    done = tables.averages(table, ["order_id"])
-    facts = facts.join(done.drop(columns=["fills", "shares", "fee_per_share_usd", *_errors(done)]))
+    done = tables.averages(table, ["order_id"], errors=False)
+    facts = facts.join(done.drop(columns=["fills", "shares", "fee_per_share_usd"]))
     facts["vwap_slippage_bps"] = _vwap(known, _by_symbol("prints", prints))
     sent: dict[str, int] = {}
     for part in routed:
@@ -178,11 +178,6 @@ def _by_symbol(what: str, given: Iterable[T]) -> dict[str, T]:
             raise BadInput(f"There are two {what} of {one.symbol}.", "Put their sessions together in one.")
         found[one.symbol] = one
     return found
-
-
-def _errors(frame: pd.DataFrame) -> list[str]:
-    """Errors of averages over one order are not known: nobody needs their columns."""
-    return [name for name in map(str, frame) if name.endswith("_se")]
 
 
 def _order_table(known: Known, costs: Mapping[str, Shortfall]) -> pd.DataFrame:

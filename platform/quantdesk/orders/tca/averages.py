@@ -42,7 +42,7 @@ class Ratios:
     weight: Floats
 
 
-def ratios(values: ArrayLike, weights: ArrayLike, groups: ArrayLike, clusters: ArrayLike, number: int) -> Ratios:
+def ratios(values: ArrayLike, weights: ArrayLike, groups: ArrayLike, clusters: ArrayLike | None, number: int) -> Ratios:
     """Averages by group.
 
     Parameters
@@ -50,16 +50,19 @@ def ratios(values: ArrayLike, weights: ArrayLike, groups: ArrayLike, clusters: A
     values, weights
         Of each fill; NaN values are left out.
     groups, clusters
-        Of each fill the number of its group, from 0, and of its order.
+        Of each fill the number of its group, from 0, and of its order; without clusters there are no errors.
     number
         How many groups there are.
     """
     x, w = np.asarray(values, float), np.asarray(weights, float)
     known = ~np.isnan(x) & ~np.isnan(w)
     x, w = x[known], w[known]
-    group, cluster = np.asarray(groups, np.int64)[known], np.asarray(clusters, np.int64)[known]
+    group = np.asarray(groups, np.int64)[known]
     weight: Floats = np.bincount(group, w, number).astype(float)
     mean = _over(np.bincount(group, w * x, number), weight)
+    if clusters is None:
+        return Ratios(mean, np.full(number, np.nan), weight)
+    cluster = np.asarray(clusters, np.int64)[known]
     wide = int(cluster.max(initial=0)) + 1
     pairs, place = np.unique(group * wide + cluster, return_inverse=True)
     owner = pairs // wide

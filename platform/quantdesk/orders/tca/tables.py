@@ -83,7 +83,9 @@ def grouped(frame: pd.DataFrame, keys: Sequence[str]) -> Grouped:
     return Grouped(found.ngroup().to_numpy(), index)
 
 
-def averages(fills: pd.DataFrame, keys: Sequence[str] = (), per: Per = "notional") -> pd.DataFrame:
+def averages(
+    fills: pd.DataFrame, keys: Sequence[str] = (), per: Per = "notional", *, errors: bool = True
+) -> pd.DataFrame:
     """Averages of fills by group.
 
     Parameters
@@ -94,6 +96,8 @@ def averages(fills: pd.DataFrame, keys: Sequence[str] = (), per: Per = "notional
         Columns to group by.
     per
         ``share`` for dollars a share, ``notional`` for basis points.
+    errors
+        Whether the averages come with their errors.
 
     Returns
     -------
@@ -107,7 +111,7 @@ def averages(fills: pd.DataFrame, keys: Sequence[str] = (), per: Per = "notional
     groups = grouped(fills, keys)
     number, codes = len(groups), groups.codes
     shares = fills["shares"].to_numpy(float)
-    orders = pd.factorize(fills["order_id"])[0]
+    orders = pd.factorize(fills["order_id"])[0] if errors else None
     found: dict[str, np.ndarray] = {
         "fills": np.bincount(codes, minlength=number),
         "shares": np.bincount(codes, shares, number).astype(np.int64),
@@ -118,19 +122,21 @@ def averages(fills: pd.DataFrame, keys: Sequence[str] = (), per: Per = "notional
     for name in MEASURES:
         values = fills[name].to_numpy()
         done = ratios(values if per == "share" else values / mid * 1e4, weights, codes, orders, number)
-        found[f"{name}_{unit}"], found[f"{name}_{unit}_se"] = done.mean, done.error
+        found[f"{name}_{unit}"] = done.mean
+        if errors:
+            found[f"{name}_{unit}_se"] = done.error
     effective, quoted = found[f"effective_spread_{unit}"], found[f"quoted_spread_{unit}"]
     found["effective_over_quoted"] = np.divide(effective, quoted, out=np.full(number, np.nan), where=quoted > 0)
     better = fills["improvement"].to_numpy()
     unknown = np.isnan(better)
     for name, which in (("improved", better > 0), ("at_quote", better == 0), ("outside", better < 0)):
-        found[name] = ratios(np.where(unknown, np.nan, which), shares, codes, orders, number).mean
+        found[name] = ratios(np.where(unknown, np.nan, which), shares, codes, None, number).mean
     liquidity = fills["liquidity"].to_numpy()
     maker = np.where(liquidity == "", np.nan, liquidity == "add")
-    found["maker"] = ratios(maker, shares, codes, orders, number).mean
-    found["fee_per_share_usd"] = ratios(fills["fee"], shares, codes, orders, number).mean
+    found["maker"] = ratios(maker, shares, codes, None, number).mean
+    found["fee_per_share_usd"] = ratios(fills["fee"], shares, codes, None, number).mean
     elapsed = fills["elapsed_s"].to_numpy()
-    found["time_mean_s"] = ratios(elapsed, shares, codes, orders, number).mean
+    found["time_mean_s"] = ratios(elapsed, shares, codes, None, number).mean
     times = quantiles(elapsed, shares, codes, number, (0.5, 0.9, 0.99))
     for place, name in enumerate(("time_p50_s", "time_p90_s", "time_p99_s")):
         found[name] = times[:, place]
@@ -170,8 +176,7 @@ def sums(orders: pd.DataFrame, keys: Sequence[str] = ()) -> pd.DataFrame:
     for name in _PARTS:
         found[f"{name}_bps"] = found[f"{name}_usd"] / np.where(paper > 0, paper, np.nan) * 1e4
     traded = orders["filled_shares"].to_numpy(float) * orders["average_price"].to_numpy()
-    each = np.arange(len(orders))
-    found["vwap_slippage_bps"] = ratios(orders["vwap_slippage_bps"], traded, codes, each, number).mean
+    found["vwap_slippage_bps"] = ratios(orders["vwap_slippage_bps"], traded, codes, None, number).mean
     return pd.DataFrame(found, index=groups.index)
 
 
