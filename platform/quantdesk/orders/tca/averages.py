@@ -31,7 +31,7 @@ class Ratios:
     mean
         NaN where nothing is known.
     error
-        Standard error with orders as clusters (linearised ratio, Cochran 1977, section 6.4, with n / (n - 1)); NaN
+        Standard error with orders as clusters (linearised ratio, Cochran 1977, chapter 6, with n / (n - 1)); NaN
         below two orders.
     weight
         The weights that were known, summed.
