@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -164,3 +165,20 @@ def test_orders_leave_the_book_while_bands_exclude_them(
     assert list(market.open_children()) == ["b"]
     market.advance(clock("09:36"))
     assert market.ahead("b") == 0
+
+
+def test_a_peg_is_not_hit_at_the_midpoint_that_was(
+    bars: dict[str, pd.DataFrame], terms: list[Terms], clock: Any
+) -> None:
+    """Quotes and pegs move at once: new quotes that cross the old midpoint do not trade with it."""
+    market = SimulatedMarket.of_bars(bars, DAY, 0, venues=terms, shape=Shape(step_s=10))
+    for number in range(40):
+        side = (Action.BUY, Action.SELL)[number % 2]
+        market.send(Child(f"p-{number}", "Near", "ABC", side, 100, peg=True, time_in_force=TimeInForce.DAY))
+        market.advance(market.now() + 90 * SECOND)
+    tape = market.tape("ABC")
+    fills = [one for number in range(40) for one in market.executions(f"p-{number}") or () if one.kind is Kind.FILL]
+    assert fills
+    for one in fills:
+        step = int(np.searchsorted(tape.at, one.at, side="right")) - 1
+        assert tape.bid[step] <= one.price <= tape.ask[step]

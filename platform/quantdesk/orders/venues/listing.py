@@ -215,6 +215,7 @@ class Listing:
     def _renew(self, targets: Targets, at: int, survives: float) -> None:
         self._fresh = None
         seed = (self._seed + self._screen.step * GOLDEN) & 0x7FFFFFFFFFFFFFFF
+        self.book.peg(0)  # pegs move together with the quotes: none is hit at the midpoint that was
         fills = self.book.renew(targets, survives, seed)
         self._settle(fills + self.book.peg(self._screen.midpoint()), at)
 

@@ -119,6 +119,7 @@ def play(orders: Any, levels: Any, meta: Any, fills: Any, plan: Any, tape: Any, 
         step = plan[following]
         fill_targets(step, deeper, tick, cursor[2], shown, hidden)
         mixed = (seed + following * GOLDEN) & 0x7FFFFFFFFFFFFFFF
+        peg_to(orders, levels, meta, fills, 0, 0)
         renew(orders, levels, meta, fills, shown, hidden, survives, mixed)
         middle = step[P_MIDPOINT] + cursor[2] if step[P_MIDPOINT] > 0 else 0
         peg_to(orders, levels, meta, fills, max(middle, 0), 0)
