@@ -104,6 +104,26 @@ def test_every_room_is_in_the_contract_and_on_the_map() -> None:
     assert named == contract()
 
 
+GROUPED = """
+import os, pytest
+pytestmark = pytest.mark.xdist_group("one")
+@pytest.mark.parametrize("number", range(8))
+def test_where(number):
+    with open("where", "a") as told:
+        told.write(f"{os.getpid()}\\n")
+"""
+
+
+def test_groups_of_tests_stay_on_one_worker(tmp_path: Path) -> None:
+    """Hubs, browsers and notebooks are started once, not once a worker."""
+    (tmp_path / "test_grouped.py").write_text(GROUPED)
+    options = ["-q", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    python("-m", "pytest", *options, "test_grouped.py", cwd=tmp_path)
+    told = (tmp_path / "where").read_text().split()
+    assert len(told) == 8
+    assert len(set(told)) == 1
+
+
 def test_import_contracts_hold() -> None:
     done = subprocess.run(
         [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],

@@ -12,6 +12,8 @@ from quantdesk import backtest, signals
 from quantdesk.features import FeatureStore
 from quantdesk.market import MarketStore, bundled, load
 
+pytestmark = pytest.mark.xdist_group("panel")
+
 with warnings.catch_warnings():  # these libraries warn about their own dependencies when they are imported
     warnings.simplefilter("ignore")
     import empyrical

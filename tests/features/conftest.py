@@ -7,6 +7,7 @@ import dataclasses
 import datetime as dt
 import io
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -286,3 +287,20 @@ def asked(*rows):
     frame = pd.DataFrame(rows, columns=["shop", "product", "day"])
     frame["event_timestamp"] = pd.to_datetime("2020-01-" + frame.pop("day").astype(str).str.zfill(2), utc=True)
     return frame
+
+
+@pytest.fixture
+def feast_closes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close at the end what Feast's own commands and stores leave open: connections to SQLite files."""
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def watched(*given: Any, **named: Any) -> sqlite3.Connection:
+        opened.append(connect(*given, **named))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", watched)
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", watched)
+    yield
+    for connection in opened:
+        connection.close()

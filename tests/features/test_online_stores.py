@@ -244,6 +244,7 @@ WRITER = textwrap.dedent(
 )
 
 
+@pytest.mark.slow
 def test_writers_in_processes_of_their_own(backend, url, tmp_path):
     command = [sys.executable, "-c", WRITER, url or "", str(tmp_path / "online.db")]
     writers = [

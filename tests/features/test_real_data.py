@@ -14,7 +14,7 @@ from quantdesk.features import FEATURES
 from quantdesk.features.build import current
 from quantdesk.features.manifest import read_manifest
 
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:ta")
+pytestmark = [pytest.mark.filterwarnings("ignore::FutureWarning:ta"), pytest.mark.xdist_group("real")]
 
 ALL = list(FEATURES)
 

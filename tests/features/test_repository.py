@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import shutil
@@ -45,7 +44,7 @@ def check_repository(store, feast_command):
     assert left == {"feature_store.yaml", "definitions.py"}, "nothing was written beside the definitions"
 
 
-@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")  # Feast's commands close nothing
+@pytest.mark.usefixtures("feast_closes")
 def test_the_stock_command_applies_and_fills_the_repository(own_store, monkeypatch, tmp_path):
     """Feast's own command line, in this process: starting it anew takes eight seconds each time."""
     from click.testing import CliRunner
@@ -62,7 +61,6 @@ def test_the_stock_command_applies_and_fills_the_repository(own_store, monkeypat
         return done.output
 
     check_repository(own_store, run)
-    gc.collect()
 
 
 @pytest.mark.slow
@@ -113,7 +111,7 @@ def check_desk(own_store, market, folder):
         store.apply()
 
 
-@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")  # Feast's commands close nothing
+@pytest.mark.usefixtures("feast_closes")
 def test_the_stock_command_applies_a_desks_own_views_and_they_are_served(
     own_store, market, desk_folder, monkeypatch, tmp_path
 ):
@@ -138,7 +136,6 @@ def test_the_stock_command_applies_a_desks_own_views_and_they_are_served(
     for module in ("definitions", "desk"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     check_desk(own_store, market, desk_folder)
-    gc.collect()
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ import pytest
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # three stores of others, each with warnings of its own
+    pytest.mark.usefixtures("feast_closes"),
 ]
 
 OURS = "quantdesk.features.offline.QuantdeskOfflineStore"
@@ -59,7 +60,6 @@ def feast(folder, store, table, **source):
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         found.apply([symbol, prices])
     yield found
-    found.registry.write_engine.dispose()
 
 
 def answer(folder, store, table, rows=None, **kwargs):

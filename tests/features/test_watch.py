@@ -31,6 +31,8 @@ from quantdesk.reports.catalogue.pages import file_name
 
 from .conftest import SESSIONS, tiny_sources
 
+pytestmark = pytest.mark.xdist_group("watch")
+
 #: The evening of the last session of the invented market, an hour after it was known; and a month later.
 LAST = dt.datetime(2020, 6, 30, 22, tzinfo=dt.UTC)
 LATER = dt.datetime(2020, 8, 1, tzinfo=dt.UTC)

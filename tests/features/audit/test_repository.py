@@ -12,6 +12,8 @@ from quantdesk.errors import BadInput, UnknownName
 from quantdesk.features import audit
 from quantdesk.features.definitions import FEATURES
 
+pytestmark = pytest.mark.xdist_group("real")
+
 
 @pytest.fixture(scope="module")
 def on_real_prices(real_market):

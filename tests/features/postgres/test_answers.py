@@ -141,7 +141,12 @@ EDITS = {
 }
 
 
-@pytest.mark.parametrize("edit", EDITS)
+AT_ONCE = ("a value", "a missing row", "the owner")
+
+
+@pytest.mark.parametrize(
+    "edit", [pytest.param(name, marks=[] if name in AT_ONCE else [pytest.mark.slow]) for name in EDITS]
+)
 def test_an_edited_table_is_not_believed(own_team, tables, edit):
     assert own_team.get_historical_features(["AAA1", "BBB2"], ["sma_20"]).is_pit_validated
     tables(own_team, EDITS[edit])
