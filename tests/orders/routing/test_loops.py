@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +83,21 @@ def test_the_interpreter_gives_the_same(
     same(order, quotes, protection, made.TERMS, interpreted)
 
 
+def test_machine_code_is_kept_for_these_loops_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """numba alone would take what it kept although a loop in another file has changed since."""
+    now = kernel.stamp()
+    code = "from quantdesk.orders.routing import kernel; print(kernel.stamp())"
+    for salt in ("1", "2"):
+        done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": salt},
+                              capture_output=True, text=True, check=True)  # fmt: skip
+        assert int(done.stdout) == now
+    with monkeypatch.context() as changed:
+        changed.setattr(layout, "UNITS", layout.UNITS + 1)
+        assert kernel.stamp() != now
+    monkeypatch.setattr(fills, "survival", fills.compiled(lambda age, exposure, half_life: 1.0))
+    assert kernel.stamp() != now
+
+
 def test_where_nothing_can_be_written_the_loops_are_compiled_for_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     real: Callable[..., Any] = fills.njit
 
@@ -90,7 +107,7 @@ def test_where_nothing_can_be_written_the_loops_are_compiled_for_the_process(mon
         return real(**options)
 
     monkeypatch.setattr(fills, "njit", read_only)
-    assert fills.compiled(lambda a: a + 1)(1) == 2
+    assert fills.kept(lambda a: a + 1)(1) == 2
 
 
 FLEETING = (Terms("Near", 0, 0, 0, 1_000, True, 0.0), Terms("Faraway", 0, 0, 0, 2_000_000_000, True, 0.5))

@@ -18,16 +18,26 @@ from typing import Any
 
 from numba import njit
 
-__all__ = ["at_least", "compiled", "survival"]
+__all__ = ["at_least", "compiled", "kept", "mass", "survival"]
 
 
 def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile when first used, and keep it where this account may write; else for this process."""
+    """Compile when first used, for this process: what is kept on the disk are the entries that call it (`kept`)."""
+    inner: Callable[..., Any] = njit(nogil=True)(loop)
+    return inner
+
+
+def kept(loop: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile when first used, and keep it where this account may write; else for this process.
+
+    numba takes it from there as long as the file of this loop and what the loop closes over are the same. It does not
+    look at the loops that are called, so that an entry closes over a stamp of all of them.
+    """
     try:
-        kept: Callable[..., Any] = njit(cache=True, nogil=True)(loop)
+        entry: Callable[..., Any] = njit(cache=True, nogil=True)(loop)
     except RuntimeError:  # neither this folder nor the user's cache can be written to
-        kept = njit(nogil=True)(loop)
-    return kept
+        entry = njit(nogil=True)(loop)
+    return entry
 
 
 @compiled

@@ -6,14 +6,20 @@ The streams are filled in by :mod:`~quantdesk.orders.routing.costs`, and the mos
 
 from __future__ import annotations
 
+import hashlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
+from quantdesk.orders.routing import costs, fills, streams
 from quantdesk.orders.routing import layout as at
 from quantdesk.orders.routing.costs import adding, bound_of, displayed, national, queues, shown, step_at, taking
-from quantdesk.orders.routing.fills import compiled
+from quantdesk.orders.routing.fills import compiled, kept
 from quantdesk.orders.routing.streams import alone, greedy, room, search
 
-__all__ = ["split_all", "split_one"]
+__all__ = ["split_all", "split_one", "stamp"]
 
 
 @compiled
@@ -268,20 +274,42 @@ def split(order, volatility, book, rules, streams, found):  # type: ignore[no-un
     _say_why(order, book, rules, found.whole, limit_y, found.rows)
 
 
-@compiled
-def split_one(order, volatility, book, rules, found):  # type: ignore[no-untyped-def]
-    """:func:`split` for one order by itself."""
-    split(order, volatility, book, rules, room(len(book.far), book.far.shape[1]), found)
+def stamp() -> int:
+    """A number that changes with any loop or any place in the arrays: what the kept machine code was made from."""
+    digest = hashlib.sha256()
+    for module in (fills, costs, streams, sys.modules[__name__]):
+        for name, loop in sorted(vars(module).items()):
+            code = getattr(getattr(loop, "py_func", None), "__code__", None)
+            if code is not None:
+                digest.update(repr((name, code.co_code, code.co_consts, code.co_names, code.co_varnames)).encode())
+    places = sorted((name, int(one * 1e6)) for name, one in vars(at).items() if isinstance(one, int | float))
+    digest.update(repr((places, int(at.FAR_AWAY))).encode())
+    return int(digest.hexdigest()[:15], 16)
 
 
-@compiled
-def split_all(orders, volatility, bid, bid_size, ask, ask_size, quoted_at, rules, rows, marks, whole, money):  # type: ignore[no-untyped-def]
-    """:func:`split` for each row of the orders, with its own books; `marks` is room for one."""
-    streams = room(bid.shape[1], bid.shape[2])
-    for number in range(len(orders)):
-        if orders[number, at.O_SIDE] > 0:
-            book = at.Book(ask[number], ask_size[number], bid[number], bid_size[number], quoted_at[number])
-        else:
-            book = at.Book(bid[number], bid_size[number], ask[number], ask_size[number], quoted_at[number])
-        found = at.Found(rows[number], marks, whole[number], money[number])
-        split(orders[number], volatility[number], book, rules, streams, found)
+def _entries(version: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The two loops that are called from outside; see `kept` for why they close over a version."""
+
+    @kept
+    def one(order, volatility, book, rules, found):  # type: ignore[no-untyped-def]
+        made_of = version  # noqa: F841
+        split(order, volatility, book, rules, room(len(book.far), book.far.shape[1]), found)
+
+    @kept
+    def all_(orders, volatility, bid, bid_size, ask, ask_size, quoted_at, rules, rows, marks, whole, money):  # type: ignore[no-untyped-def]
+        made_of = version  # noqa: F841
+        streams = room(bid.shape[1], bid.shape[2])
+        for number in range(len(orders)):
+            if orders[number, at.O_SIDE] > 0:
+                book = at.Book(ask[number], ask_size[number], bid[number], bid_size[number], quoted_at[number])
+            else:
+                book = at.Book(bid[number], bid_size[number], ask[number], ask_size[number], quoted_at[number])
+            found = at.Found(rows[number], marks, whole[number], money[number])
+            split(orders[number], volatility[number], book, rules, streams, found)
+
+    return one, all_
+
+
+split_one, split_all = _entries(stamp())
+"""One order by itself, ``(order, volatility, book, rules, found)``; and each row of the orders with its own books; the
+marks have room for one."""
