@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from quantdesk.orders.amounts import dollars
@@ -108,10 +109,19 @@ def _taken_as_read(receipt: Receipt) -> list[str]:
         said.append(f"No volume was given: {config.assumed_volume:,} shares a day are assumed.")
     if given.daily_volatility is None:
         said.append(f"No volatility was given: {config.assumed_volatility:.1%} a day is assumed.")
-    said += [f"Terms of {one.venue}: {one.note}." for one in inputs.day.terms.values() if one.note]
+    notes = [one.note for one in inputs.day.terms.values() if one.note]
+    if notes:
+        days = sorted({day for note in notes for day in _DAY.findall(note)})
+        said.append(
+            f"{len(notes)} of {len(inputs.day.terms)} venues have terms of other days ({', '.join(days)}), the nearest"
+            " that the rulebook has."
+        )
     if inputs.order.order_type is OrderType.MIDPOINT_PEG and receipt.children:
         said.append("Undisplayed sizes are estimates.")
     return said
+
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def _price(amount: int) -> str:
