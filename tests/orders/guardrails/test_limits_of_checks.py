@@ -72,7 +72,7 @@ EDGES = [
     Edge("ROUND_LOT", "forty from $250.01 on", "", {"shares": 40}, {"shares": 41},
          lambda calm: {"previous_close": 250_010_000}, says=("41 shares", "lot of 40"), severity="warning"),
     Edge("PRICE_COLLAR", "a purchase", '[checks.PRICE_COLLAR]\naway = "0.01"',
-         {"limit_price": "101"}, {"limit_price": "101.01"}, says=("$101.00", "1 %", "$101.01 of this buy is 1.01 % through")),
+         {"limit_price": "101"}, {"limit_price": "101.01"}, says=("$101.00", "$101.01 of this buy is 1.01 %")),
     Edge("PRICE_COLLAR", "a sale", '[checks.PRICE_COLLAR]\naway = "0.01"',
          {"action": "sell", "limit_price": "99"}, {"action": "sell", "limit_price": "98.99"},
          lambda calm: holding(calm, 500), says=("$99.00", "$98.99")),

@@ -171,7 +171,9 @@ def test_a_kill_switch_stops_its_scope(calm: Any, scope: Any, name: str, stops: 
     found = calm.found("KILL_SWITCH", calm.order(), kill=kills)
     assert bool(found) is stops
     if found:
-        assert "carol" in found[0].message
+        assert (
+            f"carol stopped {'all trading' if scope == 'all' else name.replace('aapl', 'AAPL')} at" in found[0].message
+        )
         assert "runaway algorithm" in found[0].message
         assert "2026-03-02 17:00:00 UTC" in found[0].message
     assert calm.found("KILL_SWITCH", calm.order(), kill=kills.lifted(scope, name)) == []
@@ -266,6 +268,11 @@ def test_a_desk_adds_a_ban_to_its_rulebook(calm: Any, covers: str, bans: bool) -
     rules = day_rules(Rulebook(*rulebook().layers, layer), calm.day)
     found = calm.found("SHORT_SALE_RESTRICTION", calm.order("sell_short"), rules=rules, groups=None)
     assert bool(found) is bans
+    # A ban says it all; where it does not hold, Rule 201 is still asked.
+    restricted = {"rules": rules, "short_sale_restricted": True}
+    (violation,) = calm.found("SHORT_SALE_RESTRICTION", calm.order("sell_short"), groups=None, **restricted)
+    assert ("banned" in violation.message) is (covers != "MSFT")
+    assert ("above $99.99" in violation.message) is (covers == "MSFT")
 
 
 def test_a_sale_that_would_go_short_is_told_how_to_split(calm: Any) -> None:
