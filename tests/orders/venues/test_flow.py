@@ -285,6 +285,20 @@ def test_the_law_of_impact() -> None:
             Impact(**{"sigma": 0.02, "volume": 1e6, "price": 10**8, "tick": CENT, **wrong})
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 10**4), st.integers(-5000, 5000)), max_size=4),
+    st.lists(st.integers(0, 3 * 10**4), max_size=30),
+)
+def test_offsets_of_many_moments_are_those_of_each(taken: list[tuple[int, int]], moments: list[int]) -> None:
+    law = Impact(sigma=0.02, volume=1_000_000, price=10_000 * CENT, tick=CENT)
+    pressure = Pressure(5000)
+    for at, shares in sorted(taken):
+        pressure.add(at, shares)
+    at = np.array(sorted(moments), dtype=np.int64)
+    assert pressure.offsets(at, law).tolist() == [pressure.offset(int(when), law) for when in at]
+
+
 def test_pressure_is_forgotten_and_sells_push_down() -> None:
     law = Impact(sigma=0.02, volume=1_000_000, price=10_000 * CENT, tick=CENT)
     pressure = Pressure(1800 * SECOND)

@@ -117,7 +117,12 @@ class Pressure:
         return int(math.copysign(ticks * impact.tick, shares))
 
     def offsets(self, at: NDArray[np.int64], impact: Impact | None) -> NDArray[np.int64]:
-        """The same as :meth:`offset` for many moments."""
-        if impact is None or not self._at:
+        """The same as :meth:`offset` for many ascending moments."""
+        if impact is None or not self._at or not len(at):
             return np.zeros(len(at), dtype=np.int64)
+        first, last = int(at[0]), int(at[-1])
+        if self._at[-1] <= first:  # it only decays from here on
+            begin, end = self.offset(first, impact), self.offset(last, impact)
+            if begin == end:
+                return np.full(len(at), begin, dtype=np.int64)
         return np.array([self.offset(when, impact) for when in at.tolist()], dtype=np.int64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from quantdesk.orders.executions import Execution, Kind
 from quantdesk.orders.order import Child
@@ -37,15 +36,13 @@ class Reports:
              text: str = "") -> None:  # fmt: skip
         """Something happened to a child. The fee follows from the terms; what it still has open, too."""
         child, told = self.children[client_id], self._told[client_id]
-        report = Execution(
-            f"{client_id}:{len(told)}", client_id, kind, at, child.venue, shares, price, 0, liquidity, text
-        )
+        fee = 0
         if kind is Kind.FILL:
             terms = self.terms[child.venue]
-            fee = terms.add_fee_for if liquidity == "add" else terms.remove_fee_for
-            report = replace(report, fee=fee(shares, price))
+            fee = (terms.add_fee_for if liquidity == "add" else terms.remove_fee_for)(shares, price)
             self._open[client_id] -= shares
-        told.append(report)
+        name = f"{client_id}:{len(told)}"
+        told.append(Execution(name, client_id, kind, at, child.venue, shares, price, fee, liquidity, text))
         if kind.is_final or self._open[client_id] == 0:
             del self._open[client_id]
 
