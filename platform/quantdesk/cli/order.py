@@ -135,6 +135,8 @@ def _show(result: dict[str, Any]) -> None:
         costs.append(f"{result['slippage_nbbo_bps']:+.2f} bps against the NBBO")
     costs += [f"{result['execution_time_ms']:.3f} ms", f"decided in {result['routing_time_us']:,.0f} µs"]
     out.print(f"  {result['order_id']} · {mode.upper()} · {' · '.join(costs)}", style="dim", markup=False)
+    if result["label"]:
+        out.print(f"  {result['label']}", style="dim", markup=False)
     if result["reasoning"]:
         out.print(f"  {result['reasoning']}", markup=False)
     if result["children"]:

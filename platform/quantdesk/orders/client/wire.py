@@ -181,6 +181,7 @@ class _Result(_Body):
     children: tuple[_Child, ...]
     violations: tuple[_Violation, ...]
     stop_loss_ids: tuple[_Text, ...]
+    label: str
     was_known: bool
 
 

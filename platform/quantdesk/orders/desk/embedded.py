@@ -11,7 +11,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quantdesk.errors import BadDates, EnvironmentProblem, UnknownName
 from quantdesk.market import MarketStore, Series
+from quantdesk.market.provenance import label
 from quantdesk.orders.amounts import MICRO
 from quantdesk.orders.desk.desk import Desk
 from quantdesk.orders.desk.facts import Facts, known
@@ -117,19 +118,25 @@ def open_desk(
     on = config.on or min(max(one.end for one in whole[symbol]) for symbol in wanted or whole)
     if not wanted and config.on is None:
         on = max(one.end for held in whole.values() for one in held)
-    bars = {}
+    bars, labels = {}, {}
     for symbol, held in whole.items():
         having = [one for one in held if one.start <= on <= one.end]
         if having:
-            bars[symbol] = _bars(store, max(having, key=lambda one: one.end), on)
+            chosen = max(having, key=lambda one: one.end)
+            bars[symbol], labels[symbol] = _bars(store, chosen, on), _label(chosen)
         elif symbol in wanted:
             spans = ", ".join(f"{one.start} to {one.end}" for one in held)
             raise BadDates(f"There are no bars of {symbol} on {on}.", f"There are of {spans}.")
-    return simulated_desk(bars, on, config)
+    return simulated_desk(bars, on, config, labels=labels)
 
 
 def simulated_desk(
-    bars: dict[str, pd.DataFrame], on: dt.date, config: EmbeddedConfig | None = None, *, halts: Halts | None = None
+    bars: dict[str, pd.DataFrame],
+    on: dt.date,
+    config: EmbeddedConfig | None = None,
+    *,
+    halts: Halts | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Desk:
     """A desk on simulated exchanges whose quotes are made from bars. The clock stands at the opening of the day.
 
@@ -144,6 +151,8 @@ def simulated_desk(
         Seed, cash, use and ledger.
     halts
         What is halted; nothing when None, and then every status names its source as ``declared``.
+    labels
+        By symbol what must be said of its bars; it stands on every result.
     """
     config = config or EmbeddedConfig()
     halts = halts or KnownHalts()
@@ -153,7 +162,9 @@ def simulated_desk(
         _owned(Ledger.open(config.ledger or "sqlite:///:memory:")),
         halts,
         guardrails=Guardrails(in_force()),
-        facts=known({symbol: facts_before(frame, on) for symbol, frame in bars.items()}),
+        facts=known(
+            {symbol: facts_before(frame, on, (labels or {}).get(symbol, "")) for symbol, frame in bars.items()}
+        ),
         config=DeskConfig(
             use=config.use,
             cash=int(config.cash * MICRO),
@@ -172,6 +183,16 @@ def _whole(store: MarketStore) -> dict[str, list[Series]]:
     return found
 
 
+def _label(series: Series) -> str:
+    """What must be said of quotes that are made from a series."""
+    words = ", ".join(label([series]).words)
+    said = f"quotes simulated from daily bars of {series.symbol}@{series.source} ({words})"
+    if set(_OHLC) & set(series.adjusted_fields):
+        # Returns are right and levels are not: steps of prices, round lots and fees a share are those of other prices.
+        said += "; price levels, ticks, lots and fees a share are reconstructed"
+    return said
+
+
 def _bars(store: MarketStore, series: Series, on: dt.date) -> pd.DataFrame:
     """The bars of a day, of some sessions before it for the figures, and of those in which orders may still be open."""
     columns = [*_OHLC, *(["volume"] if "volume" in series.fields else [])]
@@ -179,18 +200,18 @@ def _bars(store: MarketStore, series: Series, on: dt.date) -> pd.DataFrame:
     return store.bars(f"{series.symbol}@{series.source}", on - around[0], on + around[1], columns).frame
 
 
-def facts_before(frame: pd.DataFrame, on: dt.date) -> Facts:
+def facts_before(frame: pd.DataFrame, on: dt.date, said: str = "") -> Facts:
     """Figures of the sessions before a day; 0 where there are too few."""
     before = frame[_days(frame) < _day(on)].tail(_DAYS + 1)
     if before.empty:
-        return Facts(label="simulated")
+        return Facts(label=said)
     returns = before["close"].pct_change().dropna()
     volume = before["volume"].tail(_DAYS).mean() if "volume" in before else 0.0
     return Facts(
         previous_close=round(float(before["close"].iloc[-1]) * MICRO),
         average_daily_volume=0 if volume != volume else round(float(volume)),
         daily_volatility=float(returns.std()) if len(returns) > 1 else 0.0,
-        label="real",
+        label=said,
     )
 
 

@@ -23,7 +23,7 @@ class Facts:
     listing
         The venue of its opening and closing auctions; empty where it is unknown.
     label
-        What kind of figures these are: ``real``, ``simulated`` ...
+        What these figures and the quotes come from, and what must be said of it; it stands on every result.
     """
 
     previous_close: int = 0

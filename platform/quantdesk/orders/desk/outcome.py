@@ -73,6 +73,7 @@ def outcome(
         children=tuple(_child(child) for child in children),
         violations=tuple(GuardrailViolation(**one) for one in (state.decision or {}).get("violations", ())),
         stop_loss_ids=tuple(stop.stop_id for stop in stops),
+        label=str((state.decision or {}).get("label", "")),
         was_known=was_known,
     )
 

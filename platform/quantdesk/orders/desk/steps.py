@@ -17,6 +17,7 @@ from quantdesk.orders.desk.state import STOP_KEY, OrderState
 from quantdesk.orders.desk.stops import reached, surplus
 from quantdesk.orders.desk.world import World, day_of, working
 from quantdesk.orders.executions import Execution, Kind
+from quantdesk.orders.guardrails import Decision
 from quantdesk.orders.ledger import Entry, EntryKind, child_payload
 from quantdesk.orders.order import Action, OrderType, TimeInForce
 from quantdesk.orders.quotes import Quotes
@@ -102,7 +103,7 @@ class Steps:
     def _decide(self, state: OrderState, quotes: Quotes | None) -> None:
         self.observe(state.order.symbol, quotes)
         decision = self.world.check(state.order, quotes, self.journal.state)
-        self.journal.write(self._about(state, EntryKind.DECISION, decision.to_dict()))
+        self.journal.write(self._decided(state, decision))
 
     def observe(self, symbol: str, quotes: Quotes | None) -> None:
         """Write down what a decision rests on: the day, the mark, a restriction of short sales."""
@@ -130,7 +131,7 @@ class Steps:
             return False  # it stands, and is asked about again: a stop is not lost to a passing limit
         self.journal.write(
             self._about(state, EntryKind.STOP_TRIGGERED, {"bid": quotes.nbbo.bid, "ask": quotes.nbbo.ask}),
-            self._about(state, EntryKind.DECISION, decision.to_dict()),
+            self._decided(state, decision),
         )
         return True
 
@@ -210,6 +211,10 @@ class Steps:
         payload = {"symbol": order.symbol, "action": str(action), "shares": shares, "price": order.stop_loss}
         name = f"{state.order_id}-S{self.journal.state.stops_placed.get(state.order_id, 0) + 1}"
         return self._about(state, EntryKind.STOP_PLACED, payload, name)
+
+    def _decided(self, state: OrderState, decision: Decision) -> Entry:
+        label = self.world.facts(state.order.symbol).label
+        return self._about(state, EntryKind.DECISION, {**decision.to_dict(), "label": label})
 
     def _about(
         self, state: OrderState, kind: EntryKind, payload: Mapping[str, object] | None = None, client_id: str = ""
