@@ -21,7 +21,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quantdesk.orders.desk.bridge import DeskExecution
+    from quantdesk.orders.desk.bridge import DeskExecution, still_market
     from quantdesk.orders.desk.desk import Desk
     from quantdesk.orders.desk.embedded import EmbeddedConfig, open_desk, simulated_desk
     from quantdesk.orders.desk.facts import Facts, known
@@ -38,6 +38,7 @@ _HOMES = {
     "known": "facts",
     "open_desk": "embedded",
     "simulated_desk": "embedded",
+    "still_market": "bridge",
 }
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "known",
     "open_desk",
     "simulated_desk",
+    "still_market",
 ]
 
 
