@@ -1,18 +1,30 @@
-"""One engine of somebody else, on the flow that benchmarks/orders_venues.py writes; run by it, in its environment.
+"""The path of an order through the simulated venues, side by side with what else one would take.
 
-    python orders_competitors.py ENGINE FLOW.json
+    python benchmarks/orders_competitors.py [--json] [--times 3] [--keep FOLDER]
 
-It prints a JSON object: seconds of the run alone (reading and converting the flow are left out, compiling too), shares
-and number of fills, and the version. The same strategy everywhere: every ten seconds the resting order is cancelled and
-a limit order of 100 shares joins the best quote, buying and selling by turns; every minute a market order of 300.
+One day of synthetic flow of one stock at one venue: five levels of quotes that change every second, and two market
+orders a second. The same strategy in every engine: every ten seconds the resting order is cancelled and a limit order
+of 100 shares joins the best quote, buying and selling by turns; every minute a market order of 300.
+
+backtrader, nautilus_trader and hftbacktest want other versions of packages, so each is installed by name into an
+environment of its own, in a temporary folder, and this script runs there again with the name of the engine and the
+flow: it then imports nothing of quantdesk, and prints the seconds of the run alone (reading and converting the flow are
+left out, compiling too). What cannot be installed is said on the way, and left out. The engines do not do the same
+work, which is why docs/explanation/simulated-venues.md says what each of them leaves out.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import json
+import shutil
+import statistics
+import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -222,12 +234,97 @@ def hftbacktest(flow: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": taken, "turns": turns, "fills": int(fills), "shares": int(shares), "events": len(data)}
 
 
+def environment(folder: Path, name: str) -> Path | None:
+    """A Python that has an engine; None where it could not be installed, which is said."""
+    python = folder / name / "bin" / "python"
+    if python.exists():
+        return python
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+    made = (
+        [uv, "venv", "-q", "--python", sys.executable, str(folder / name)]
+        if uv
+        else [sys.executable, "-m", "venv", str(folder / name)]
+    )
+    install = (
+        [uv, "pip", "install", "-q", "--python", str(python), name]
+        if uv
+        else [str(python), "-m", "pip", "install", "-q", name]
+    )
+    for command in (made, install):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(f"{name} could not be installed: {done.stderr.strip()[-400:]}", file=sys.stderr)
+            return None
+    return python
+
+
+def measure(folder: Path, times: int) -> list[dict[str, Any]]:
+    """Rows of all engines, taken turn by turn."""
+    import orders_venues  # beside this script; it needs quantdesk
+
+    flow = folder / "flow.json"
+    world = orders_venues.market()
+    world.quotes("ABC")
+    orders_venues.written(world, flow)
+    pythons = {name: python for name in ENGINES if (python := environment(folder, name)) is not None}
+    orders_venues.ours()  # compiles
+    found: dict[str, list[dict[str, Any]]] = {"ours": [], **{name: [] for name in pythons}}
+    for _ in range(times):
+        found["ours"].append(orders_venues.ours())
+        for name, python in pythons.items():
+            command = [str(python), __file__, name, str(flow)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                print(f"{name} failed: {done.stderr.strip()[-800:]}", file=sys.stderr)
+                continue
+            found[name].append(json.loads(done.stdout.splitlines()[-1]))
+    mine = statistics.median(one["seconds"] for one in found["ours"])
+    rows = []
+    for name, runs in found.items():
+        if not runs:
+            continue
+        last = runs[-1]
+        print(f"{name}: {last['fills']} fills, {last['shares']} shares, {last['events']} events", file=sys.stderr)
+        if name != "ours":
+            rows.append(
+                {
+                    "what": "a day of one stock: 2,339 resting and 390 market orders",
+                    "seconds": mine,
+                    "alternative": f"{name} {last['version']}",
+                    "alternative_seconds": statistics.median(one["seconds"] for one in runs),
+                }
+            )
+    return rows
+
+
+ENGINES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "backtrader": backtrader,
+    "nautilus_trader": nautilus_trader,
+    "hftbacktest": hftbacktest,
+}
+
+
 def main() -> None:
-    """Run the engine that was named."""
-    name, path = sys.argv[1:]
-    flow = json.loads(Path(path).read_text(encoding="utf-8"))
-    engines = {"backtrader": backtrader, "nautilus_trader": nautilus_trader, "hftbacktest": hftbacktest}
-    print(json.dumps({**engines[name](flow), "version": importlib.metadata.version(name)}))
+    """Run the engine that was named; or all of them, one line or row for each."""
+    if len(sys.argv) == 3 and sys.argv[1] in ENGINES:
+        name, path = sys.argv[1:]
+        flow = json.loads(Path(path).read_text(encoding="utf-8"))
+        print(json.dumps({**ENGINES[name](flow), "version": importlib.metadata.version(name)}))
+        return
+    import orders_venues
+
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--json", action="store_true", help="rows for benchmarks/run.py")
+    options.add_argument("--times", type=int, default=3, help="how often each way is taken")
+    options.add_argument("--keep", type=Path, help="a folder for the environments of the others, to be used again")
+    given = options.parse_args()
+    folder = given.keep or Path(tempfile.mkdtemp(prefix="quantdesk-bench-"))
+    try:
+        rows = measure(folder, given.times)
+    finally:
+        if given.keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    orders_venues.told(rows, as_json=given.json)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,9 @@
-"""The matching and fill path of the simulated venues, side by side with what else one would take.
+"""The matching of the simulated venues against the same book in plain Python.
 
-    python benchmarks/orders_venues.py [--json] [--times 3] [--keep FOLDER]
+    python benchmarks/orders_venues.py [--json] [--times 3]
 
-One day of synthetic flow of one stock at one venue: five levels of quotes that change every second, and two market
-orders a second. The same strategy in every engine (see benchmarks/orders_competitors.py). backtrader, nautilus_trader
-and hftbacktest want other versions of packages, so each is installed by name into an environment of its own, in a
-temporary folder. What cannot be installed is said on the way, and left out. The engines do not do the same work, which
-is why docs/explanation/simulated-venues.md says what each of them leaves out.
-
-A second pair of rows feeds a stream of limit, cancel and market orders through the book alone, against a book of plain
-Python that does the same, trade by trade.
+A stream of limit, cancel and market orders goes through the book alone; the other one does the same, trade by trade.
+What is here besides is for benchmarks/orders_competitors.py, which puts the path of an order beside other engines.
 """
 
 from __future__ import annotations
@@ -18,11 +12,8 @@ import argparse
 import datetime as dt
 import heapq
 import json
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from pathlib import Path
@@ -37,7 +28,6 @@ from quantdesk.orders.venues import Book, Shape, SimulatedMarket
 from quantdesk.orders.venues.replay import P_ASK, P_ASK_SIZE, P_BID, P_BID_SIZE
 from quantdesk.orders.venues.screen import Screen
 
-ENGINES = ("backtrader", "nautilus_trader", "hftbacktest")
 DAY = dt.date(2026, 3, 2)
 EVERY = 10_000_000_000
 
@@ -166,81 +156,18 @@ def books(number: int, times: int) -> dict[str, Any]:
     }
 
 
-def environment(folder: Path, name: str) -> Path | None:
-    """A Python that has an engine; None where it could not be installed, which is said."""
-    python = folder / name / "bin" / "python"
-    if python.exists():
-        return python
-    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
-    made = (
-        [uv, "venv", "-q", "--python", sys.executable, str(folder / name)]
-        if uv
-        else [sys.executable, "-m", "venv", str(folder / name)]
-    )
-    install = (
-        [uv, "pip", "install", "-q", "--python", str(python), name]
-        if uv
-        else [str(python), "-m", "pip", "install", "-q", name]
-    )
-    for command in (made, install):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            print(f"{name} could not be installed: {done.stderr.strip()[-400:]}", file=sys.stderr)
-            return None
-    return python
-
-
-def measure(folder: Path, times: int) -> list[dict[str, Any]]:
-    """Rows of all engines, taken turn by turn."""
-    flow = folder / "flow.json"
-    world = market()
-    world.quotes("ABC")
-    written(world, flow)
-    pythons = {name: python for name in ENGINES if (python := environment(folder, name)) is not None}
-    ours()  # compiles
-    found: dict[str, list[dict[str, Any]]] = {"ours": [], **{name: [] for name in pythons}}
-    for _ in range(times):
-        found["ours"].append(ours())
-        for name, python in pythons.items():
-            command = [str(python), str(Path(__file__).with_name("orders_competitors.py")), name, str(flow)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                print(f"{name} failed: {done.stderr.strip()[-800:]}", file=sys.stderr)
-                continue
-            found[name].append(json.loads(done.stdout.splitlines()[-1]))
-    mine = statistics.median(one["seconds"] for one in found["ours"])
-    rows = []
-    for name, runs in found.items():
-        if not runs:
-            continue
-        last = runs[-1]
-        print(f"{name}: {last['fills']} fills, {last['shares']} shares, {last['events']} events", file=sys.stderr)
-        if name != "ours":
-            rows.append(
-                {
-                    "what": "a day of one stock: 2,339 resting and 390 market orders",
-                    "seconds": mine,
-                    "alternative": f"{name} {last['version']}",
-                    "alternative_seconds": statistics.median(one["seconds"] for one in runs),
-                }
-            )
-    return rows
-
-
 def main() -> None:
     """Print one line per alternative, or rows for benchmarks/run.py."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--json", action="store_true", help="rows for benchmarks/run.py")
     options.add_argument("--times", type=int, default=3, help="how often each way is taken")
-    options.add_argument("--keep", type=Path, help="a folder for the environments of the others, to be used again")
     given = options.parse_args()
-    folder = given.keep or Path(tempfile.mkdtemp(prefix="quantdesk-bench-"))
-    try:
-        rows = [*measure(folder, given.times), books(300_000, given.times)]
-    finally:
-        if given.keep is None:
-            shutil.rmtree(folder, ignore_errors=True)
-    if given.json:
+    told([books(300_000, given.times)], as_json=given.json)
+
+
+def told(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    """Print rows, for people or for benchmarks/run.py."""
+    if as_json:
         print(json.dumps(rows))
         return
     for row in rows:
