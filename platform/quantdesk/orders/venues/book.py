@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from quantdesk.errors import BadInput
 from quantdesk.orders.venues import background, matching, replay
 
-__all__ = ["Book", "Entered", "Fill", "Priority", "Run", "Side"]
+__all__ = ["Book", "Entered", "Fill", "Priority", "Side"]
 
 Ints = NDArray[np.int64]
 _CHUNK_FILLS = 1 << 16
@@ -93,27 +93,6 @@ class Entered:
     handle: int
     left: int
     fills: tuple[Fill, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What :meth:`Book.play` plays: arrays of :mod:`quantdesk.orders.venues.replay`.
-
-    Attributes
-    ----------
-    plan, tape, deeper, offsets, tick, width
-        See :func:`quantdesk.orders.venues.replay.play`.
-    begun
-        The step before the first of the offsets.
-    """
-
-    plan: Ints
-    tape: Ints
-    deeper: Ints
-    offsets: Ints
-    tick: int
-    width: int
-    begun: int
 
 
 class Book:
@@ -296,7 +275,9 @@ class Book:
         background.trade(self._orders, self._levels, self._meta, self._fills, int(side), shares, limit)
         return tuple(fill for fill in self._taken() if fill.maker_owner)
 
-    def play(self, run: Run, cursor: Ints, until: int, seed: int, survives: float) -> tuple[int, tuple[Fill, ...]]:
+    def play(
+        self, run: replay.Run, cursor: Ints, until: int, seed: int, survives: float
+    ) -> tuple[int, tuple[Fill, ...]]:
         """Many steps of the background: see :func:`quantdesk.orders.venues.replay.play`.
 
         Returns

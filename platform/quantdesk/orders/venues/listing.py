@@ -10,73 +10,28 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
 from quantdesk.orders.amounts import dollars, moment
 from quantdesk.orders.executions import Kind
 from quantdesk.orders.halts.hours import local_date
-from quantdesk.orders.halts.status import Halts
 from quantdesk.orders.order import Child, TimeInForce
 from quantdesk.orders.venues.background import Targets
-from quantdesk.orders.venues.book import Book, Fill, Priority, Run, Side
+from quantdesk.orders.venues.book import Book, Fill, Priority, Side
 from quantdesk.orders.venues.flow import Flow
-from quantdesk.orders.venues.impact import Pressure
 from quantdesk.orders.venues.matching import HIGHEST
-from quantdesk.orders.venues.replay import GOLDEN
-from quantdesk.orders.venues.reports import Reports
+from quantdesk.orders.venues.place import HaltPolicy, Place
+from quantdesk.orders.venues.replay import GOLDEN, Run
 from quantdesk.orders.venues.screen import Screen, halt_code
-from quantdesk.orders.venues.sources import Source
 
-__all__ = ["HaltPolicy", "Listing", "Place"]
+__all__ = ["Listing"]
 
 _CLOSED = "the market is closed"
 _ROOM = 160
 """Orders for which a book has room at first: more than a usual background has."""
 _PART = 512
 """Steps that are looked through at a time for halts and bands."""
-
-
-class HaltPolicy(StrEnum):
-    """What a venue does with an order that arrives while its symbol is halted."""
-
-    QUEUE = "queue"
-    """As the exchanges do: day orders wait for the reopening, immediate-or-cancel orders are cancelled."""
-    REJECT = "reject"
-    """Every order is rejected with the code of the halt."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a listing is, and what holds there.
-
-    Attributes
-    ----------
-    symbol, venue
-        Which, where.
-    source
-        The flow.
-    pressure
-        What one's own orders have taken of the symbol, over all venues.
-    reports
-        Whom to tell.
-    halts
-        What stops trading; None for nothing.
-    policy
-        What happens to orders in a halt.
-    seed
-        Of the cancellations of the background.
-    """
-
-    symbol: str
-    venue: str
-    source: Source
-    pressure: Pressure
-    reports: Reports
-    halts: Halts | None = None
-    policy: HaltPolicy = HaltPolicy.QUEUE
-    seed: int = 0
 
 
 @dataclass(slots=True)

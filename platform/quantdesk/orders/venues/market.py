@@ -23,7 +23,7 @@ from quantdesk.orders.routing.terms import Terms, directory
 from quantdesk.orders.symbols import canonical
 from quantdesk.orders.venues.impact import Impact, Pressure
 from quantdesk.orders.venues.intake import Frames, sessions_of
-from quantdesk.orders.venues.listing import HaltPolicy
+from quantdesk.orders.venues.place import HaltPolicy
 from quantdesk.orders.venues.reports import Reports
 from quantdesk.orders.venues.shape import Shape
 from quantdesk.orders.venues.simulated import Conditions, SimulatedVenue

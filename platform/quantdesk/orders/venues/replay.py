@@ -6,9 +6,11 @@ test holds the two together.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantdesk.orders.venues.background import renew, trade
 from quantdesk.orders.venues.matching import (
@@ -22,7 +24,7 @@ from quantdesk.orders.venues.matching import (
     peg_to,
 )
 
-__all__ = ["DONE", "ROOM", "fill_targets", "play"]
+__all__ = ["DONE", "ROOM", "Run", "fill_targets", "play"]
 
 P_AT, P_BID, P_BID_SIZE, P_ASK, P_ASK_SIZE, P_HIDDEN_BID, P_HIDDEN_ASK, P_MIDPOINT = range(8)
 PLAN_SIZE = 8
@@ -32,6 +34,27 @@ T_AT, T_SIDE, T_PRICE, T_SHARES = range(4)
 DONE, ROOM = -1, -2
 """Why it stopped, where it did not stop at a fill: nothing more to do, or no more room in the book."""
 GOLDEN = 0x9E3779B97F4A7C15 & 0x7FFFFFFFFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What :meth:`Book.play` plays: the arrays of :func:`play`.
+
+    Attributes
+    ----------
+    plan, tape, deeper, offsets, tick, width
+        See :func:`play`.
+    begun
+        The step before the first of the offsets.
+    """
+
+    plan: NDArray[np.int64]
+    tape: NDArray[np.int64]
+    deeper: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    tick: int
+    width: int
+    begun: int
 
 
 @compiled

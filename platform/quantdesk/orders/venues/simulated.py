@@ -15,7 +15,8 @@ from quantdesk.orders.halts.status import Halts
 from quantdesk.orders.order import Child
 from quantdesk.orders.routing.terms import Terms
 from quantdesk.orders.venues.impact import Pressure
-from quantdesk.orders.venues.listing import HaltPolicy, Listing, Place
+from quantdesk.orders.venues.listing import Listing
+from quantdesk.orders.venues.place import HaltPolicy, Place
 from quantdesk.orders.venues.reports import Reports
 from quantdesk.orders.venues.sources import Source
 
