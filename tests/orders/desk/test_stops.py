@@ -48,6 +48,20 @@ def test_it_goes_off_once_and_after_a_restart(room: Any) -> None:
     assert [(order.shares, order.user_id) for order in sold] == [(200, "ann")]
 
 
+def test_two_equal_stops_go_off_at_once(room: Any) -> None:
+    desk = room.desk()
+    for limit in ("100.00", "100.01"):
+        desk.execute(
+            Order("AAPL", "buy", 100, order_type="limit", limit_price=limit, stop_loss_price="98.00", user_id="ann")
+        )
+    assert shares(desk) == [100, 100]
+    room.move(AAPL=FALL)
+    desk = room.desk()
+    desk.poll()
+    assert desk.portfolio.positions == {}  # the second is no duplicate of the first
+    assert desk.stops == ()
+
+
 def test_it_is_cancelled_when_the_position_is_sold(room: Any) -> None:
     desk = room.desk()
     desk.execute(Order("AAPL", "buy", 300, stop_loss_price="98.00"))

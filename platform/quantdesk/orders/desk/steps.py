@@ -102,7 +102,8 @@ class Steps:
 
     def _decide(self, state: OrderState, quotes: Quotes | None) -> None:
         self.observe(state.order.symbol, quotes)
-        decision = self.world.check(state.order, quotes, self.journal.state)
+        protects = (state.order.idempotency_key or "").startswith(STOP_KEY)
+        decision = self.world.check(state.order, quotes, self.journal.state, triggered=protects)
         self.journal.write(self._decided(state, decision))
 
     def observe(self, symbol: str, quotes: Quotes | None) -> None:
@@ -126,7 +127,7 @@ class Steps:
         order = state.order
         if quotes is None or self.world.stopped(order.symbol) or not reached(order.side, order.stop, quotes.nbbo):
             return False
-        decision = self.world.check(working(order, order.shares), quotes, self.journal.state)
+        decision = self.world.check(working(order, order.shares), quotes, self.journal.state, triggered=True)
         if not decision.allowed:
             return False  # it stands, and is asked about again: a stop is not lost to a passing limit
         self.journal.write(

@@ -112,8 +112,8 @@ class World:
             return f"{symbol} is {own.status.lower()}: {own.message}"
         return ""
 
-    def situation(self, symbol: str, quotes: Quotes | None, state: DeskState) -> Situation:
-        """What guardrails are shown: the account of the ledger, the quotes, and what is halted."""
+    def situation(self, symbol: str, quotes: Quotes | None, state: DeskState, *, triggered: bool = False) -> Situation:
+        """What guardrails are shown: the account of the ledger, the quotes, what is halted; whether a stop went off."""
         at = self.now()
         facts, restricted = self.facts(symbol), state.short_sale_restrictions.get(symbol)
         return Situation(
@@ -132,11 +132,12 @@ class World:
             rules=day_rules(self.config.book, day_of(at)),
             kill=state.kills,
             resting=state.resting(symbol),
+            triggered=triggered,
         )
 
-    def check(self, order: Order, quotes: Quotes | None, state: DeskState) -> Decision:
-        """Ask the guardrails."""
-        return self.guardrails.check(order, self.situation(order.symbol, quotes, state))
+    def check(self, order: Order, quotes: Quotes | None, state: DeskState, *, triggered: bool = False) -> Decision:
+        """Ask the guardrails. A stop that went off is no new message of its user."""
+        return self.guardrails.check(order, self.situation(order.symbol, quotes, state, triggered=triggered))
 
     def route(self, state: OrderState, quotes: Quotes) -> Any:
         """Decide on the next round of an order: a receipt with children."""
