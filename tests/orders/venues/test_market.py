@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -401,6 +402,16 @@ def test_clocks_go_forwards_only(market: SimulatedMarket) -> None:
         market.advance(dt.datetime(2026, 3, 2, 12, 0))  # noqa: DTZ001
     market.advance(dt.datetime(2026, 3, 2, 17, 0, tzinfo=dt.UTC))
     assert market.now() == 1_772_470_800 * SECOND
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"action": "buy"}, {"time_in_force": "ioc"}, {"shares": 0}, {"limit": -1}, {"shares": 1.5}]
+)
+def test_what_is_no_order_is_refused(still: SimulatedMarket, order: Make, wrong: dict[str, Any]) -> None:
+    child = replace(order("buy", 10), **wrong)
+    with pytest.raises(BadInput):
+        still.send(child)
+    assert still.executions(child.client_id) is None
 
 
 def test_unknown_names_are_refused_before_anything_is_sent(still: SimulatedMarket, order: Make) -> None:

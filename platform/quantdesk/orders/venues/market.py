@@ -17,7 +17,7 @@ from quantdesk.orders.amounts import SECOND, moment, nanoseconds
 from quantdesk.orders.executions import Execution, ExecutionMode
 from quantdesk.orders.halts.hours import NEW_YORK, regular_hours
 from quantdesk.orders.halts.status import Halts
-from quantdesk.orders.order import Child
+from quantdesk.orders.order import Action, Child, TimeInForce
 from quantdesk.orders.quotes import Nbbo, Quotes
 from quantdesk.orders.routing.terms import Terms, directory
 from quantdesk.orders.symbols import canonical
@@ -199,6 +199,8 @@ class SimulatedMarket:
         ------
         UnknownName
             No such venue or symbol; it was not sent.
+        BadInput
+            What stands in it is no order; it was not sent.
         """
         known = self.reports.of(child.client_id)
         if known is not None:
@@ -206,6 +208,7 @@ class SimulatedMarket:
         if child.venue not in self.venues:
             raise UnknownName("venue", child.venue, self.venues)
         self._known(child.symbol)
+        _check(child)
         return self.venues[child.venue].send(child, self._now)
 
     def cancel(self, client_id: str) -> Sequence[Execution]:
@@ -302,6 +305,15 @@ class SimulatedMarket:
 
     def _pressure(self, symbol: str) -> Pressure:
         return self._pressures.setdefault(symbol, Pressure(int(self._source.shape.recovery_s * SECOND)))
+
+
+def _check(child: Child) -> None:
+    """Refuse what would be misread: "buy" as text is not ``Action.BUY``, and would sell."""
+    right = isinstance(child.action, Action) and isinstance(child.time_in_force, TimeInForce)
+    if not right or not isinstance(child.shares, int) or not isinstance(child.limit, int):
+        raise BadInput(f"{child} is no order.", "Give an Action, a TimeInForce, whole shares and micro-dollars.")
+    if child.shares <= 0 or child.limit < 0:
+        raise BadInput(f"An order of {child.shares} shares at {child.limit}.", "Give shares above 0 and a price.")
 
 
 def _stopped(halts: Halts) -> Callable[[str, int], bool]:
