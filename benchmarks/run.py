@@ -123,7 +123,7 @@ def set_up(clone: Path, caches: Path) -> list[Row]:
     make = ["make", "-s", f"PYTHON={python}"]
     say("the Python environment, cold")
     environment = timed([*make, "venv"], clone, env)
-    say("data, features, proxy and five reports, cold")
+    say("data, features, proxy and six reports, cold")
     quantdesk = str(clone / ".venv" / "bin" / "quantdesk")
     steps = timed([quantdesk, "up", "--setup-only"], clone, env)
     say("both again, warm")

@@ -23,6 +23,7 @@ DEMO_REPORTS = (
     "03_model_training",
     "04_risk_analysis",
     "05_performance_attribution",
+    "06_execution_quality",
 )
 STAGES = Path(__file__).resolve().parents[1]
 

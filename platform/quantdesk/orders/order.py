@@ -171,12 +171,12 @@ class Order:
     @property
     def is_buy(self) -> bool:
         """Whether it buys."""
-        return self.action is Action.BUY
+        return self.action == Action.BUY
 
     @property
     def side(self) -> int:
         """1 for a purchase, -1 for a sale."""
-        return 1 if self.action is Action.BUY else -1
+        return 1 if self.action == Action.BUY else -1
 
     def to_dict(self) -> dict[str, Any]:
         """What :meth:`from_dict` takes back: text and whole numbers, dollars as text."""
@@ -253,7 +253,7 @@ class Child:
     @property
     def side(self) -> int:
         """1 for a purchase, -1 for a sale."""
-        return 1 if self.action is Action.BUY else -1
+        return 1 if self.action == Action.BUY else -1
 
 
 def _whole(shares: Any) -> int:
