@@ -170,3 +170,62 @@ def test_a_desk_that_is_killed_around_the_send(
     assert (again.order_id, again.was_known) == (found.order_id, True)
     assert len(broker.rows("orders")) == 1
     agrees(desk, broker, config)
+
+
+STEP_BY_STEP = (
+    PROGRAM.split("    send = gateway._trading.submit_order")[0]
+    + """
+    steps = 0
+    def deadly(call):
+        def through(*given, **named):
+            global steps
+            steps += 1
+            if steps == int(at):
+                die()
+            answer = call(*given, **named)
+            steps += 1
+            if steps == int(at):
+                die()
+            return answer
+        return through
+    kept = Ledger.open(ledger)
+    for owner, names in ((kept, ("receive", "append")), (gateway, ("send", "executions", "cancel"))):
+        for name in names:
+            setattr(owner, name, deadly(getattr(owner, name)))
+    desk = Desk(gateway, kept, KnownHalts(), config=DeskConfig(cash=10**12, broker="ALPACA"))
+    order = Order("AAPL", "buy", 100, stop_loss_price="150", user_id="ada", idempotency_key="k")
+    print(desk.execute(order).status)
+"""
+)
+
+
+@pytest.mark.slow
+def test_a_desk_that_is_killed_at_every_step(broker: Any, config: AlpacaConfig, tmp_path: Path) -> None:
+    """SIGKILL before and after every write to the ledger and every word to the broker; both live on."""
+    module = sys.modules["alpacaserver"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "platform")}
+    for step in range(1, 100):
+        broker.clear()
+        ledger = f"sqlite:///{tmp_path / f'{step}.db'}"
+        words = [broker.url, module.KEY, module.SECRET, ledger, str(broker.offset), str(step)]
+        program = [sys.executable, "-c", textwrap.dedent(STEP_BY_STEP), *words]
+        done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+        desk = Desk(
+            AlpacaGateway(config, clock=broker.clock),
+            Ledger.open(ledger),
+            KnownHalts(),
+            config=DeskConfig(cash=CASH, broker="ALPACA"),
+        )
+        with desk:
+            order = Order("AAPL", "buy", 100, stop_loss_price="150", user_id="ada", idempotency_key="k")
+            found = desk.execute(order)
+            assert (found.status, found.filled_shares) == (OrderStatus.FILLED, 100), step
+            assert len(broker.rows("orders")) == 1, step
+            assert sum(stop.shares for stop in desk.stops) == 100, step
+            agrees(desk, broker, config)
+            desk.ledger.verify()
+        if done.returncode == 0:
+            assert done.stdout.split() == ["filled"]
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    assert step > 10
