@@ -15,18 +15,19 @@ from quantdesk.orders.desk.facts import Facts, FactsOf
 from quantdesk.orders.desk.journal import Journal
 from quantdesk.orders.desk.outcome import outcome
 from quantdesk.orders.desk.reconciliation import here, there
-from quantdesk.orders.desk.state import REPLACE_KEY, STOP_KEY, OrderState, Stop
+from quantdesk.orders.desk.state import REPLACE_KEY, REPLACED, STOP_KEY, OrderState, Stop
 from quantdesk.orders.desk.steps import Steps
 from quantdesk.orders.desk.stops import reached
-from quantdesk.orders.desk.world import DeskConfig, World, day_of
+from quantdesk.orders.desk.world import DeskConfig, World, day_of, last_day
 from quantdesk.orders.executions import ExecutionMode, Gateway
-from quantdesk.orders.guardrails import Guardrails, LimitChange
+from quantdesk.orders.guardrails import Guardrails, Kill, LimitChange
 from quantdesk.orders.halts import Halts
 from quantdesk.orders.ledger import Entry, EntryKind, Ledger
 from quantdesk.orders.order import Action, Order
 from quantdesk.orders.portfolio import Portfolio
 from quantdesk.orders.quotes import Quotes
 from quantdesk.orders.result import OrderResult
+from quantdesk.orders.symbols import canonical
 
 __all__ = ["Desk"]
 
@@ -42,6 +43,7 @@ def _in_turn(method: Callable[Concatenate[Desk, Given], Answer]) -> Callable[Con
     @functools.wraps(method)
     def alone(desk: Desk, /, *given: Given.args, **named: Given.kwargs) -> Answer:
         with desk._turn:
+            desk._journal.look()
             return method(desk, *given, **named)
 
     return alone
@@ -115,7 +117,8 @@ class Desk:
     @property
     def stops(self) -> tuple[Stop, ...]:
         """The protective stops that stand."""
-        return tuple(self._state.standing())
+        with self._turn:
+            return tuple(self._state.standing())
 
     @_in_turn
     def execute(self, order: Order) -> OrderResult:
@@ -173,7 +176,8 @@ class Desk:
         """
         state = self._journal.find(order_id)
         if state.status is None:
-            self._end(state, "cancelled by request")
+            if not state.cancel_requested or order_id in self._state.replacing:
+                self._end(state, "cancelled by request")
             self._steps.advance(state)
         return self._outcome(state)
 
@@ -222,7 +226,7 @@ class Desk:
         given |= {} if stop_price is None else {"stop_price": stop_price}
         anew = {"order": Order.from_dict(given).to_dict(), "in_all": wanted}
         self._journal.write(self._entry(EntryKind.REPLACED, anew, state))
-        self._end(state, "replaced")
+        self._end(state, REPLACED)
         return self._replace(state)
 
     @_in_turn
@@ -237,6 +241,7 @@ class Desk:
         before = self._journal.seen
         for state in self._state.unfinished():
             self._steps.ask(state)
+        self._go_on()
         for symbol in sorted({stop.symbol for stop in self._state.standing()}):
             self._set_off(symbol)
         for state in self._state.unfinished():
@@ -254,7 +259,13 @@ class Desk:
             All, one user or one symbol, and which.
         by, why
             Who stops it and for what; both are kept.
+
+        Raises
+        ------
+        BadInput
+            See :class:`~quantdesk.orders.guardrails.Kill`. Nothing is written then.
         """
+        name = Kill(scope, name, by, why, self.world.now()).name
         self._journal.write(self._entry(EntryKind.KILL, {"scope": scope, "name": name, "why": why}, by=by))
         for state in self._state.unfinished():
             if scope == "all" or name == (state.order.user_id if scope == "user" else state.order.symbol):
@@ -283,13 +294,22 @@ class Desk:
 
     @_in_turn
     def transfer(self, positions: Mapping[str, tuple[int, int]]) -> None:
-        """Take over positions from elsewhere: shares (below 0: short) and their cost in micro-dollars a share."""
-        self._journal.write(
-            *(
-                self._entry(EntryKind.TRANSFER, {"symbol": symbol, "shares": shares, "price": price})
-                for symbol, (shares, price) in sorted(positions.items())
-            )
-        )
+        """Take over positions from elsewhere: shares (below 0: short) and their cost in micro-dollars a share.
+
+        Raises
+        ------
+        BadInput
+            No symbol, shares or cost that are not whole, or a cost below 0. Nothing is written then.
+        """
+        entries = []
+        for symbol, (shares, price) in sorted(positions.items()):
+            if type(shares) is not int or type(price) is not int or price < 0:
+                raise BadInput(f"{shares!r} shares of {symbol} at {price!r}.", "Give whole shares and micro-dollars.")
+            payload = {"symbol": canonical(symbol), "shares": shares, "price": price}
+            entries.append(self._entry(EntryKind.TRANSFER, payload))
+        self._journal.write(*entries)
+        for entry in entries:
+            self._steps.trim(str(entry.payload["symbol"]))
 
     @_in_turn
     def charge_borrowing(self, rates: Mapping[str, float], days: int = 1) -> int:
@@ -358,25 +378,24 @@ class Desk:
     @_in_turn
     def recover(self) -> None:
         """Go on where the ledger ends. Called when a desk is made; harmless at any other time."""
-        today = day_of(self.world.now())
         for state in self._state.unfinished():
             self._steps.ask(state)
-            if day_of(state.received_at) < today and state.triggered and not state.cancel_requested:
-                self._end(state, "its day is over")
             self._steps.advance(state)
+        self._go_on()
+        for symbol in sorted({stop.symbol for stop in self._state.standing()}):
+            self._steps.trim(symbol)
+        self._tidy()
+
+    def _go_on(self) -> None:
+        """Finish what was begun: replacements, and protective stops that went off."""
         for order_id in list(self._state.replacing):
             self._replace(self._journal.find(order_id))
         for stop in list(self._state.stops.values()):
             if stop.triggered:
                 self._sell_out(stop)
-        for symbol in sorted({stop.symbol for stop in self._state.standing()}):
-            self._steps.trim(symbol)
-        self._tidy()
 
     def _submit(self, order: Order, quotes: Quotes | None = None) -> OrderResult:
-        received = self.ledger.receive(order, self.world.now(), self.mode)
-        if received.is_new:
-            self._journal.catch_up()
+        received = self._journal.receive(order, self.world.now())
         state = self._journal.find(received.order_id)
         self._steps.advance(state, quotes)
         found = self._outcome(state, was_known=not received.is_new)
@@ -384,8 +403,7 @@ class Desk:
         return found
 
     def _end(self, state: OrderState, why: str) -> None:
-        if not state.cancel_requested:
-            self._journal.write(self._entry(EntryKind.CANCEL_REQUESTED, {"why": why}, state))
+        self._journal.write(self._entry(EntryKind.CANCEL_REQUESTED, {"why": why}, state))
 
     def _replace(self, old: OrderState) -> OrderResult:
         """Finish a replacement: the old order ends, and what is left of it is sent anew."""
@@ -394,7 +412,7 @@ class Desk:
         if old.status is None or wanted is None:
             return self._outcome(old)  # a venue has not answered yet: recovery goes on
         left = int(wanted["in_all"]) - old.filled
-        if left <= 0:
+        if left <= 0 or last_day(old.received_at) < day_of(self.world.now()):
             del self._state.replacing[old.order_id]
             return self._outcome(old)
         return self._submit(Order.from_dict({**wanted["order"], "shares": left}))
@@ -402,7 +420,7 @@ class Desk:
     def _set_off(self, symbol: str) -> None:
         """Let the protective stops of a symbol go off whose price is reached; not while it is halted."""
         quotes = self.world.quotes(symbol)
-        if quotes is None or self.world.stopped(symbol):
+        if quotes is None or not self.world.sets_off(symbol):
             return
         for stop in list(self._state.standing(symbol)):
             side = 1 if stop.action == Action.BUY else -1

@@ -5,7 +5,8 @@ from __future__ import annotations
 from quantdesk.errors import UnknownName
 from quantdesk.orders.desk.state import DeskState, OrderState
 from quantdesk.orders.executions import ExecutionMode
-from quantdesk.orders.ledger import Entry, Ledger
+from quantdesk.orders.ledger import Entry, Ledger, Received
+from quantdesk.orders.order import Order
 
 __all__ = ["Journal"]
 
@@ -28,12 +29,22 @@ class Journal:
         self.mode = mode
         self.state = DeskState(mode, cash)
         self.seen = 0
+        self._is_doubtful = False
         self.catch_up()
+
+    def receive(self, order: Order, at: int) -> Received:
+        """Write an order down, once, and remember it."""
+        self._is_doubtful = True
+        received = self.ledger.receive(order, at, self.mode)
+        self.catch_up()
+        return received
 
     def write(self, *entries: Entry) -> None:
         """Append entries, all or none, and remember those that were new."""
         if entries:
+            self._is_doubtful = True
             stored = self.ledger.append(*entries)
+            self._is_doubtful = False
             self.state.take(stored)
             self.seen = max([self.seen, *(one.seq for one in stored)])
 
@@ -42,6 +53,12 @@ class Journal:
         for stored in self.ledger.entries(after=self.seen):
             self.state.take([stored])
             self.seen = stored.seq
+        self._is_doubtful = False
+
+    def look(self) -> None:
+        """Catch up after a writing that failed: it may be in the ledger all the same, if only its answer was lost."""
+        if self._is_doubtful:
+            self.catch_up()
 
     def find(self, order_id: str) -> OrderState:
         """The state of an order: the running one, or for a finished one what its entries say.

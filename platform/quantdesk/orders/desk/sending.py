@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from quantdesk.orders.executions import Execution, ExecutionMode, Gateway, GatewayDown, Kind
 from quantdesk.orders.order import Child
 
-__all__ = ["ask", "send", "withdraw"]
+__all__ = ["ask", "send", "unsent", "withdraw"]
 
 NEVER_ARRIVED = "it never arrived: the connection failed before it was sent"
 NOT_KNOWN = "it never arrived: the venue does not know it"
@@ -56,6 +56,11 @@ def ask(gateway: Gateway, child: Child, *, heard: bool = False) -> Sequence[Exec
     return [Execution(name, child.client_id, Kind.CANCELLED, gateway.now(), child.venue, text=ENDED)]
 
 
+def unsent(child: Child) -> str:
+    """The id of the report that a child never arrived."""
+    return f"{child.client_id}:unsent"
+
+
 def withdraw(gateway: Gateway, child: Child) -> Sequence[Execution]:
     """Cancel what is left of a child; what is known of it afterwards."""
     return _quiet(lambda: gateway.cancel(child.client_id)) or ask(gateway, child, heard=True)
@@ -69,4 +74,4 @@ def _quiet(call: Callable[[], Sequence[Execution]]) -> Sequence[Execution]:
 
 
 def _unsent(child: Child, at: int, why: str) -> Execution:
-    return Execution(f"{child.client_id}:unsent", child.client_id, Kind.REJECTED, at, child.venue, text=why)
+    return Execution(unsent(child), child.client_id, Kind.REJECTED, at, child.venue, text=why)

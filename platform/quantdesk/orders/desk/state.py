@@ -19,10 +19,14 @@ from quantdesk.orders.order import Child, Order
 from quantdesk.orders.portfolio import Portfolio
 from quantdesk.orders.result import OrderStatus
 
-__all__ = ["REPLACE_KEY", "STOP_KEY", "ChildState", "DeskState", "OrderState", "Stop"]
+__all__ = ["REPLACED", "REPLACE_KEY", "STOP_KEY", "ChildState", "DeskState", "OrderState", "Stop"]
 
 STOP_KEY, REPLACE_KEY = "stop:", "replace:"
 """How the idempotency keys of orders begin that the desk sends by itself; callers may not use them."""
+
+
+REPLACED = "replaced"
+"""Why an order ends in whose place another one is sent; any other end of it ends that too."""
 
 
 @dataclass(slots=True)
@@ -69,7 +73,7 @@ class OrderState:
     children
         Its parts by client id, in the order of their sending.
     executions
-        Ids of all reports that were taken in.
+        Ids of all reports that were taken in or refused: none of them is looked at again.
     triggered
         Whether the stop price was reached; True for orders without one.
     cancel_requested
@@ -215,10 +219,13 @@ class DeskState:
             case EntryKind.NOTE if payload.get("what") == "short_sale_restriction":
                 self.short_sale_restrictions[payload["symbol"]] = dt.date.fromisoformat(payload["through"])
             case _ if order is not None:
-                if stored.kind is EntryKind.DECISION and order.decision is None:
+                key = order.order.idempotency_key or ""
+                if stored.kind is EntryKind.DECISION and order.decision is None and payload["allowed"]:
                     self.recent.note(order.order, stored.at)
-                if stored.kind is EntryKind.RESULT:
-                    self.stops.pop((order.order.idempotency_key or "").removeprefix(STOP_KEY), None)
+                elif stored.kind is EntryKind.RESULT and key.startswith(STOP_KEY):
+                    self.stops.pop(key.removeprefix(STOP_KEY), None)
+                elif stored.kind is EntryKind.CANCEL_REQUESTED and payload["why"] != REPLACED:
+                    self.replacing.pop(stored.order_id, None)
                 _take_order(order, stored)
             case _:
                 pass
@@ -251,6 +258,8 @@ def _take_order(order: OrderState, stored: Stored) -> None:
             order.children[child.client_id] = ChildState(child)
         case EntryKind.EXECUTION:
             _take_execution(order, execution_of(stored))
+        case EntryKind.NOTE if stored.payload.get("what") == "refused_report":
+            order.executions.add(stored.payload["execution_id"])
         case EntryKind.RESULT:
             order.status = OrderStatus(stored.payload["status"])
             order.reason = str(stored.payload["reason"])

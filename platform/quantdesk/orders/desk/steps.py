@@ -15,7 +15,7 @@ from quantdesk.orders.desk.outcome import ending
 from quantdesk.orders.desk.short_sales import restricted_through
 from quantdesk.orders.desk.state import STOP_KEY, OrderState
 from quantdesk.orders.desk.stops import reached, surplus
-from quantdesk.orders.desk.world import World, day_of, working
+from quantdesk.orders.desk.world import World, day_of, last_day, working
 from quantdesk.orders.executions import Execution, Kind
 from quantdesk.orders.guardrails import Decision
 from quantdesk.orders.ledger import Entry, EntryKind, child_payload
@@ -59,11 +59,13 @@ class Steps:
                 self._finish(state, OrderStatus.REJECTED, "Guardrails blocked it.")
             elif state.unknown and not self.ask(state):
                 return
-            elif state.cancel_requested:
+            elif state.cancel_requested or self._is_over(state):
                 self._withdraw(state)
                 if state.open_children:
                     return
-                self._finish(state, ending(state), "It was cancelled.")
+                self._finish(
+                    state, ending(state), "It was cancelled." if state.cancel_requested else "Its day is over."
+                )
             elif state.leaves == 0:
                 if state.open_children:
                     return
@@ -125,8 +127,9 @@ class Steps:
     def _trigger(self, state: OrderState, quotes: Quotes | None) -> bool:
         """Whether the stop price is reached; then guardrails are asked again, because the world is another one."""
         order = state.order
-        if quotes is None or self.world.stopped(order.symbol) or not reached(order.side, order.stop, quotes.nbbo):
+        if quotes is None or not self.world.sets_off(order.symbol) or not reached(order.side, order.stop, quotes.nbbo):
             return False
+        self.observe(order.symbol, quotes)
         decision = self.world.check(working(order, order.shares), quotes, self.journal.state, triggered=True)
         if not decision.allowed:
             return False  # it stands, and is asked about again: a stop is not lost to a passing limit
@@ -136,6 +139,11 @@ class Steps:
         )
         return True
 
+    def _is_over(self, state: OrderState) -> bool:
+        """Whether the day of an order is over."""
+        today = day_of(self.world.now())
+        return day_of(state.received_at) < today and last_day(state.received_at) < today
+
     def _is_spent(self, state: OrderState) -> bool:
         """Whether no further round of routing is due."""
         if state.receipts and state.order.time_in_force is TimeInForce.IOC:
@@ -143,6 +151,10 @@ class Steps:
         rested = [child for child in state.children.values() if child.child.time_in_force is not TimeInForce.IOC]
         if any(child.kind is Kind.CANCELLED for child in rested):
             return True  # the venue ended what rested there: the day is over
+        if self.world.config.broker and any(
+            child.kind is Kind.REJECTED and sending.unsent(child.child) not in state.executions for child in rested
+        ):
+            return True  # what a broker refused, it would refuse again; what never reached it is another matter
         return len(state.receipts) >= self.world.config.rounds
 
     def _route(self, state: OrderState, quotes: Quotes | None) -> bool:
@@ -197,6 +209,8 @@ class Steps:
         self._record(state, [report for reports in asked for report in reports])
 
     def _finish(self, state: OrderState, status: OrderStatus, reason: str) -> None:
+        if status is OrderStatus.FILLED:
+            reason = ""  # whatever was asked for meanwhile, there was nothing left to end
         entries = [self._about(state, EntryKind.RESULT, {"status": str(status), "reason": reason})]
         key = state.order.idempotency_key or ""
         if key.startswith(STOP_KEY) and state.order.shares > state.filled:

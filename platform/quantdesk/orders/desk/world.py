@@ -14,7 +14,7 @@ from quantdesk.orders.desk.state import DeskState, OrderState
 from quantdesk.orders.executions import Gateway, GatewayDown
 from quantdesk.orders.guardrails import Decision, Guardrails, Situation, day_rules
 from quantdesk.orders.halts import Halts
-from quantdesk.orders.halts.hours import NEW_YORK
+from quantdesk.orders.halts.hours import NEW_YORK, regular_hours
 from quantdesk.orders.halts.status import Status
 from quantdesk.orders.order import Order, OrderType
 from quantdesk.orders.quotes import Quotes
@@ -22,7 +22,7 @@ from quantdesk.orders.routing.config import Conditions, RoutingConfig
 from quantdesk.orders.routing.router import SmartOrderRouter
 from quantdesk.orders.rulebook import Rulebook, bundled
 
-__all__ = ["DeskConfig", "World", "day_of", "working"]
+__all__ = ["DeskConfig", "World", "day_of", "last_day", "working"]
 
 _UNSTOPPED = {OrderType.STOP: OrderType.MARKET, OrderType.STOP_LIMIT: OrderType.LIMIT}
 
@@ -112,6 +112,10 @@ class World:
             return f"{symbol} is {own.status.lower()}: {own.message}"
         return ""
 
+    def sets_off(self, symbol: str) -> bool:
+        """Whether stops may go off now: in the regular session alone, and not in a halt."""
+        return self.halts.phase(symbol, self.now()).trades and not self.stopped(symbol)
+
     def situation(self, symbol: str, quotes: Quotes | None, state: DeskState, *, triggered: bool = False) -> Situation:
         """What guardrails are shown: the account of the ledger, the quotes, what is halted; whether a stop went off."""
         at = self.now()
@@ -169,3 +173,11 @@ def working(order: Order, shares: int) -> Order:
 def day_of(at: int) -> dt.date:
     """The day in New York of a moment in nanoseconds."""
     return moment(at).astimezone(NEW_YORK).date()
+
+
+def last_day(at: int) -> dt.date:
+    """The day on which an order ends that came at a moment in nanoseconds: that of the session then, or of the next."""
+    day = day_of(at)
+    while (hours := regular_hours(day)) is None or hours.closes <= moment(at):
+        day += dt.timedelta(days=1)
+    return day
