@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +22,12 @@ from quantdesk.orders.executions import ExecutionMode
 from quantdesk.orders.order import Order
 from quantdesk.orders.quotes import Quotes
 from quantdesk.orders.result import ChildResult, OrderResult, OrderStatus
+
+
+def awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Its result, from a thread of its own: a browser's test may have left a loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 class MemoryDesk:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from quantdesk.orders.client import SorClient, SorConfig
 from quantdesk.orders.client.embedded import EmbeddedDesk, tradable
 from quantdesk.orders.desk import Desk
 from quantdesk.orders.desk.embedded import simulated_desk
+
+from .conftest import awaited  # isort: skip
 
 ON = dt.date(2024, 3, 4)
 ORDERS: tuple[dict[str, Any], ...] = (
@@ -45,7 +46,7 @@ def test_every_face_gives_the_same(make_router: Any, config: SorConfig) -> None:
         there = SorClient(make_router(served).url, config=config.model_copy(update={"timeout": 20.0}))
         for order in ORDERS:
             a = here.route_and_execute_sync(**order)
-            b = asyncio.run(there.route_and_execute(**order))
+            b = awaited(there.route_and_execute(**order))
             assert plain(a) == plain(b)
             assert a["execution_mode"] == "simulated"
         assert [plain(SorClient(desk=direct).route_and_execute_sync(**order)) for order in ORDERS][-1] == plain(a)

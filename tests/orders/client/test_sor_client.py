@@ -26,6 +26,8 @@ from quantdesk.orders.guardrails.decision import Decision, GuardrailViolation
 from quantdesk.orders.order import Order
 from quantdesk.orders.result import OrderStatus
 
+from .conftest import awaited  # isort: skip
+
 ORDER = {"symbol": "AAPL", "action": "buy", "shares": 100, "user_id": "ada", "idempotency_key": "k-1"}
 
 
@@ -37,7 +39,7 @@ def run(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
         order = {**ORDER, **more}
         if request.param == "sync":
             return client.route_and_execute_sync(**order)
-        return asyncio.run(client.route_and_execute(**order))
+        return awaited(client.route_and_execute(**order))
 
     return call
 
@@ -302,9 +304,9 @@ def test_reconciling_what_the_remote_cannot_say(client: SorClient, config: SorCo
     client._parts.journal.begin(Order(**ORDER), time.time_ns())
     ripe(config)
     router.fail("fails", path="/orders/by-key")
-    (found,) = asyncio.run(client.reconcile_async())
+    (found,) = awaited(client.reconcile_async())
     assert str(found.result.status) == "pending_unknown"
-    (found,) = asyncio.run(client.reconcile_async())
+    (found,) = awaited(client.reconcile_async())
     assert str(found.result.status) == "rejected"
 
 
@@ -431,7 +433,7 @@ def test_an_embedded_desk_does_not_hold_up_the_event_loop(desk: Any, config: Sor
             turns += 1
         return await task
 
-    assert asyncio.run(main())["status"] == "filled"
+    assert awaited(main())["status"] == "filled"
     assert turns > 5
 
 
@@ -445,7 +447,7 @@ def test_many_orders_at_once(client: SorClient, desk: Any, config: SorConfig) ->
         orders = [client.route_and_execute(**{**ORDER, "idempotency_key": f"k-{number % 5}"}) for number in range(10)]
         return await asyncio.gather(*orders)
 
-    results = asyncio.run(main())
+    results = awaited(main())
     assert {result["status"] for result in results} <= {"filled", "pending_unknown"}
     assert len(desk.executed) == 5
 
@@ -494,7 +496,7 @@ def test_a_cancelled_call_is_reconciled(client: SorClient, config: SorConfig, de
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    asyncio.run(main())
+    awaited(main())
     router.settle()
     ripe(config)
     (found,) = client.reconcile()
@@ -597,7 +599,7 @@ def test_the_client_of_the_process(monkeypatch: pytest.MonkeyPatch, router: Any,
     monkeypatch.setenv("QUANTDESK_STATE", str(tmp_path))
     try:
         assert get_sor_client() is get_sor_client()
-        assert asyncio.run(get_sor_client().route_and_execute(**ORDER))["status"] == "filled"
+        assert awaited(get_sor_client().route_and_execute(**ORDER))["status"] == "filled"
         assert (tmp_path / "orders" / "sor.db").exists()
     finally:
         get_sor_client.cache_clear()
