@@ -20,7 +20,7 @@ from quantdesk.orders.desk import Desk, DeskConfig
 from quantdesk.orders.executions import ExecutionMode
 from quantdesk.orders.halts import KnownHalts
 from quantdesk.orders.ledger import Ledger
-from quantdesk.orders.order import Order
+from quantdesk.orders.order import Action, Child, Order, TimeInForce
 from quantdesk.orders.result import OrderStatus
 
 NOON = dt.datetime(2026, 3, 2, 17, 0, tzinfo=dt.UTC)
@@ -121,6 +121,17 @@ def test_partial_fills_and_a_cancel(open_desk: Any, broker: Any, config: AlpacaC
     ended = desk.cancel(result.order_id)
     assert (ended.status, ended.filled_shares) == (OrderStatus.PARTIALLY_FILLED, 50)
     agrees(desk, broker, config)
+
+
+def test_the_desk_finds_what_somebody_else_did_at_the_broker(open_desk: Any, broker: Any, config: AlpacaConfig) -> None:
+    desk = open_desk()
+    desk.execute(Order("AAPL", "buy", 100))
+    assert desk.reconcile() == ()
+    stranger = AlpacaGateway(config, clock=broker.clock)
+    stranger.send(Child("by-hand-1", "ALPACA", "AAPL", Action.SELL, 30, time_in_force=TimeInForce.DAY))
+    found = {(str(one.subject), str(one.fault)): (one.here, one.there) for one in desk.reconcile()}
+    assert found["position", "other_quantity"] == (100, 70)
+    assert ("fill", "missing_here") in found
 
 
 PROGRAM = """

@@ -22,7 +22,9 @@ import pytest
 from quantdesk.errors import BadInput, DataError, EnvironmentProblem
 from quantdesk.orders.client import Fallback, SorClient, SorConfig, get_sor_client
 from quantdesk.orders.client.client import _drive
+from quantdesk.orders.executions import ExecutionMode
 from quantdesk.orders.guardrails.decision import Decision, GuardrailViolation
+from quantdesk.orders.ledger import Ledger, rebuild
 from quantdesk.orders.order import Order
 from quantdesk.orders.result import OrderStatus
 
@@ -620,3 +622,23 @@ def test_a_server_that_never_accepts(config: SorConfig, quotes: Any) -> None:
         client = SorClient(f"http://127.0.0.1:{listener.getsockname()[1]}", fallback=Fallback(quotes), config=config)
         result = client.route_and_execute_sync(**ORDER)
     assert result["status"] == "pending_unknown"
+
+
+@pytest.mark.parametrize("form", ["sync", "async"])
+def test_a_mock_is_in_the_ledger_in_an_account_of_its_own(
+    closed_port: int, quotes: Any, config: SorConfig, tmp_path: Path, form: str
+) -> None:
+    with Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}") as ledger:
+        url = f"http://127.0.0.1:{closed_port}"
+        client = SorClient(url, fallback=Fallback(quotes), config=config, ledger=ledger)
+        for _ in range(2):  # asked again, it is the same mock
+            order = Order(**ORDER)
+            result = client.execute(order) if form == "sync" else awaited(client.execute_async(order))
+            assert (result.status, result.execution_mode) == (OrderStatus.FILLED, "mock")
+        entries = list(ledger.entries())
+        assert {one.mode for one in entries} == {ExecutionMode.MOCK}
+        assert [str(one.kind) for one in entries].count("order") == 1
+        assert rebuild(entries, 0, ExecutionMode.MOCK).positions == {"AAPL": 100}
+        for mode in (ExecutionMode.SIMULATED, ExecutionMode.PAPER, ExecutionMode.LIVE):
+            assert rebuild(entries, 0, mode).positions == {}
+        ledger.verify()

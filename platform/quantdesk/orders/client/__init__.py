@@ -6,6 +6,7 @@ What is where::
     commands  what the command line asks of orders                     (edge: desk, ledger)
     config    where the remote router is                               (edge: environment)
     embedded  the desk of this process, opened at its first order      (edge: settings, market data)
+    kept      mock executions in the ledger                            (edge: a database)
     journal   which orders went out, and what came of them             (edge: SQLite)
     core      what is done when, and above all when not                (pure)
     mock      what an order would have got from the quotes at hand     (pure)

@@ -25,7 +25,9 @@ from quantdesk.orders.client.config import SorConfig
 from quantdesk.orders.client.core import Answer, Ask, Fallback, Fault, Held, Parts, Resolved, Steps, reconciled, routed
 from quantdesk.orders.client.embedded import EmbeddedDesk
 from quantdesk.orders.client.journal import SqliteJournal
+from quantdesk.orders.client.kept import keep
 from quantdesk.orders.executions import ExecutionMode
+from quantdesk.orders.ledger import Ledger
 from quantdesk.orders.order import Action, Order, OrderType, TimeInForce, Urgency
 from quantdesk.orders.result import OrderResult
 
@@ -66,6 +68,8 @@ class SorClient:
         The quotes, and guardrails, of a mock execution; without them an order that a remote did not take is rejected.
     config
         Timeouts, token, journal; from the environment when left out.
+    ledger
+        Where mock executions are written down too, in an account of their own; nowhere but in the journal when None.
 
     Raises
     ------
@@ -81,6 +85,7 @@ class SorClient:
         *,
         fallback: Fallback | None = None,
         config: SorConfig | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         if (url is None) == (desk is None):
             raise BadInput("A SorClient has a URL or a desk, and not both.", "Give one of them.")
@@ -89,6 +94,7 @@ class SorClient:
         except ValueError:
             raise BadInput(f"There is no mode {mode!r}.", f"Give {', '.join(ExecutionMode)}.") from None
         self.desk = desk
+        self._ledger = ledger
         self.url = None if url is None else _checked(url)
         self._config = SorConfig.from_env() if config is None else config
         token = self._config.token
@@ -151,12 +157,18 @@ class SorClient:
 
     async def execute_async(self, order: Order) -> OrderResult:
         """Execute an order."""
+        order = self._keyed(order)
         result: OrderResult = await _drive_async(self._steps(order), self._remote_async)
+        if self._ledger is not None:
+            await asyncio.to_thread(keep, self._ledger, order, result, time.time_ns())
         return result
 
     def execute(self, order: Order) -> OrderResult:
         """Execute an order."""
+        order = self._keyed(order)
         result: OrderResult = _drive(self._steps(order), self._remote)
+        if self._ledger is not None:
+            keep(self._ledger, order, result, time.time_ns())
         return result
 
     async def reconcile_async(self) -> list[Resolved]:
@@ -177,11 +189,15 @@ class SorClient:
         found: list[Resolved] = _drive(reconciled(self._parts), self._remote) if self.url else []
         return found
 
+    def _keyed(self, order: Order) -> Order:
+        """The order with a key, where it goes to a remote router: by it the router is asked what came of it."""
+        if self.url is None or order.idempotency_key is not None:
+            return order
+        return dataclasses.replace(order, idempotency_key=str(uuid.uuid4()))
+
     def _steps(self, order: Order) -> Steps:
         if self.desk is not None:
             return _embedded(order, self.desk)
-        if order.idempotency_key is None:
-            order = dataclasses.replace(order, idempotency_key=str(uuid.uuid4()))
         return routed(order, self._parts)
 
     @contextmanager

@@ -8,6 +8,7 @@
     sending      sending when what lies between can fail           (edge)
     journal      the ledger, and the memory made of it             (edge)
     world        clock, quotes, halts, facts, rules                (edge)
+    scheduled    a large order worked over time                    (edge)
     bridge       a backtest that trades through a desk             (edge)
     state        the memory: a fold over the ledger                (pure)
     outcome      from the memory to a result                       (pure)
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from quantdesk.orders.desk.desk import Desk
     from quantdesk.orders.desk.embedded import EmbeddedConfig, open_desk, simulated_desk
     from quantdesk.orders.desk.facts import Facts, known
+    from quantdesk.orders.desk.scheduled import work
     from quantdesk.orders.desk.state import Stop
     from quantdesk.orders.desk.world import DeskConfig
 
@@ -39,6 +41,7 @@ _HOMES = {
     "open_desk": "embedded",
     "simulated_desk": "embedded",
     "still_market": "bridge",
+    "work": "scheduled",
 }
 
 __all__ = [
@@ -52,6 +55,7 @@ __all__ = [
     "open_desk",
     "simulated_desk",
     "still_market",
+    "work",
 ]
 
 
