@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from quantdesk.errors import BadInput, EnvironmentProblem
+from quantdesk.errors import BadInput, DataError, EnvironmentProblem
 from quantdesk.orders import Order
 from quantdesk.orders.amounts import MICRO
-from quantdesk.orders.desk import DeskConfig
+from quantdesk.orders.client.commands import route
+from quantdesk.orders.client.embedded import EmbeddedDesk
+from quantdesk.orders.desk import DeskConfig, open_desk
 from quantdesk.orders.executions import Execution, ExecutionMode, GatewayDown, Kind
 from quantdesk.orders.halts.phases import Phase
 from quantdesk.orders.ledger import EntryKind, rebuild
@@ -80,11 +84,13 @@ def test_a_key_of_a_caller_takes_no_stop_away(room: Any) -> None:
     assert [one.stop_id for one in desk.stops] == [stop]
 
 
-def test_a_stop_whose_order_could_not_be_written_goes_off_at_the_next_poll(
-    room: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("left", [-200, -50, 0])
+def test_a_stop_without_its_order_goes_off_later_for_what_is_still_held(
+    room: Any, monkeypatch: pytest.MonkeyPatch, left: int, restart: bool
 ) -> None:
-    room.desk().execute(Order("AAPL", "buy", 100, stop_loss_price="98.00"))
-    room.move(AAPL=FALL)
+    room.desk().execute(Order("AAPL", "sell_short", 200, stop_loss_price="102.00"))
+    room.move(AAPL={"Nasdaq": ("102.95", 1000, "103.00", 1000)})
     desk = room.desk()
     with monkeypatch.context() as patch:
 
@@ -94,9 +100,16 @@ def test_a_stop_whose_order_could_not_be_written_goes_off_at_the_next_poll(
         patch.setattr(desk.ledger, "receive", full)
         with pytest.raises(EnvironmentProblem):
             desk.poll()
+    if left > -200:
+        desk.transfer({"AAPL": (200 + left, 100 * MICRO)})
+    if restart:
+        desk = room.desk()
     desk.poll()
     assert desk.portfolio.positions == {}
     assert desk.stops == ()
+    bought = [order.shares for order in desk.ledger.orders().values() if order.action == "buy"]
+    assert bought == ([-left] if left else [])
+    assert rebuild(desk.ledger.entries(), room.config.cash, desk.mode) == desk.portfolio
 
 
 def test_stops_shrink_when_shares_are_handed_over(room: Any) -> None:
@@ -130,6 +143,59 @@ def test_no_stop_goes_off_outside_of_the_session(room: Any) -> None:
     desk = room.desk()
     desk.poll()
     assert desk.portfolio.positions == {}
+
+
+@pytest.mark.parametrize("answers", [True, False])
+@pytest.mark.parametrize(
+    ("enter", "leave", "target", "moved"),
+    [
+        ("buy", "sell", "104.00", {"Nasdaq": ("97.00", 1000, "97.05", 1000)}),
+        ("sell_short", "buy", "96.00", {"Nasdaq": ("102.95", 1000, "103.00", 1000)}),
+    ],
+)
+def test_what_rests_for_the_same_shares_makes_way_for_a_stop(
+    room: Any, enter: str, leave: str, target: str, moved: Any, answers: bool
+) -> None:
+    desk = room.desk()
+    stop_loss = "98.00" if enter == "buy" else "102.00"
+    desk.execute(Order("AAPL", enter, 200, stop_loss_price=stop_loss))
+    profit = desk.execute(Order("AAPL", leave, 200, order_type="limit", limit_price=target))
+    other = desk.execute(Order("MSFT", "buy", 10, order_type="limit", limit_price="49.00"))
+    assert profit.status is OrderStatus.OPEN
+    room.market.advance(room.market.now() + 2_000_000_000)
+    gateway = Deaf(room.market, "cancel", "executions")
+    later = SimulatedMarket.static({"AAPL": moved}, room.market.now())
+    gateway.quotes = lambda symbol: (later if symbol == "AAPL" else room.market).quotes(symbol)
+    gateway.send = later.send
+    gateway.deaf = not answers
+    desk.world.gateway = gateway
+    desk.poll()
+    if answers:
+        assert desk.portfolio.positions == {}
+        assert desk.stops == ()
+        assert desk.result(profit.order_id).status is OrderStatus.CANCELLED
+    else:  # it may have traded already, and then the stop would open a position
+        assert abs(desk.portfolio.position("AAPL").shares) == 200
+        assert [stop.shares for stop in desk.stops] == [200]
+        gateway.deaf = False
+        desk.poll()
+        desk.poll()
+        assert desk.portfolio.positions == {}
+    assert desk.result(other.order_id).status is OrderStatus.OPEN
+
+
+def test_a_stop_for_a_part_leaves_orders_for_the_rest_alone(room: Any) -> None:
+    desk = room.desk()
+    desk.execute(Order("AAPL", "buy", 200))
+    desk.execute(Order("AAPL", "buy", 100, stop_loss_price="98.00"))
+    profit = desk.execute(Order("AAPL", "sell", 200, order_type="limit", limit_price="104.00"))
+    later = SimulatedMarket.static({"AAPL": FALL}, room.market.now())
+    gateway = Deaf(room.market)
+    gateway.quotes, gateway.send = later.quotes, later.send
+    desk.world.gateway = gateway
+    desk.poll()
+    assert desk.portfolio.positions == {"AAPL": 200}
+    assert desk.result(profit.order_id).status is OrderStatus.OPEN
 
 
 # ----------------------------------------------------------------------------------------------------- guardrails
@@ -299,3 +365,23 @@ def test_a_report_that_cannot_be_true_is_noted_once(room: Any) -> None:
     for _ in range(3):
         desk.poll()
     assert len([one for one in desk.ledger.entries(kinds=[EntryKind.NOTE]) if "execution_id" in one.payload]) == 1
+
+
+# ------------------------------------------------------------------------------------------------------- the edges
+
+
+def test_a_store_without_bars_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUANTDESK_STATE", str(tmp_path))
+    for opened in (open_desk, lambda: EmbeddedDesk().desk):
+        with pytest.raises(DataError, match="quantdesk data load"):
+            opened()
+
+
+@pytest.mark.parametrize("given", [{"on": dt.date(2017, 6, 1)}, {"seed": 7}])
+def test_an_order_for_simulated_exchanges_never_goes_to_a_broker(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("QUANTDESK_DESK_GATEWAY", "alpaca")
+    monkeypatch.setattr("quantdesk.orders.client.commands.open_desk", lambda *_: pytest.fail("a desk was opened"))
+    with pytest.raises(BadInput, match="alpaca"):
+        route(Order("AAPL", "buy", 1), **given)

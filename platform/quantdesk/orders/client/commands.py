@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from quantdesk.errors import BadInput
 from quantdesk.orders.amounts import dollars, moment
 from quantdesk.orders.client.client import SorClient, get_sor_client
 from quantdesk.orders.client.config import SorConfig
@@ -32,11 +33,23 @@ def route(order: Order, *, on: dt.date | None = None, seed: int | None = None) -
     -------
     dict
         See :class:`~quantdesk.orders.result.OrderResult`.
+
+    Raises
+    ------
+    BadInput
+        A day or a seed, where the settings name a broker: nothing would be simulated.
     """
     chosen: dict[str, Any] = {name: value for name, value in (("on", on), ("seed", seed)) if value is not None}
     if SorConfig.from_env().url is not None and not chosen:
         return get_sor_client().execute(order).to_dict()
-    with open_desk([order.symbol], EmbeddedConfig(**chosen)) as desk:
+    config = EmbeddedConfig(**chosen)
+    if chosen and config.gateway != "simulated":
+        given = ", ".join(f"{name} {value}" for name, value in chosen.items())
+        raise BadInput(
+            f"The order has the {given} of simulated exchanges, and would go to {config.gateway}.",
+            "Leave it out, or set QUANTDESK_DESK_GATEWAY to simulated.",
+        )
+    with open_desk([order.symbol], config) as desk:
         return SorClient(desk=desk).execute(order).to_dict()
 
 

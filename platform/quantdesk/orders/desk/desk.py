@@ -418,26 +418,45 @@ class Desk:
         return self._submit(Order.from_dict({**wanted["order"], "shares": left}))
 
     def _set_off(self, symbol: str) -> None:
-        """Let the protective stops of a symbol go off whose price is reached; not while it is halted."""
+        """Let the protective stops of a symbol go off whose price is reached; not while it is halted or closed."""
         quotes = self.world.quotes(symbol)
         if quotes is None or not self.world.sets_off(symbol):
             return
         for stop in list(self._state.standing(symbol)):
-            side = 1 if stop.action == Action.BUY else -1
-            if not stop.triggered and reached(side, stop.price, quotes.nbbo):
+            if reached(stop.side, stop.price, quotes.nbbo) and self._makes_way(stop, stop.shares):
                 parent = self._journal.find(stop.order_id)
                 seen = {"bid": quotes.nbbo.bid, "ask": quotes.nbbo.ask}
                 self._journal.write(self._entry(EntryKind.STOP_TRIGGERED, seen, parent, stop.stop_id))
                 self._sell_out(stop)
 
+    def _makes_way(self, stop: Stop, shares: int) -> bool:
+        """Whether nothing else that is open takes the shares of a protective stop; what rests for them is cancelled.
+
+        Both could trade. An order whose cancel is not confirmed may have: then the stop stands until that is known.
+        """
+
+        def free() -> int:
+            held = self.portfolio.position(stop.symbol)
+            return held.shares - held.selling if stop.side < 0 else -held.shares - held.buying
+
+        for state in self._state.unfinished() if free() < shares else ():
+            same = (state.order.symbol, state.order.side) == (stop.symbol, stop.side) and state.open_children
+            if same and not (state.order.idempotency_key or "").startswith(STOP_KEY):
+                self.cancel(state.order_id)
+        return stop.stop_id in self._state.stops and free() >= shares
+
     def _sell_out(self, stop: Stop) -> None:
-        """Trade what a protective stop stands for; once, however often this is called."""
+        """Trade what a protective stop stands for, as far as it is still held; once, however often this is called."""
         parent = self._journal.find(stop.order_id)
-        key = f"{STOP_KEY}{stop.stop_id}"
-        if self.ledger.find(parent.order.user_id, key) is None:
-            self._submit(
-                Order(stop.symbol, Action(stop.action), stop.shares, user_id=parent.order.user_id, idempotency_key=key)
-            )
+        key, user = f"{STOP_KEY}{stop.stop_id}", parent.order.user_id
+        if self.ledger.find(user, key) is not None:
+            return
+        held = self.portfolio.position(stop.symbol).shares
+        shares = min(stop.shares, max(-stop.side * held, 0))
+        if not shares:
+            self._journal.write(self._entry(EntryKind.STOP_CANCELLED, {"held": held}, parent, stop.stop_id))
+        elif self._makes_way(stop, shares):
+            self._submit(Order(stop.symbol, Action(stop.action), shares, user_id=user, idempotency_key=key))
 
     def _tidy(self) -> None:
         """Forget what is finished; it stays in the ledger."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from quantdesk.errors import BadDates, EnvironmentProblem, UnknownName
+from quantdesk.errors import BadDates, DataError, EnvironmentProblem, UnknownName
 from quantdesk.market import MarketStore, Series
 from quantdesk.market.provenance import label
 from quantdesk.orders.amounts import MICRO
@@ -103,6 +103,8 @@ def open_desk(
     ------
     UnknownName, BadDates
         No bars with open, high, low and close of a symbol, or none of that day.
+    DataError
+        There are no such bars of any stock.
     EnvironmentProblem
         The broker's keys are missing, or the ledger cannot be opened.
     """
@@ -112,6 +114,8 @@ def open_desk(
     store = store or MarketStore()
     wanted = [canonical(symbol) for symbol in symbols]
     whole = _whole(store)
+    if not whole:
+        raise DataError("There are no bars with open, high, low and close.", "Run `quantdesk data load`.")
     for symbol in wanted:
         if symbol not in whole:
             raise UnknownName("symbol with open, high, low and close", symbol, whole)

@@ -15,7 +15,7 @@ from quantdesk.orders.executions import Execution, ExecutionMode, Kind
 from quantdesk.orders.guardrails import Kill, Kills, Recent
 from quantdesk.orders.guardrails.situation import Resting
 from quantdesk.orders.ledger import EntryKind, Stored, apply, child_of, execution_of, order_of
-from quantdesk.orders.order import Child, Order
+from quantdesk.orders.order import Action, Child, Order
 from quantdesk.orders.portfolio import Portfolio
 from quantdesk.orders.result import OrderStatus
 
@@ -141,6 +141,11 @@ class Stop:
     shares: int
     price: int
     triggered: bool = False
+
+    @property
+    def side(self) -> int:
+        """1 when it buys, -1 when it sells."""
+        return 1 if self.action == Action.BUY else -1
 
 
 class DeskState:

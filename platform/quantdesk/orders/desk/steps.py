@@ -213,11 +213,14 @@ class Steps:
             reason = ""  # whatever was asked for meanwhile, there was nothing left to end
         entries = [self._about(state, EntryKind.RESULT, {"status": str(status), "reason": reason})]
         key = state.order.idempotency_key or ""
-        if key.startswith(STOP_KEY) and state.order.shares > state.filled:
+        left = state.order.shares - state.filled if key.startswith(STOP_KEY) else 0
+        if left:
             # What a protective stop could not trade is still unprotected: a stop stands for it again.
             stop = self.journal.state.stops[key.removeprefix(STOP_KEY)]
-            entries.append(self._stop(self.journal.find(stop.order_id), state.order.shares - state.filled))
+            entries.append(self._stop(self.journal.find(stop.order_id), left))
         self.journal.write(*entries)
+        if left:
+            self.trim(state.order.symbol)  # if its shares are still there
 
     def _stop(self, state: OrderState, shares: int) -> Entry:
         """The entry that places a protective stop for shares of an order."""
