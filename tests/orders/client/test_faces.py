@@ -12,7 +12,7 @@ import pytest
 
 from quantdesk.errors import BadInput, DataError
 from quantdesk.orders.client import SorClient, SorConfig
-from quantdesk.orders.client.embedded import EmbeddedDesk, tradable
+from quantdesk.orders.client.embedded import EmbeddedDesk
 from quantdesk.orders.desk import Desk
 from quantdesk.orders.desk.embedded import simulated_desk
 
@@ -63,29 +63,6 @@ def test_a_desk_that_was_away_and_is_asked_by_its_key(make_router: Any, config: 
         assert desk.portfolio.positions == {"AAPL": 300}
 
 
-class One:
-    """A series, as far as it matters here."""
-
-    kind = "equity"
-
-    def __init__(self, symbol: str, start: str, end: str, fields: str = "open high low close volume") -> None:
-        self.symbol, self.fields = symbol, tuple(fields.split())
-        self.start, self.end = dt.date.fromisoformat(start), dt.date.fromisoformat(end)
-
-
-def test_what_a_simulated_desk_trades() -> None:
-    series: Any = [
-        One("MSFT", "2000-01-01", "2013-03-01"),
-        One("AAPL", "2013-01-02", "2023-09-21"),
-        One("NVDA", "2013-01-02", "2023-09-21"),
-        One("SENT", "2013-01-02", "2024-09-21", "close"),
-    ]
-    assert tradable(series, None) == (dt.date(2023, 9, 21), ["AAPL", "NVDA"])
-    assert tradable(series, dt.date(2013, 2, 1)) == (dt.date(2013, 2, 1), ["AAPL", "MSFT", "NVDA"])
-    with pytest.raises(DataError, match="quantdesk data load"):
-        tradable(series[-1:], None)
-
-
 def test_the_desk_of_the_process_is_opened_at_its_first_order(
     monkeypatch: pytest.MonkeyPatch, config: SorConfig
 ) -> None:
@@ -93,7 +70,7 @@ def test_the_desk_of_the_process_is_opened_at_its_first_order(
     client = SorClient(desk=desk, config=config)
     assert "EmbeddedDesk" in repr(client)
     opened: list[Desk] = []
-    monkeypatch.setattr("quantdesk.orders.client.embedded._opened", lambda: opened.append(simulated()) or opened[0])
+    monkeypatch.setattr("quantdesk.orders.desk.embedded.open_desk", lambda: opened.append(simulated()) or opened[0])
     for _ in range(2):
         assert client.route_and_execute_sync(**ORDERS[0])["status"] == "filled"
     assert len(opened) == 1

