@@ -14,12 +14,13 @@ from quantdesk.orders import Order
 from quantdesk.orders.amounts import MICRO
 from quantdesk.orders.client.commands import route
 from quantdesk.orders.client.embedded import EmbeddedDesk
-from quantdesk.orders.desk import DeskConfig, open_desk
+from quantdesk.orders.desk import DeskConfig, open_desk, work
 from quantdesk.orders.executions import Execution, ExecutionMode, GatewayDown, Kind
 from quantdesk.orders.halts.phases import Phase
 from quantdesk.orders.ledger import EntryKind, rebuild
 from quantdesk.orders.order import Child
 from quantdesk.orders.result import OrderStatus
+from quantdesk.orders.routing.schedules import Slice
 from quantdesk.orders.venues import SimulatedMarket
 
 FALL = {"Nasdaq": ("97.00", 1000, "97.05", 1000)}
@@ -273,6 +274,22 @@ def test_a_replacement_that_was_cancelled_is_not_sent(room: Any, restart: bool) 
     assert desk.result(old).status is OrderStatus.CANCELLED
     assert desk.portfolio.position("AAPL").buying == 0
     assert not room.market.open_children()
+
+
+def test_a_slice_that_may_still_trade_is_not_sent_again_with_the_next_one(room: Any) -> None:
+    gateway = Deaf(room.market, "cancel", "executions")
+    desk = room.desk(gateway=gateway)
+    begin = room.market.now()
+    slices = [Slice(begin + number * 10**9, 100) for number in range(4)]
+
+    def wait(at: int) -> None:
+        room.market.advance(at)
+        gateway.deaf = at == slices[1].at
+
+    order = Order("AAPL", "buy", 400, idempotency_key="big", **LOW)
+    results = work(desk, order, slices, wait)
+    assert [one.shares for one in results] == [100, 100, 300, 400]
+    assert desk.portfolio.position("AAPL").buying == 400
 
 
 # ---------------------------------------------------------------------------------------------------- day orders

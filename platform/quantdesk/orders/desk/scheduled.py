@@ -56,25 +56,17 @@ def work(desk: Desk, order: Order, slices: Sequence[Slice], wait: Callable[[int]
     if any(after.at < before.at for before, after in itertools.pairwise(slices)):
         raise BadInput("The slices are out of order.", "Give them by their times.")
     results: list[OrderResult] = []
-    carried = 0
+    due = 0
     for number, one in enumerate(slices, 1):
         if one.at > desk.world.now():
             wait(one.at)
         desk.poll()
-        if results:
-            results[-1] = _ended(desk, results[-1])
-            carried = results[-1].shares - results[-1].filled_shares
-        shares = one.shares + carried
-        if shares:
+        due += one.shares
+        # What still rests is cancelled; while that is not confirmed it may trade, and so is not sent again.
+        results = [sent if sent.status.is_final else desk.cancel(sent.order_id) for sent in results]
+        shares = due - sum(sent.filled_shares if sent.status.is_final else sent.shares for sent in results)
+        if shares > 0:
             key = f"{order.idempotency_key}/{number}"
-            sent = desk.find(order.user_id, key)
-            if sent is None:
-                sent = desk.execute(dataclasses.replace(order, shares=shares, idempotency_key=key))
-            results.append(sent)
-            carried = 0
+            known = desk.find(order.user_id, key)
+            results.append(known or desk.execute(dataclasses.replace(order, shares=shares, idempotency_key=key)))
     return tuple(results)
-
-
-def _ended(desk: Desk, slice_: OrderResult) -> OrderResult:
-    """A slice as it stands when the next one is due; what still rests is cancelled, so that nothing is sent twice."""
-    return desk.cancel(slice_.order_id)
