@@ -239,7 +239,27 @@ def test_an_order_that_was_blocked_was_not_sent(room: Any) -> None:
     assert desk.execute(order).status is OrderStatus.FILLED
 
 
-# ------------------------------------------------------------------------------------------------------ replacing
+# ------------------------------------------------------------------------------------------- cancelling, replacing
+
+
+@pytest.mark.parametrize("way", ["cancel", "replace", "kill"])
+def test_a_fill_that_nobody_asked_about_is_not_lost_with_a_cancel(room: Any, way: str) -> None:
+    begin = room.market.now()
+    later = [(begin + 10**9, {"AAPL": {"Nasdaq": ("99.40", 100, "99.50", 100)}})]
+    room.market = SimulatedMarket.static({"AAPL": {"Nasdaq": ("99.99", 300, "100.00", 200)}}, begin, later=later)
+    desk = room.desk()
+    order = desk.execute(Order("AAPL", "buy", 300, stop_loss_price="98.00", **LOW)).order_id
+    room.market.advance(begin + 2 * 10**9)  # 100 shares of it trade
+    if way == "cancel":
+        desk.cancel(order)
+    elif way == "replace":
+        assert desk.replace(order, shares=150).shares == 50
+    else:
+        desk.kill("all", by="risk officer", why="a drill")
+    done = desk.result(order)
+    assert (done.status, done.filled_shares) == (OrderStatus.PARTIALLY_FILLED, 100)
+    assert desk.portfolio.positions == {"AAPL": 100}
+    assert [stop.shares for stop in desk.stops] == [100]
 
 
 def replacing(room: Any) -> tuple[Any, Any, str]:

@@ -413,7 +413,7 @@ class Desk:
             return self._outcome(old)  # a venue has not answered yet: recovery goes on
         left = int(wanted["in_all"]) - old.filled
         if left <= 0 or last_day(old.received_at) < day_of(self.world.now()):
-            del self._state.replacing[old.order_id]
+            self._end(old, "nothing is left to be sent in its place" if left <= 0 else "its day is over")
             return self._outcome(old)
         return self._submit(Order.from_dict({**wanted["order"], "shares": left}))
 

@@ -7,7 +7,8 @@ is never sent a second time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Sequence
 
 from quantdesk.orders.executions import Execution, ExecutionMode, Gateway, GatewayDown, Kind
 from quantdesk.orders.order import Child
@@ -62,15 +63,13 @@ def unsent(child: Child) -> str:
 
 
 def withdraw(gateway: Gateway, child: Child) -> Sequence[Execution]:
-    """Cancel what is left of a child; what is known of it afterwards."""
-    return _quiet(lambda: gateway.cancel(child.client_id)) or ask(gateway, child, heard=True)
+    """Cancel what is left of a child; all that is known of it afterwards.
 
-
-def _quiet(call: Callable[[], Sequence[Execution]]) -> Sequence[Execution]:
-    try:
-        return call()
-    except GatewayDown:
-        return []
+    What the cancel itself answers is not enough: a fill that nobody had asked about yet may have come before it.
+    """
+    with contextlib.suppress(GatewayDown):
+        gateway.cancel(child.client_id)
+    return ask(gateway, child, heard=True)
 
 
 def _unsent(child: Child, at: int, why: str) -> Execution:

@@ -200,6 +200,8 @@ class DeskState:
         apply(self.portfolio, stored, self.mode)
         order = self.orders.get(stored.order_id)
         payload = stored.payload
+        if stored.kind is EntryKind.CANCEL_REQUESTED and payload["why"] != REPLACED:
+            self.replacing.pop(stored.order_id, None)
         match stored.kind:
             case EntryKind.ORDER:
                 self._received(stored)
@@ -229,8 +231,6 @@ class DeskState:
                     self.recent.note(order.order, stored.at)
                 elif stored.kind is EntryKind.RESULT and key.startswith(STOP_KEY):
                     self.stops.pop(key.removeprefix(STOP_KEY), None)
-                elif stored.kind is EntryKind.CANCEL_REQUESTED and payload["why"] != REPLACED:
-                    self.replacing.pop(stored.order_id, None)
                 _take_order(order, stored)
             case _:
                 pass
