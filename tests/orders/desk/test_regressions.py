@@ -239,6 +239,14 @@ def test_an_order_that_was_blocked_was_not_sent(room: Any) -> None:
     assert desk.execute(order).status is OrderStatus.FILLED
 
 
+@pytest.mark.parametrize("days", [0, -3])
+def test_borrowing_never_pays(room: Any, days: int) -> None:
+    desk = room.desk()
+    desk.execute(Order("MSFT", "sell_short", 300))
+    with pytest.raises(BadInput, match=str(days)):
+        desk.charge_borrowing({"MSFT": 0.036}, days)
+
+
 # ------------------------------------------------------------------------------------------- cancelling, replacing
 
 

@@ -330,8 +330,10 @@ class Desk:
         Raises
         ------
         BadInput
-            A short position has no rate, or a rate is negative or no number.
+            A short position has no rate, a rate is negative or no number, or there are no days.
         """
+        if days < 1:
+            raise BadInput(f"Borrowing for {days!r} days.", "Give at least 1.")
         day = day_of(self.world.now()).isoformat()
         charges = []
         for symbol, held in self.portfolio:
