@@ -372,7 +372,8 @@ def test_what_is_no_order_for_the_router_is_refused() -> None:
     with pytest.raises(BadDates, match="rulebook knows the venues from 2007-07-09"):
         SmartOrderRouter().route(buy(1), old, order_id="A")
     allowed = SmartOrderRouter(config=RoutingConfig(earliest_terms=True)).route(buy(1), old, order_id="A")
-    assert any("fees of NYSE as of 2024-01-01" in sentence for sentence in allowed.reasoning)
+    assert any("venues have terms of other days (" in said and "2024-01-01" in said for said in allowed.reasoning)
+    assert "fees of NYSE as of 2024-01-01" in next(one.note for one in allowed.inputs.day.terms.values() if one.note)
 
 
 def test_a_receipt_that_was_changed_is_refused() -> None:

@@ -127,10 +127,23 @@ def _shares(given: Quoted, shape: Shape, rng: np.random.Generator) -> Ints:
         shares[pins, 0] += 1
         day = (given.at[own] - session.opens) / (session.closes - session.opens)
         busy = (1 + 1.5 * (2 * day - 1) ** 2) * rng.gamma(2.0, size=own.size)  # more at the open and the close
-        by_step = rng.multinomial(volume - len(pins), busy / busy.sum())
+        by_step = _dealt(np.array([volume - len(pins)]), busy, rng)[0]
         split = np.array([shape.off_book, *[(1 - shape.off_book) / each] * each])
-        shares[own] += rng.multinomial(by_step, split / split.sum())
+        shares[own] += _dealt(by_step, split, rng)
     last = anchors[:, 3]
     shares[last, 0] += shares[last, 1:].sum(axis=1)  # the close prints last
     shares[last, 1:] = 0
     return shares
+
+
+def _dealt(whole: Ints, weights: NDArray[np.float64], rng: np.random.Generator) -> Ints:
+    """Whole numbers dealt out by weights, each to its sum: shape ``(n, len(weights))``.
+
+    Systematic sampling (Madow 1949): one draw a row, and shares that differ by less than one from what the weights say.
+    It needs no binomial numbers, which numpy draws in another way from version to version: the same seed is the same
+    market on every Python.
+    """
+    ends = np.append(np.cumsum(weights)[:-1] / weights.sum(), 1.0)
+    steps = np.floor(whole[:, None] * ends + rng.random((len(whole), 1))).astype(np.int64)
+    dealt: Ints = np.diff(steps, axis=1, prepend=0)
+    return dealt
