@@ -4,6 +4,7 @@
 
     embedded     the desk of this process, as the settings say     (edge)
     desk         Desk: what callers ask                            (edge)
+    controls     kill switches, limits, transfers, borrowing       (edge)
     steps        how an order moves, step by step                  (edge)
     sending      sending when what lies between can fail           (edge)
     journal      the ledger, and the memory made of it             (edge)

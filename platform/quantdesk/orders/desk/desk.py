@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-import functools
-import threading
-from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any
 
 from quantdesk.errors import BadInput
 from quantdesk.orders.amounts import SECOND
 from quantdesk.orders.brokers.reconcile import Difference, compare
+from quantdesk.orders.desk.controls import Controls, in_turn
 from quantdesk.orders.desk.facts import Facts, FactsOf
-from quantdesk.orders.desk.journal import Journal
 from quantdesk.orders.desk.outcome import outcome
 from quantdesk.orders.desk.reconciliation import here, there
 from quantdesk.orders.desk.state import REPLACE_KEY, REPLACED, STOP_KEY, OrderState, Stop
-from quantdesk.orders.desk.steps import Steps
 from quantdesk.orders.desk.stops import reached
 from quantdesk.orders.desk.world import DeskConfig, World, day_of, last_day
-from quantdesk.orders.executions import ExecutionMode, Gateway
-from quantdesk.orders.guardrails import Guardrails, Kill, LimitChange
+from quantdesk.orders.executions import Gateway
+from quantdesk.orders.guardrails import Guardrails
 from quantdesk.orders.halts import Halts
-from quantdesk.orders.ledger import Entry, EntryKind, Ledger
+from quantdesk.orders.ledger import EntryKind, Ledger
 from quantdesk.orders.order import Action, Order
-from quantdesk.orders.portfolio import Portfolio
 from quantdesk.orders.quotes import Quotes
 from quantdesk.orders.result import OrderResult
-from quantdesk.orders.symbols import canonical
 
 __all__ = ["Desk"]
 
 _DAY = 86_400 * SECOND
-Scope = Literal["all", "user", "symbol"]
-Given = ParamSpec("Given")
-Answer = TypeVar("Answer")
 
 
-def _in_turn(method: Callable[Concatenate[Desk, Given], Answer]) -> Callable[Concatenate[Desk, Given], Answer]:
-    """One caller after another: a desk may be shared between threads."""
-
-    @functools.wraps(method)
-    def alone(desk: Desk, /, *given: Given.args, **named: Given.kwargs) -> Answer:
-        with desk._turn:
-            desk._journal.look()
-            return method(desk, *given, **named)
-
-    return alone
-
-
-class Desk:
+class Desk(Controls):
     """Takes orders, one at a time, and answers what came of each.
 
     What was open when the ledger was last written is taken up again: children are asked for by their client ids,
@@ -81,17 +60,7 @@ class Desk:
         facts: FactsOf = lambda symbol: Facts(),
         config: DeskConfig | None = None,
     ) -> None:
-        config = config or DeskConfig()
-        self._turn = threading.RLock()
-        self.mode = ExecutionMode(gateway.mode)
-        self.world = World(gateway, halts, guardrails or Guardrails(), facts, config)
-        self._journal = Journal(ledger, self.mode, config.cash)
-        self._steps = Steps(self._journal, self.world)
-        self._state = self._journal.state
-        changes = [LimitChange(**one) for one in self._state.limit_changes]
-        if changes:
-            policy = self.world.guardrails.policy.with_changes(changes, self.world.now())
-            self.world.guardrails = Guardrails(policy)
+        super().__init__(World(gateway, halts, guardrails or Guardrails(), facts, config or DeskConfig()), ledger)
         self.recover()
 
     def __enter__(self) -> Desk:
@@ -105,22 +74,12 @@ class Desk:
         self._journal.ledger.close()
 
     @property
-    def ledger(self) -> Ledger:
-        """Where everything is written."""
-        return self._journal.ledger
-
-    @property
-    def portfolio(self) -> Portfolio:
-        """The account as it runs."""
-        return self._state.portfolio
-
-    @property
     def stops(self) -> tuple[Stop, ...]:
         """The protective stops that stand."""
         with self._turn:
             return tuple(self._state.standing())
 
-    @_in_turn
+    @in_turn
     def execute(self, order: Order) -> OrderResult:
         """Take an order as far as it goes now.
 
@@ -148,7 +107,7 @@ class Desk:
             )
         return self._submit(order, self.world.shown(order.symbol))
 
-    @_in_turn
+    @in_turn
     def result(self, order_id: str) -> OrderResult:
         """How an order stands, finished ones included.
 
@@ -159,13 +118,13 @@ class Desk:
         """
         return self._outcome(self._journal.find(order_id))
 
-    @_in_turn
+    @in_turn
     def find(self, user_id: str | None, idempotency_key: str) -> OrderResult | None:
         """How the order of a user and key stands; None where there is none."""
         order_id = self.ledger.find(user_id, idempotency_key)
         return None if order_id is None else self.result(order_id)
 
-    @_in_turn
+    @in_turn
     def cancel(self, order_id: str) -> OrderResult:
         """End an order; what was filled stays filled, and its protective stops stand. A finished one stays as it is.
 
@@ -181,7 +140,7 @@ class Desk:
             self._steps.advance(state)
         return self._outcome(state)
 
-    @_in_turn
+    @in_turn
     def replace(
         self, order_id: str, *, shares: int | None = None, limit_price: Any = None, stop_price: Any = None
     ) -> OrderResult:
@@ -229,7 +188,7 @@ class Desk:
         self._end(state, REPLACED)
         return self._replace(state)
 
-    @_in_turn
+    @in_turn
     def poll(self) -> tuple[str, ...]:
         """Take in what happened at the venues, let stops go off, and go on with what waited.
 
@@ -249,108 +208,7 @@ class Desk:
         self._tidy()
         return tuple(dict.fromkeys(stored.order_id for stored in self.ledger.entries(after=before) if stored.order_id))
 
-    @_in_turn
-    def kill(self, scope: Scope, name: str = "", *, by: str, why: str) -> None:
-        """Stop new orders, but for those that reduce risk; open ones are cancelled.
-
-        Parameters
-        ----------
-        scope, name
-            All, one user or one symbol, and which.
-        by, why
-            Who stops it and for what; both are kept.
-
-        Raises
-        ------
-        BadInput
-            See :class:`~quantdesk.orders.guardrails.Kill`. Nothing is written then.
-        """
-        name = Kill(scope, name, by, why, self.world.now()).name
-        self._journal.write(self._entry(EntryKind.KILL, {"scope": scope, "name": name, "why": why}, by=by))
-        for state in self._state.unfinished():
-            if scope == "all" or name == (state.order.user_id if scope == "user" else state.order.symbol):
-                self.cancel(state.order_id)
-        self._tidy()
-
-    @_in_turn
-    def unkill(self, scope: Scope, name: str = "", *, by: str, why: str) -> None:
-        """Let orders through again; who and why are kept."""
-        self._state.kills.lifted(scope, name)  # refuses what is not thrown, before anything is written
-        self._journal.write(self._entry(EntryKind.UNKILL, {"scope": scope, "name": name, "why": why}, by=by))
-
-    @_in_turn
-    def change_limit(self, change: LimitChange) -> None:
-        """Let a limit be another one for a while. It is written down, holds from its moment on, and reverts by itself.
-
-        Raises
-        ------
-        BadInput
-            There is no such limit, the value is beyond the hard bound of the policy, or it would hold for too long.
-            Nothing is written then.
-        """
-        policy = self.world.guardrails.policy.with_change(change)
-        self._journal.write(self._entry(EntryKind.LIMIT_CHANGE, change.to_dict(), by=change.by))
-        self.world.guardrails = Guardrails(policy)
-
-    @_in_turn
-    def transfer(self, positions: Mapping[str, tuple[int, int]]) -> None:
-        """Take over positions from elsewhere: shares (below 0: short) and their cost in micro-dollars a share.
-
-        Raises
-        ------
-        BadInput
-            No symbol, shares or cost that are not whole, or a cost below 0. Nothing is written then.
-        """
-        entries = []
-        for symbol, (shares, price) in sorted(positions.items()):
-            if type(shares) is not int or type(price) is not int or price < 0:
-                raise BadInput(f"{shares!r} shares of {symbol} at {price!r}.", "Give whole shares and micro-dollars.")
-            payload = {"symbol": canonical(symbol), "shares": shares, "price": price}
-            entries.append(self._entry(EntryKind.TRANSFER, payload))
-        self._journal.write(*entries)
-        for entry in entries:
-            self._steps.trim(str(entry.payload["symbol"]))
-
-    @_in_turn
-    def charge_borrowing(self, rates: Mapping[str, float], days: int = 1) -> int:
-        """Charge what the borrowing of short positions costs, once for each day and symbol.
-
-        Parameters
-        ----------
-        rates
-            Fee a year as a fraction of the value, by symbol. A short position without a rate is refused.
-        days
-            Calendar days until the next charge.
-
-        Returns
-        -------
-        int
-            Micro-dollars charged in all.
-
-        Raises
-        ------
-        BadInput
-            A short position has no rate, a rate is negative or no number, or there are no days.
-        """
-        if days < 1:
-            raise BadInput(f"Borrowing for {days!r} days.", "Give at least 1.")
-        day = day_of(self.world.now()).isoformat()
-        charges = []
-        for symbol, held in self.portfolio:
-            if held.shares >= 0 or (day, symbol) in self._state.borrowed:
-                continue
-            rate = rates.get(symbol)
-            if rate is None or not 0 <= rate < float("inf"):
-                raise BadInput(
-                    f"Borrowing {symbol} costs {rate!r} a year.", "Give a rate of at least 0 for each short."
-                )
-            # Lenders count 360 days a year, as the US money market does.
-            fee = round(-held.shares * held.mark * rate * days / 360)
-            charges.append(self._entry(EntryKind.CHARGE, {"day": day, "symbol": symbol, "fee": fee, "rate": rate}))
-        self._journal.write(*charges)
-        return sum(int(entry.payload["fee"]) for entry in charges)
-
-    @_in_turn
+    @in_turn
     def reconcile(self, since: int | None = None) -> tuple[Difference, ...]:
         """Hold the ledger against the gateway's own list, once everything that happened is taken in.
 
@@ -377,7 +235,7 @@ class Desk:
         self._journal.write(self._entry(EntryKind.RECONCILED, told))
         return found
 
-    @_in_turn
+    @in_turn
     def recover(self) -> None:
         """Go on where the ledger ends. Called when a desk is made; harmless at any other time."""
         for state in self._state.unfinished():
@@ -459,23 +317,6 @@ class Desk:
             self._journal.write(self._entry(EntryKind.STOP_CANCELLED, {"held": held}, parent, stop.stop_id))
         elif self._makes_way(stop, shares):
             self._submit(Order(stop.symbol, Action(stop.action), shares, user_id=user, idempotency_key=key))
-
-    def _tidy(self) -> None:
-        """Forget what is finished; it stays in the ledger."""
-        for order_id in [order_id for order_id, state in self._state.orders.items() if state.status is not None]:
-            self._state.forget(order_id)
-
-    def _entry(
-        self,
-        kind: EntryKind,
-        payload: Mapping[str, Any],
-        state: OrderState | None = None,
-        client_id: str = "",
-        *,
-        by: str | None = None,
-    ) -> Entry:
-        about = ("", None) if state is None else (state.order_id, state.order.user_id)
-        return Entry(kind, self.world.now(), about[0], client_id, by or about[1], payload, self.mode)
 
     def _outcome(self, state: OrderState, *, was_known: bool = False) -> OrderResult:
         stops = tuple(stop for stop in self._state.standing() if stop.order_id == state.order_id)
