@@ -9,6 +9,7 @@ What is where::
     places                        the Protocol; here, one after the other                       (pure)
     processes                     in processes of this machine                                  (edge)
     cluster                       on a Dask cluster, or on whatever the environment names       (edge)
+    machine_code                  how loops are compiled, and where that is kept                (edge)
 
 Nothing heavy is imported before it is used: Dask takes a second, and most questions never leave the process.
 """

@@ -1,45 +1,17 @@
-"""How a loop is compiled, and where its machine code is kept. Pure."""
+"""The compiler of the kernels, and what several of them ask about numbers. Pure."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
+
+from quantdesk.compute.machine_code import Compiler
 
 __all__ = ["compiled", "extent", "strays"]
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def _stamp() -> str:
-    """A hash of the code of all kernels."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-_STAMP = _stamp()
-
-
-def compiled(function: _F) -> _F:
-    """Compile on the first call, without fast-math and without the interpreter's lock.
-
-    The machine code is kept beside the source or, where that cannot be written, in the user's own cache folder
-    (``NUMBA_CACHE_DIR``); where neither can, each process compiles for itself.
-    """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    try:
-        kernel: Any = njit(cache=True, **options)(function)
-        # Numba would look at the function's own file alone, and keep code that calls what has changed in another.
-        kernel._cache._cache_file._source_stamp = _STAMP
-    except (RuntimeError, AttributeError):  # numba: "cannot cache function: no locator available"
-        kernel = njit(**options)(function)
-    return cast("_F", kernel)
+compiled = Compiler(Path(__file__).parent)
 
 
 @compiled

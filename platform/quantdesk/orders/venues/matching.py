@@ -11,11 +11,12 @@ a deep book as in a thin one; one far away costs a step for each price between.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from quantdesk.compute.machine_code import Compiler
 
 __all__ = ["BUY", "HIDDEN", "PEG", "SELL", "SHOWN", "book_arrays", "cancel", "enter", "feed", "peg_to", "take"]
 
@@ -43,7 +44,7 @@ HIGHEST = 1 << 62
 SLOT_BITS = 24
 """A handle holds the serial number above these bits and the row below them."""
 
-compiled: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(cache=True, nogil=True)
+compiled = Compiler(Path(__file__).parent)
 
 
 def book_arrays(capacity: int) -> tuple[Any, Any, Any]:

@@ -11,8 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantdesk.orders.halts.luld import machine
-from quantdesk.orders.halts.luld.compiled import compiled
-from quantdesk.orders.halts.luld.machine import step
+from quantdesk.orders.halts.luld.machine import compiled, step
 
 __all__ = ["ROOM", "feed", "one", "size_of"]
 

@@ -11,9 +11,13 @@ of the seconds ``s - 299`` to ``s``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
-from quantdesk.orders.halts.luld.compiled import compiled
+from quantdesk.compute.machine_code import Compiler
 
 __all__ = [
     "CLOSED",
@@ -26,6 +30,8 @@ __all__ = [
     "WAITING",
     "step",
 ]
+
+compiled: Callable[[Callable[..., Any]], Callable[..., Any]] = Compiler(Path(__file__).parent)
 
 WAITING, NORMAL, LIMIT, STRADDLE, PAUSED, REOPENING, CLOSE_ONLY, CLOSED = range(8)
 """States: before the first reference; free; at a band; a quote beyond a band; paused; paused and due to reopen, in an
