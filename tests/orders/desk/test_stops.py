@@ -12,6 +12,7 @@ from quantdesk.orders import Order
 from quantdesk.orders.amounts import MICRO
 from quantdesk.orders.desk import Stop
 from quantdesk.orders.desk.stops import reached, surplus
+from quantdesk.orders.guardrails import LimitChange
 from quantdesk.orders.ledger import EntryKind
 from quantdesk.orders.quotes import Nbbo
 from quantdesk.orders.result import OrderStatus
@@ -137,3 +138,20 @@ def test_stops_never_stand_for_more_than_is_held(given_stops: list[tuple[str, in
     left = {side: sum(changed.get(s.stop_id, s.shares) for s in stops if s.action == side) for side in ("sell", "buy")}
     asked = {side: sum(s.shares for s in stops if s.action == side) for side in ("sell", "buy")}
     assert left == {"sell": min(asked["sell"], max(position, 0)), "buy": min(asked["buy"], max(-position, 0))}
+
+
+def test_a_stop_is_not_kept_back_by_a_limit_of_size(room: Any) -> None:
+    desk = room.desk()
+    desk.execute(Order("MSFT", "sell_short", 300, stop_loss_price="52.00"))
+    now = room.market.now()
+    until = now + 3_600_000_000_000
+    desk.change_limit(LimitChange("MAX_SHARES", "shares", 100, until, by="risk officer", why="a test", at=now))
+    room.move(MSFT={"NYSE": ("52.00", 500, "52.10", 500)})
+    desk = room.desk()
+    assert desk.execute(Order("AAPL", "buy", 150)).status is OrderStatus.REJECTED
+    desk.poll()
+    assert desk.portfolio.positions == {}
+    (sold,) = [name for name, one in desk.ledger.orders().items() if (one.symbol, one.action) == ("MSFT", "buy")]
+    assert [(said.code, said.severity) for said in desk.result(sold).violations if said.code == "MAX_SHARES"] == [
+        ("MAX_SHARES", "warning")
+    ]

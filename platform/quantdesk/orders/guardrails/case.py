@@ -40,6 +40,9 @@ class Case:
         Signed shares, if the open orders of its side and the order itself filled.
     reduces
         Whether it is risk-reducing.
+    protects
+        Whether it is a stop that went off and is risk-reducing: its size was let through with what it protects, so that
+        limits of size only warn. A position is not left without its stop because the price has risen.
     bid, ask, midpoint
         Micro-dollars, 0 where there is none; the midpoint only of a two-sided quote.
     net, equity, day_pnl
@@ -58,6 +61,7 @@ class Case:
         "midpoint",
         "net",
         "order",
+        "protects",
         "reduces",
         "shares",
         "side",
@@ -85,6 +89,7 @@ class Case:
             self.side = -1
             self.after = position - held.selling - shares
             self.reduces = position > 0 and self.after >= 0 and action is Action.SELL
+        self.protects = situation.triggered and self.reduces
         quotes = situation.quotes
         if quotes is None:
             self.bid = self.ask = self.midpoint = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quantdesk.orders.guardrails.case import Case, Found, Rule
+from quantdesk.orders.guardrails.decision import Severity
 from quantdesk.orders.guardrails.limits import MILLION, money, number, percent, percent_of
 
 __all__ = ["max_notional", "max_shares", "participation", "round_lot"]
@@ -13,7 +14,7 @@ def max_shares(case: Case, rule: Rule, found: Found) -> None:
     most = rule.limit["shares"]
     if case.shares > most:
         message = f"An order of {number(case.shares)}; {number(most)} are allowed."
-        found.append(rule.broken(message, number(most), number(case.shares)))
+        found.append(rule.broken(message, number(most), number(case.shares), _severity(case)))
 
 
 def max_notional(case: Case, rule: Rule, found: Found) -> None:
@@ -29,7 +30,7 @@ def max_notional(case: Case, rule: Rule, found: Found) -> None:
     amount = case.shares * max(middle, case.order.limit, case.stop)
     if amount > most:
         message = f"An order of {money(amount)} ({number(case.shares)}); {money(most)} are allowed."
-        found.append(rule.broken(message, money(most), money(amount)))
+        found.append(rule.broken(message, money(most), money(amount), _severity(case)))
 
 
 def participation(case: Case, rule: Rule, found: Found) -> None:
@@ -41,7 +42,12 @@ def participation(case: Case, rule: Rule, found: Found) -> None:
     elif case.shares * MILLION > most * volume:
         part = percent_of(case.shares, volume)
         message = f"{number(case.shares)} are {part} of an average day's {volume:,}; {percent(most)} are allowed."
-        found.append(rule.broken(message, percent(most), part))
+        found.append(rule.broken(message, percent(most), part, _severity(case)))
+
+
+def _severity(case: Case) -> Severity | None:
+    """That of the policy, but for a stop that protects: what it may trade was decided with what it stands for."""
+    return "warning" if case.protects else None
 
 
 def round_lot(case: Case, rule: Rule, found: Found) -> None:
