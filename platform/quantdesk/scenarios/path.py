@@ -220,5 +220,5 @@ class Path:
         for name in ("begins", "ends", "close", "grades", "open", "high", "low", "volume"):
             table = getattr(self, name)
             digest.update(name.encode() if table is None else np.ascontiguousarray(table).tobytes())
-        digest.update("" .encode() if self.history is None else self.history.sha256.encode())
+        digest.update(b"" if self.history is None else self.history.sha256.encode())
         return digest.hexdigest()
