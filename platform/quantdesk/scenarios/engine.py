@@ -1,0 +1,158 @@
+"""One call from a scenario's name to its result. An edge module: it reads the store, and the clock for the time of a run.
+
+>>> from quantdesk.scenarios import ScenarioEngine
+>>> result = ScenarioEngine().run("lehman", ["momentum_alpha"], {"cash": 1_000_000})     # doctest: +SKIP
+>>> result.pnl_impact, result.max_drawdown                                              # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from quantdesk.errors import BadInput, UnknownName
+from quantdesk.market import MarketStore
+from quantdesk.scenarios import catalog
+from quantdesk.scenarios.path import GRADES, Path
+from quantdesk.scenarios.replay import replay
+from quantdesk.scenarios.result import StressResult
+from quantdesk.scenarios.run import RunConfig, holdings_of, run_account
+from quantdesk.scenarios.run.loop import Stage
+from quantdesk.scenarios.run.stage import stage_of
+from quantdesk.scenarios.scenario import Scenario
+from quantdesk.scenarios.strategies import Named, Wisher, known_strategies, named
+
+__all__ = ["ScenarioEngine"]
+
+Strategies = Sequence[str | Named | Wisher] | Mapping[str, str | Named | Wisher]
+
+
+class ScenarioEngine:
+    """Runs scenarios.
+
+    Parameters
+    ----------
+    store
+        Where history comes from; the one of the environment when None.
+    """
+
+    def __init__(self, store: MarketStore | None = None) -> None:
+        self.store = store or MarketStore()
+
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """Those of the catalogue, a user's own included."""
+        return tuple(catalog.load(name) for name in catalog.names())
+
+    def run(
+        self,
+        scenario: str | Scenario | Path,
+        strategies: Strategies = ("momentum_alpha",),
+        portfolio: Mapping[str, float] | None = None,
+        duration_minutes: int | None = None,
+        *,
+        seed: int = 0,
+        config: RunConfig | None = None,
+    ) -> StressResult:
+        """Let strategies trade a portfolio through a scenario.
+
+        Parameters
+        ----------
+        scenario
+            A name, an alias, the path of a TOML file, a scenario, or a path (of a shock, or a drawn one).
+        strategies
+            Names, rules with options, callables; or such by a name of one's own.
+        portfolio
+            Cash in dollars, shares, instruments; a million dollars when None.
+        duration_minutes
+            Minute by minute for so many minutes, from when the scenario's minutes begin; None for the whole window at
+            the scenario's own resolution.
+        seed
+            Of everything that is left to chance. The same seed gives the same bytes.
+        config
+            Limits, stops, hedges, market; its seed is the one above.
+
+        Raises
+        ------
+        UnknownName
+            No such scenario, strategy or symbol: the message offers the nearest.
+        BadInput
+            A portfolio, duration or setting that is none.
+        DataError
+            There is no market data yet.
+        """
+        config = dataclasses.replace(config or RunConfig(), seed=seed)
+        stage = self.stage(scenario, duration_minutes, config)
+        chosen = _chosen(strategies)
+        holdings = holdings_of({"cash": 1_000_000} if portfolio is None else portfolio, stage.path)
+        accounts = tuple(run_account(stage, strategy, holdings, name=name) for name, strategy in chosen.items())
+        used = [symbol for symbol in stage.path.symbols if _is_used(stage.path, symbol, holdings.shares)]
+        return StressResult(
+            scenario=stage.path.name,
+            title=stage.title or stage.path.name.replace("_", " "),
+            accounts=accounts,
+            share_real=shares_real(stage.path, used),
+            grades={
+                symbol: {str(grade): number for grade in GRADES if (number := stage.path.graded(grade, [symbol]))}
+                for symbol in stage.path.symbols
+            },
+            methods=stage.path.methods,
+            seed=seed,
+            data_hashes={**stage.path.hashes, "path": stage.path.sha256},
+            labels=stage.path.labels,
+            config=config.to_dict(),
+            started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        )
+
+    def stage(
+        self, scenario: str | Scenario | Path, duration_minutes: int | None = None, config: RunConfig | None = None
+    ) -> Stage:
+        """The path of a scenario, its market and its halts: what :meth:`run` lets strategies trade in."""
+        if isinstance(scenario, Path):
+            if duration_minutes is not None:
+                raise BadInput(f"{duration_minutes!r} minutes of a given path.", "Cut the path itself.")
+            return stage_of(scenario, None, config or RunConfig())
+        declared = scenario if isinstance(scenario, Scenario) else catalog.load(scenario)
+        return stage_of(replay(declared, self.store), declared, config or RunConfig(), minutes=duration_minutes)
+
+
+def shares_real(path: Path, symbols: Sequence[str]) -> dict[str, float]:
+    """The part of bars that is real, by asset class of these symbols, and for all of them; NaN for none."""
+    by_kind: dict[str, list[str]] = {}
+    for symbol in symbols:
+        by_kind.setdefault(path.asset(symbol).kind, []).append(symbol)
+    return {
+        **{kind: path.share_real(names) for kind, names in sorted(by_kind.items())},
+        "all": path.share_real(symbols),
+    }
+
+
+def _is_used(path: Path, symbol: str, held: Mapping[str, int]) -> bool:
+    return symbol in held or path.asset(symbol).is_traded or bool(path.graded(GRADES[0], [symbol]))
+
+
+def _chosen(strategies: Strategies) -> dict[str, Named | Wisher]:
+    """Strategies by name; two of one name are numbered."""
+    if isinstance(strategies, str) or not strategies:
+        raise BadInput(f"The strategies are {strategies!r}.", f"Give some of {', '.join(known_strategies())}.")
+    given: list[tuple[str, Any]] = (
+        list(strategies.items()) if isinstance(strategies, Mapping) else [(_name(one), one) for one in strategies]
+    )
+    found: dict[str, Named | Wisher] = {}
+    for name, strategy in given:
+        if isinstance(strategy, str):
+            strategy = named(strategy)
+        if not isinstance(strategy, Named) and not callable(strategy):
+            raise UnknownName("strategy", repr(strategy), known_strategies())
+        number, told = 2, name
+        while told in found:
+            told, number = f"{name} {number}", number + 1
+        found[told] = strategy
+    return found
+
+
+def _name(strategy: str | Named | Callable[..., Any]) -> str:
+    if isinstance(strategy, str):
+        return strategy
+    return strategy.name if isinstance(strategy, Named) else getattr(strategy, "__name__", "strategy")

@@ -1,0 +1,324 @@
+"""The market of a path: what venues quote while a crisis goes by, as simulated exchanges that a desk trades with. Pure.
+
+Midpoints are the values of the path. Around them stand the quotes that :mod:`quantdesk.scenarios.liquidity` says: wider
+and thinner as volatility rises. What lies behind them, and what one's own orders do to the price, is the square-root
+law of :mod:`quantdesk.orders.venues.impact`. No quote is a record of what was displayed: the flow is labelled
+``reconstructed`` on real bars and ``simulated`` on others.
+
+Times of quotes. A bar of minutes shows its open when it begins and its close from its middle on. A daily bar shows its
+open, its extremes (first the one that is nearer to the open) a third and two thirds through the session, and its close
+a minute before the end, each only where the series has it. Where a market is closed or a bar is missing, nobody quotes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantdesk.errors import BadInput, UnknownName
+from quantdesk.orders.amounts import MICRO, SECOND
+from quantdesk.orders.desk.facts import Facts
+from quantdesk.orders.halts import Halts
+from quantdesk.orders.routing.terms import Terms, directory
+from quantdesk.orders.venues import SimulatedMarket
+from quantdesk.orders.venues.flow import Flow
+from quantdesk.orders.venues.impact import Impact
+from quantdesk.orders.venues.prints import Trades
+from quantdesk.orders.venues.shape import Shape
+from quantdesk.scenarios.liquidity import Conditions, Liquidity, stress_of
+from quantdesk.scenarios.path import GRADES, Grade, Path
+
+__all__ = ["MarketConfig", "PathMarket"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+_LOT = 100
+_CLOSING = 60 * SECOND
+_FIRST_CHOICE = ("NYSE", "Nasdaq", "NYSE Arca", "Cboe BZX", "IEX", "Cboe EDGX", "MEMX")
+_EMPTY = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class MarketConfig:
+    """What a path does not say of its market.
+
+    Attributes
+    ----------
+    liquidity
+        Spreads, depth and impact under stress.
+    venues
+        How many; those of the day's rulebook, the largest first.
+    dollar_volume
+        Dollars that trade a day of a symbol whose volume is not known: an assumption, and labelled so.
+    displayed
+        Part of a day's volume that is displayed at the best quotes of a side in calm times, over all venues.
+    daily_volatility
+        Of a symbol with too short a history.
+    y
+        Factor of the square-root law in calm times.
+    """
+
+    liquidity: Liquidity = field(default_factory=Liquidity)
+    venues: int = 4
+    dollar_volume: float = 500e6
+    displayed: float = 2e-4
+    daily_volatility: float = 0.02
+    y: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("venues", "dollar_volume", "displayed", "daily_volatility", "y"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise BadInput(f"The market's {name} is {getattr(self, name)!r}.", "Give a finite number above 0.")
+
+
+class PathMarket:
+    """Quotes of every traded asset of a path: the :class:`~quantdesk.orders.venues.sources.Source` of its market.
+
+    Parameters
+    ----------
+    path
+        Its traded assets get quotes.
+    config
+        What it does not say.
+    depth, spread
+        Multiples per bar, shape ``(T,)`` or ``(T, N)``, on top of what volatility makes of them; 1 when None.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        config: MarketConfig | None = None,
+        *,
+        depth: Floats | None = None,
+        spread: Floats | None = None,
+    ) -> None:
+        self.path = path
+        self.config = config or MarketConfig()
+        self._columns = [path.column(symbol) for symbol in path.traded]
+        self._place = {symbol: place for place, symbol in enumerate(path.traded)}
+        self._flows: dict[tuple[str, int], Flow] = {}
+        self.shape = Shape(bars_are="real" if self._has(Grade.REAL) else "simulated")
+        extra = [self._multiple(given) for given in (depth, spread)]
+        found = self.config.liquidity.at(stress_of(path)[:, self._columns])
+        self.conditions = Conditions(
+            found.half_spread_bps * extra[1], found.depth * extra[0], found.volume, found.impact / np.sqrt(extra[0])
+        )
+
+    # ------------------------------------------------------------------------------------------------ as a source
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What is traded."""
+        return self.path.traded
+
+    @cached_property
+    def terms(self) -> tuple[Terms, ...]:
+        """Of the venues, on the first day of the path, or on the oldest day that the rulebook knows."""
+        known = {one.venue: one for one in directory(self.path.sessions[0].date(), earliest=True)}
+        chosen = [name for name in _FIRST_CHOICE if name in known] + [n for n in known if n not in _FIRST_CHOICE]
+        return tuple(known[name] for name in chosen[: self.config.venues])
+
+    @cached_property
+    def venues(self) -> tuple[str, ...]:
+        """Where."""
+        return tuple(one.venue for one in self.terms)
+
+    def flow(self, symbol: str, at: int) -> Flow | None:
+        """The first session of a symbol that closes after a moment; None where there is none."""
+        closes = self._spans(symbol)[1]
+        return self._flow(symbol, bisect_right(closes, at))
+
+    def begun(self, symbol: str, at: int) -> Flow | None:
+        """The last session of a symbol that had opened by a moment; None where there is none."""
+        opens = self._spans(symbol)[0]
+        return self._flow(symbol, bisect_right(opens, at) - 1)
+
+    # ------------------------------------------------------------------------------------------------- what it makes
+
+    def market(self, seed: int, halts: Halts | None = None) -> SimulatedMarket:
+        """The exchanges, their clock at the beginning of the first bar."""
+        return SimulatedMarket(self, self.terms, int(self.path.begins[0]), seed=seed, halts=halts)
+
+    def facts(self, symbol: str, at: int, label: str = "") -> Facts:
+        """What is known of a symbol before the session of a moment."""
+        place = self._place[symbol]
+        day = max(bisect_right(self._days_open, at) - 1, 0)
+        last = float(self._before[day, place])
+        return Facts(
+            previous_close=0 if np.isnan(last) else round(last * MICRO),
+            average_daily_volume=int(self._volume[place]),
+            daily_volatility=float(self._sigma[place]),
+            label=label,
+        )
+
+    @cached_property
+    def quoted(self) -> tuple[Floats, Floats]:
+        """Half-spreads in basis points, and shares displayed a side at the best quotes: shape ``(T, traded)``."""
+        return self.conditions.half_spread_bps, self.config.displayed * self._volume * self.conditions.depth
+
+    # --------------------------------------------------------------------------------------------------- inside
+
+    def _has(self, grade: Grade) -> bool:
+        return bool((self.path.grades[:, self._columns] == GRADES.index(grade)).any())
+
+    def _multiple(self, given: Floats | None) -> Floats:
+        if given is None:
+            return np.ones((1, 1))
+        table = np.asarray(given, dtype=np.float64)
+        table = table[:, None] if table.ndim == 1 else table[:, self._columns]
+        if len(table) != len(self.path.ends) or not (np.isfinite(table) & (table > 0)).all():
+            raise BadInput(f"Multiples of the shape {table.shape}.", "Give one above 0 for each bar of the path.")
+        return table
+
+    @cached_property
+    def _sigma(self) -> Floats:
+        """Daily volatility of the history, shape ``(traded,)``."""
+        history = self.path.history
+        found = np.full(len(self._columns), np.nan)
+        if history is not None and len(history.ends) > 20:
+            closes = history.close[-61:, [history.column(symbol) for symbol in self.symbols]]
+            with np.errstate(invalid="ignore"):
+                moves = np.diff(np.log(closes), axis=0)
+            enough = np.isfinite(moves).sum(axis=0) >= 20
+            found[enough] = np.nanstd(moves[:, enough], axis=0, ddof=1)
+        return np.where((found > 0) & np.isfinite(found), found, self.config.daily_volatility)
+
+    @cached_property
+    def _volume(self) -> Floats:
+        """Shares a day before the window, shape ``(traded,)``; from the assumed dollar volume where unknown."""
+        first = np.array([self._first_price(column) for column in self._columns])
+        found = np.full(len(self._columns), np.nan)
+        history = self.path.history
+        if history is not None and history.volume is not None:
+            volumes = history.volume[-21:, [history.column(symbol) for symbol in self.symbols]]
+            known = np.isfinite(volumes).any(axis=0)
+            found[known] = np.nanmean(volumes[:, known], axis=0)
+        kinds = np.array([asset.kind == "index" for asset in self.path.assets])[self._columns]
+        return np.where(np.isfinite(found) & (found > 0) & ~kinds, found, self.config.dollar_volume / first)
+
+    def _first_price(self, column: int) -> float:
+        values = self.path.close[:, column]
+        known = values[np.isfinite(values)]
+        return float(known[0]) if known.size else 1.0
+
+    @cached_property
+    def _days(self) -> tuple[Ints, Ints]:
+        """First and one past the last bar of each session."""
+        new = np.flatnonzero(np.diff(self.path.sessions.asi8, prepend=-1))
+        return new, np.append(new[1:], len(self.path.ends))
+
+    @cached_property
+    def _days_open(self) -> list[int]:
+        found: list[int] = self.path.begins[self._days[0]].tolist()
+        return found
+
+    @cached_property
+    def _before(self) -> Floats:
+        """The last close known before each session, shape ``(sessions, traded)``; NaN where there is none."""
+        history = self.path.history
+        width = len(self._columns)
+        last = np.full(width, np.nan)
+        if history is not None:
+            for row in history.close[:, [history.column(symbol) for symbol in self.symbols]][-10:]:
+                last = np.where(np.isfinite(row), row, last)
+        found = np.empty((len(self._days[0]), width))
+        for day, (first, end) in enumerate(zip(*self._days, strict=True)):
+            found[day] = last
+            for row in self.path.close[first:end, self._columns]:
+                last = np.where(np.isfinite(row), row, last)
+        return found
+
+    @cached_property
+    def _sessions_of(self) -> dict[str, tuple[list[int], list[int], list[int]]]:
+        """By symbol: opens, closes and numbers of the sessions in which it has a bar."""
+        first, end = self._days
+        there = np.isfinite(self.path.close[:, self._columns])
+        any_bar = np.logical_or.reduceat(there, first, axis=0)
+        opens, closes = self.path.begins[first], self.path.ends[end - 1]
+        found = {}
+        for symbol, place in self._place.items():
+            days = np.flatnonzero(any_bar[:, place])
+            found[symbol] = (opens[days].tolist(), closes[days].tolist(), days.tolist())
+        return found
+
+    def _spans(self, symbol: str) -> tuple[list[int], list[int], list[int]]:
+        if symbol not in self._place:
+            raise UnknownName("symbol", symbol, self._place)
+        return self._sessions_of[symbol]
+
+    def _flow(self, symbol: str, number: int) -> Flow | None:
+        opens, closes, days = self._spans(symbol)
+        if not 0 <= number < len(days):
+            return None
+        key = (symbol, number)
+        if key not in self._flows:
+            first, end = (int(bound[days[number]]) for bound in self._days)
+            self._flows[key] = self._made(symbol, first, end, opens[number], closes[number])
+        return self._flows[key]
+
+    def _made(self, symbol: str, first: int, end: int, opens: int, closes: int) -> Flow:
+        place = self._place[symbol]
+        at, mid, bar = self._steps(self._columns[place], first, end)
+        tick = tick_of(float(np.nanmedian(mid)))
+        half = mid * self.conditions.half_spread_bps[bar, place] * 1e-4 * MICRO
+        middle = mid * MICRO
+        bid = np.maximum(np.floor((middle - half) / tick), 1).astype(np.int64) * tick
+        ask = np.maximum(np.ceil((middle + half) / tick).astype(np.int64) * tick, bid + tick)
+        part = np.array([1 / (rank + 1) for rank in range(len(self.venues))])
+        part /= part.sum()
+        shares = self.quoted[1][bar, place][:, None] * part
+        size = np.maximum(np.rint(shares / _LOT), 1).astype(np.int64) * _LOT
+        behind = (np.arange(len(self.venues)) // 2) * tick
+        bids = np.maximum(bid[:, None] - behind, tick)
+        impact = Impact(
+            float(self._sigma[place]),
+            float(self._volume[place]),
+            round(float(np.nanmean(middle))),
+            tick,
+            self.config.y * float(np.median(self.conditions.impact[first:end, place])),
+        )
+        return Flow(
+            symbol, self.venues, opens, closes, at, np.rint(middle).astype(np.int64),
+            bids, size, ask[:, None] + behind, size.copy(), Trades(*[_EMPTY] * 5),
+            tick, tuple(part.tolist()), impact, 1.0, self.shape,
+            "reconstructed" if self.shape.bars_are == "real" else "simulated",
+        )  # fmt: skip
+
+    def _steps(self, column: int, first: int, end: int) -> tuple[Ints, Floats, Ints]:
+        """Moments, midpoints in dollars, and bars of the quotes of one session."""
+        path = self.path
+        begins, ends, close = path.begins[first:end], path.ends[first:end], path.close[first:end, column]
+        bars = np.arange(first, end)
+        opened = close if path.open is None else path.open[first:end, column]
+        if end - first > 1:  # minutes
+            opened = np.where(np.isfinite(opened), opened, close)
+            at = np.stack([begins, (begins + ends) // 2], axis=1)
+            mid = np.stack([opened, close], axis=1)
+        else:
+            third = (ends - begins) // 3
+            at = np.stack([begins, begins + third, begins + 2 * third, ends - _CLOSING], axis=1)
+            high, low = (
+                np.full(1, np.nan) if table is None else table[first:end, column] for table in (path.high, path.low)
+            )
+            if path.open is None:
+                opened = np.full(1, np.nan)
+            rises = (high - opened) < (opened - low)
+            mid = np.stack([opened, np.where(rises, high, low), np.where(rises, low, high), close], axis=1)
+        there = np.isfinite(mid).ravel() & np.repeat(np.isfinite(close), mid.shape[1])
+        return at.ravel()[there], mid.ravel()[there], np.repeat(bars, mid.shape[1])[there]
+
+
+def tick_of(price: float) -> int:
+    """The step of quoted prices in micro-dollars: a cent from $20 on; below, about as large a part of the price.
+
+    Levels of adjusted prices are not those of their day, and a cent would be a wide spread on a price that splits have
+    made small.
+    """
+    if price >= 20:
+        return MICRO // 100
+    step = 10 ** np.floor(np.log10(max(price, 1e-3) * 5e-4 * MICRO))
+    return max(int(step), 1)

@@ -1,0 +1,81 @@
+"""How a scenario is run: chance, limits, stops, hedges, what the market costs. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from quantdesk.errors import BadInput
+from quantdesk.orders.guardrails import Policy
+from quantdesk.scenarios.market import MarketConfig
+
+__all__ = ["RunConfig"]
+
+_PARTS = ("cash_buffer", "stop_distance", "position_limit", "sector_limit")
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """The settings of a run. Those that recommendations change stand first.
+
+    Attributes
+    ----------
+    cash_buffer
+        Part of the account's value that stays in cash whatever a strategy wishes.
+    stop_distance
+        Part of the price below (above, for a short) which a protective stop stands for each new position; None for no
+        stops.
+    position_limit, sector_limit
+        Largest part of the account's value in one symbol, in one sector; wishes are cut to it, and the rest stays cash.
+        None for no limit beyond those of the guardrails.
+    hedges
+        Instruments that are bought at the beginning, as in a portfolio: quantity by instrument.
+    seed
+        Of everything that is left to chance.
+    market
+        Spreads, depth, venues.
+    policy
+        Of the guardrails; the bundled one when None.
+    time_limit_s
+        Seconds that a strategy may take in all.
+
+    Raises
+    ------
+    BadInput
+        A part that is none, a seed or a time that is none.
+    """
+
+    cash_buffer: float = 0.02
+    stop_distance: float | None = None
+    position_limit: float | None = None
+    sector_limit: float | None = None
+    hedges: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    seed: int = 0
+    market: MarketConfig = field(default_factory=MarketConfig)
+    policy: Policy | None = None
+    time_limit_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in _PARTS:
+            value = getattr(self, name)
+            least = 0.0 if name == "cash_buffer" else 1e-4
+            if value is not None and not (isinstance(value, (int, float)) and least <= value <= 1):
+                raise BadInput(f"{name} is {value!r}.", f"Give a part of 1, at least {least:g}, or None for none.")
+        if self.cash_buffer is None:
+            raise BadInput("cash_buffer is None.", "Give a part of 1; 0 for none.")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise BadInput(f"The seed is {self.seed!r}.", "Give a whole number of at least 0.")
+        if not 0 < self.time_limit_s < math.inf:
+            raise BadInput(f"time_limit_s is {self.time_limit_s!r}.", "Give seconds above 0.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a result says of it: the levers, and the policy's name."""
+        return {
+            **{name: getattr(self, name) for name in _PARTS},
+            "hedges": dict(sorted(self.hedges.items())),
+            "policy": "" if self.policy is None else self.policy.name,
+            "time_limit_s": self.time_limit_s,
+        }
