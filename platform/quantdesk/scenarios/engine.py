@@ -1,4 +1,4 @@
-"""One call from a scenario's name to its result. An edge module: it reads the store, and the clock for the time of a run.
+"""One call from a scenario to its result. An edge module: it reads the store, and the clock for the time of a run.
 
 >>> from quantdesk.scenarios import ScenarioEngine
 >>> result = ScenarioEngine().run("lehman", ["momentum_alpha"], {"cash": 1_000_000})     # doctest: +SKIP

@@ -92,7 +92,8 @@ class Listing:
             if to < self._flow.closes:
                 break
             self._close(self._flow)
-            self._start(self.place.source.flow(self.place.symbol, self._flow.closes))
+            # No order of one's own outlives a session: those in between had nothing to see.
+            self._start(self.place.source.flow(self.place.symbol, to))
         self.clock = max(self.clock, to)
 
     def _walk(self, flow: Flow, to: int) -> None:

@@ -129,6 +129,7 @@ class _Run:
         self.error = ""
         self.allowance = Allowance(self.config.time_limit_s)
         self.events: list[Event] = []
+        self.is_planned = isinstance(strategy, Named)
         self.wishes: Callable[[int, Callable[[], Seen]], Weights | None] = lambda bar, seen: None
         made = self._limited(lambda: wishes_of(strategy, self.path))
         if made is not None:
@@ -282,7 +283,10 @@ class _Run:
     def _ask(self, bar: int) -> None:
         if self.error:
             return
-        weights = self._limited(lambda: self.wishes(bar, lambda: self._seen(bar)))
+        if self.is_planned:  # all of it was computed, within its limit, before the first bar
+            weights = self.wishes(bar, lambda: self._seen(bar))
+        else:
+            weights = self._limited(lambda: self.wishes(bar, lambda: self._seen(bar)))
         if weights is not None:
             self._want(self._cut(weights))
 
