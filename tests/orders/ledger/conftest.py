@@ -1,4 +1,4 @@
-"""Ledgers in both kinds of database, and what is written into them."""
+"""Ledgers in both kinds of database and in memory, and what is written into them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 
 from quantdesk.orders.executions import Execution, Kind
-from quantdesk.orders.ledger import Ledger
+from quantdesk.orders.ledger import Ledger, MemoryLedger
 from quantdesk.orders.order import Action, Child, Order
 
 
@@ -21,10 +21,23 @@ def team_database(request: Any) -> str:
     return str(request.getfixturevalue("postgres")())
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: Any, tmp_path: Path) -> str:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """All kinds of ledger; that in memory has no address, and is left out where a test asks for it."""
+    if "ledger_kind" in metafunc.fixturenames:
+        kinds = ["sqlite", "postgresql", *([] if "url" in metafunc.fixturenames else ["memory"])]
+        metafunc.parametrize("ledger_kind", kinds, indirect=True)
+
+
+@pytest.fixture
+def ledger_kind(request: Any) -> str:
+    """Where a ledger is kept."""
+    return str(request.param)
+
+
+@pytest.fixture
+def url(request: Any, ledger_kind: str, tmp_path: Path) -> str:
     """The address of an empty database: a file, and one of a real server."""
-    if request.param == "sqlite":
+    if ledger_kind == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     address = str(request.getfixturevalue("team_database"))
     with psycopg.connect(address, autocommit=True) as connection:
@@ -36,9 +49,12 @@ def url(request: Any, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def ledger(url: str) -> Iterator[Ledger]:
+def ledger(request: Any, ledger_kind: str) -> Iterator[Ledger | MemoryLedger]:
     """An empty ledger."""
-    with Ledger.open(url) as ledger:
+    if ledger_kind == "memory":
+        yield MemoryLedger()
+        return
+    with Ledger.open(str(request.getfixturevalue("url"))) as ledger:
         yield ledger
 
 

@@ -143,7 +143,7 @@ def test_two_processes_that_race_make_one_of_each(ledger, url):
 
 
 @pytest.fixture
-def written(ledger, order, child, fill):
+def written(ledger, url, order, child, fill):
     """A ledger with orders, children, reports and results."""
     for number in (1, 2):
         order_id = ledger.receive(order(idempotency_key=f"k{number}"), 1, MODE).order_id

@@ -19,6 +19,7 @@ from quantdesk.orders.ledger import (
     LedgerConfig,
     Received,
     execution_of,
+    memory,
     order_of,
     store,
     verification,
@@ -86,7 +87,7 @@ def test_a_key_that_stands_for_another_order_is_a_conflict(ledger, order):
     assert len(list(ledger.entries())) == 1
 
 
-def test_numbers_go_on_behind_the_eighth_digit(ledger, order):
+def test_numbers_go_on_behind_the_eighth_digit(ledger, url, order):
     with ledger.database.writing() as connection:  # as if there had been so many
         given = {"seq": 1, "at": 1, "kind": "order", "mode": "simulated", "order_id": "O99999999", "client_id": ""}
         names = "seq, at, kind, mode, order_id, client_id, payload, hash"
@@ -233,7 +234,7 @@ def test_open_orders_are_those_without_a_final_result(ledger, order):
 
 
 def test_entries_are_read_page_by_page_while_others_are_written(ledger, monkeypatch):
-    for module in (store, verification):
+    for module in (store, verification, memory):
         monkeypatch.setattr(module, "_PAGE", 7)
     ledger.append(*(note(number) for number in range(28)))
     reading = ledger.entries()
@@ -328,7 +329,7 @@ def test_a_desk_that_was_succeeded_writes_nothing_more(ledger, url, order):
         other.append(note(3))
 
 
-def test_migrations_go_both_ways_with_their_data(ledger, order):
+def test_migrations_go_both_ways_with_their_data(ledger, url, order):
     for key in ("a", "b", "c"):
         ledger.receive(order(idempotency_key=key), 1, MODE)
     result = {"status": "filled", "reason": ""}
@@ -349,7 +350,7 @@ def test_migrations_go_both_ways_with_their_data(ledger, order):
     assert list(ledger.entries()) == before
 
 
-def test_an_empty_ledger_goes_down_to_nothing(ledger):
+def test_an_empty_ledger_goes_down_to_nothing(ledger, url):
     migrations = Migrations(ledger.database, VERSIONS)
     assert migrations.down("base") == "base"
     assert migrations.up() == "0002"

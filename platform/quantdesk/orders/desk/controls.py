@@ -15,7 +15,7 @@ from quantdesk.orders.desk.steps import Steps
 from quantdesk.orders.desk.world import World, day_of
 from quantdesk.orders.executions import ExecutionMode
 from quantdesk.orders.guardrails import Guardrails, Kill, LimitChange
-from quantdesk.orders.ledger import Entry, EntryKind, Ledger
+from quantdesk.orders.ledger import Entry, EntryKind, OrderLedger
 from quantdesk.orders.portfolio import Portfolio
 from quantdesk.orders.result import OrderResult
 from quantdesk.orders.symbols import canonical
@@ -43,7 +43,7 @@ def in_turn(method: Callable[Concatenate[Owner, Given], Answer]) -> Callable[Con
 class Controls(ABC):
     """The account of a desk and its switches; see :class:`~quantdesk.orders.desk.Desk`."""
 
-    def __init__(self, world: World, ledger: Ledger) -> None:
+    def __init__(self, world: World, ledger: OrderLedger) -> None:
         self._turn = threading.RLock()
         self.mode = ExecutionMode(world.gateway.mode)
         self.world = world
@@ -56,7 +56,7 @@ class Controls(ABC):
             world.guardrails = Guardrails(policy)
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> OrderLedger:
         """Where everything is written."""
         return self._journal.ledger
 
@@ -130,6 +130,29 @@ class Controls(ABC):
         self._journal.write(*entries)
         for entry in entries:
             self._steps.trim(str(entry.payload["symbol"]))
+
+    @in_turn
+    def mark(self, prices: Mapping[str, int]) -> None:
+        """Value what is held at prices from elsewhere, in micro-dollars a share; a new day begins with its first mark.
+
+        A symbol that the account has nothing to do with, or that is valued so already, is passed over.
+
+        Raises
+        ------
+        BadInput
+            A price that is no whole number above 0. Nothing is written then.
+        """
+        at, held = self.world.now(), self._state.portfolio
+        entries = []
+        if held.day is None or day_of(at) > held.day:
+            entries.append(self._entry(EntryKind.DAY_STARTED, {"day": day_of(at).isoformat()}))
+        known = dict(held)
+        for symbol, price in sorted(prices.items()):
+            if type(price) is not int or price <= 0:
+                raise BadInput(f"{symbol} at {price!r}.", "Give whole micro-dollars above 0.")
+            if symbol in known and known[symbol].mark != price:
+                entries.append(self._entry(EntryKind.MARK, {"symbol": symbol, "price": price}))
+        self._journal.write(*entries)
 
     @in_turn
     def charge_borrowing(self, rates: Mapping[str, float], days: int = 1) -> int:

@@ -18,7 +18,7 @@ from quantdesk.orders.desk.world import DeskConfig, World, day_of, last_day
 from quantdesk.orders.executions import Gateway
 from quantdesk.orders.guardrails import Guardrails
 from quantdesk.orders.halts import Halts
-from quantdesk.orders.ledger import EntryKind, Ledger
+from quantdesk.orders.ledger import EntryKind, OrderLedger
 from quantdesk.orders.order import Action, Order
 from quantdesk.orders.quotes import Quotes
 from quantdesk.orders.result import OrderResult
@@ -53,7 +53,7 @@ class Desk(Controls):
     def __init__(
         self,
         gateway: Gateway,
-        ledger: Ledger,
+        ledger: OrderLedger,
         halts: Halts,
         *,
         guardrails: Guardrails | None = None,

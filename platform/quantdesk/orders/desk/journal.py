@@ -5,7 +5,7 @@ from __future__ import annotations
 from quantdesk.errors import UnknownName
 from quantdesk.orders.desk.state import DeskState, OrderState
 from quantdesk.orders.executions import ExecutionMode
-from quantdesk.orders.ledger import Entry, Ledger, Received
+from quantdesk.orders.ledger import Entry, OrderLedger, Received
 from quantdesk.orders.order import Order
 
 __all__ = ["Journal"]
@@ -24,7 +24,7 @@ class Journal:
         Micro-dollars with which the account begins.
     """
 
-    def __init__(self, ledger: Ledger, mode: ExecutionMode, cash: int) -> None:
+    def __init__(self, ledger: OrderLedger, mode: ExecutionMode, cash: int) -> None:
         self.ledger = ledger
         self.mode = mode
         self.state = DeskState(mode, cash)
@@ -36,7 +36,12 @@ class Journal:
         """Write an order down, once, and remember it."""
         self._is_doubtful = True
         received = self.ledger.receive(order, at, self.mode)
-        self.catch_up()
+        if received.stored is not None and received.stored.seq == self.seen + 1:
+            self._is_doubtful = False
+            self.state.take([received.stored])
+            self.seen += 1
+        else:
+            self.catch_up()
         return received
 
     def write(self, *entries: Entry) -> None:

@@ -23,12 +23,14 @@ from quantdesk.errors import BadInput
 from quantdesk.orders.executions import Execution, ExecutionMode
 from quantdesk.orders.order import Child
 
-__all__ = ["GENESIS", "Entry", "EntryKind", "Stored", "canonical", "child_payload", "link"]
+__all__ = ["GENESIS", "Entry", "EntryKind", "Stored", "canonical", "child_payload", "link", "plain"]
 
 GENESIS = "0" * 64
 """What the first entry follows upon."""
 _LONGEST = 128
 _MOMENTS = 1 << 63
+_BITS = 14_000
+"""Of the longest whole number: Python writes none of more than 4300 digits."""
 
 
 class EntryKind(StrEnum):
@@ -177,8 +179,22 @@ def canonical(payload: Mapping[str, Any]) -> str:
     BadInput
         It holds what JSON cannot say: a Decimal, a NaN, a key that is no text ...
     """
-    _check(payload, "payload")
-    return json.dumps(_plain(payload), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return json.dumps(plain(payload), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def plain(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a payload, as it comes back from its text: ``json.loads(canonical(payload))``, without the text.
+
+    Raises
+    ------
+    BadInput
+        See :func:`canonical`.
+    """
+    try:
+        return _sorted(payload)
+    except _UnsayableError:
+        _check(payload, "payload")
+        raise
 
 
 def link(previous: str, entry: Stored | Entry, seq: int, payload: str) -> str:
@@ -188,8 +204,47 @@ def link(previous: str, entry: Stored | Entry, seq: int, payload: str) -> str:
     return hashlib.sha256(f"{previous}\n{json.dumps(fields, separators=(',', ':'))}".encode()).hexdigest()
 
 
+class _UnsayableError(Exception):
+    """Something that JSON cannot say. Which one it is, :func:`_check` looks up."""
+
+
+def _plain(value: Any) -> Any:
+    # Looked at by exact type first: this runs for everything that is ever written.
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        if value.bit_length() > _BITS:
+            raise _UnsayableError
+        return int.__int__(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise _UnsayableError
+        return float.__float__(value)
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if kind is dict or isinstance(value, Mapping):
+        return _sorted(value)
+    raise _UnsayableError
+
+
+def _sorted(value: Mapping[Any, Any]) -> dict[str, Any]:
+    """A mapping of any kind as a dict, in the order of its keys."""
+    for key in value:
+        if not isinstance(key, str):
+            raise _UnsayableError
+    return {key if type(key) is str else str.__str__(key): _plain(value[key]) for key in sorted(value)}
+
+
 def _check(value: Any, where: str) -> None:
-    if value is None or isinstance(value, str | bool | int):
+    """Name what JSON cannot say."""
+    if value is None or isinstance(value, str | bool):
+        return
+    if isinstance(value, int):
+        if value.bit_length() > _BITS:
+            raise BadInput(f"The {where} of an entry is a number of {value.bit_length()} bits.", "Give it as text.")
         return
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -209,15 +264,6 @@ def _check(value: Any, where: str) -> None:
         f"The {where} of an entry is a {type(value).__name__}, {str(value)[:60]!r}.",
         "Give text, whole or finite numbers, truth values, None, or lists and mappings of these.",
     )
-
-
-def _plain(value: Any) -> Any:
-    """Mappings of any kind as dicts, which is all that json takes."""
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return value
 
 
 def _moment(at: Any) -> int:

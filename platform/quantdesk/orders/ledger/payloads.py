@@ -40,6 +40,11 @@ _EXECUTION: Mapping[str, type] = {
     "text": str,
 }
 
+_NEEDED: Mapping[type, frozenset[str]] = {
+    make: frozenset(one.name for one in fields(make) if one.default is MISSING) for make in (Child, Execution)
+}
+"""The fields that have no default."""
+
 
 def order_payload(order: Order, mode: ExecutionMode) -> dict[str, Any]:
     """The payload of an entry of kind ORDER."""
@@ -117,7 +122,7 @@ def _wanted(kind: type) -> str:
 
 
 def _made(make: type[Made], stored: Stored, kinds: Mapping[str, type]) -> Made:
-    needed = {one.name for one in fields(make) if one.default is MISSING}
+    needed = _NEEDED[make]
     names = [name for name in kinds if name in needed or name in stored.payload]
     return make(**{name: field_of(stored, name, kinds[name]) for name in names})
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from pydantic import SecretStr
 from sqlalchemy import Connection, Select, bindparam, func, select
 
-from quantdesk.errors import BadInput, EnvironmentProblem, UnknownName
+from quantdesk.errors import EnvironmentProblem, UnknownName
 from quantdesk.orders.executions import ExecutionMode
+from quantdesk.orders.ledger.admission import Received, no_orders_among, same_order
 from quantdesk.orders.ledger.config import LedgerConfig
 from quantdesk.orders.ledger.entries import Entry, EntryKind, Stored
 from quantdesk.orders.ledger.payloads import order_of, order_payload
@@ -36,22 +36,6 @@ _REQUEST = (
     .where(ORDERS.c.user_id == bindparam("user_id"), ORDERS.c.idempotency_key == bindparam("key"))
 )
 _LAST_ORDER = select(ORDERS.c.order_id).order_by(ORDERS.c.seq.desc()).limit(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """An order in the ledger.
-
-    Attributes
-    ----------
-    order_id
-        ``O`` and its number, of eight digits or more.
-    is_new
-        Whether it was written now; else the same request was received before.
-    """
-
-    order_id: str
-    is_new: bool
 
 
 class Ledger:
@@ -138,12 +122,12 @@ class Ledger:
         with self._writing() as connection:
             known = _request(connection, order.user_id, order.idempotency_key)
             if known is not None:
-                _same(known, order)
+                same_order(known, order)
                 return Received(known.order_id, is_new=False)
             order_id = _next_order(connection)
             payload = order_payload(order, mode)
-            Writer(connection).add(Entry(EntryKind.ORDER, at, order_id, "", order.user_id, payload, mode))
-        return Received(order_id, is_new=True)
+            stored = Writer(connection).add(Entry(EntryKind.ORDER, at, order_id, "", order.user_id, payload, mode))
+        return Received(order_id, is_new=True, stored=stored)
 
     def append(self, *entries: Entry) -> tuple[Stored, ...]:
         """Write entries, all of them or none.
@@ -165,8 +149,7 @@ class Ledger:
         EnvironmentProblem
             See :meth:`open`. Where the connection broke during the commit, look before you write again.
         """
-        if any(entry.kind is EntryKind.ORDER for entry in entries):
-            raise BadInput("An order among the entries to append.", "Orders are written by Ledger.receive.")
+        no_orders_among(entries)
         if not entries:
             return ()
         with self._writing() as connection:
@@ -302,21 +285,6 @@ def _request(connection: Connection, user_id: str | None, key: str | None) -> St
         return None
     row = connection.execute(_REQUEST, {"user_id": user_id or "", "key": key}).one_or_none()
     return None if row is None else stored_of(row)
-
-
-def _same(known: Stored, order: Order) -> None:
-    """Refuse a request whose key stands for another one.
-
-    Orders are compared, not their texts: a field that is new since, and left at its default, is no difference.
-    """
-    before = order_of(known)
-    if before != order:
-        was, now = before.to_dict(), order.to_dict()
-        told = ", ".join(f"{name} {now[name]!r}, not {was[name]!r}" for name in now if now[name] != was[name])
-        raise BadInput(
-            f"The idempotency key {order.idempotency_key!r} stands for {known.order_id}, another order: {told}.",
-            "Give each order a key of its own, and repeat a request as it was.",
-        )
 
 
 def _next_order(connection: Connection) -> str:

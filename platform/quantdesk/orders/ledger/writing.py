@@ -6,23 +6,16 @@ tables say the same once more, to whoever writes without this.
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
-from quantdesk.errors import BadInput, DataError, UnknownName
 from quantdesk.orders.executions import ExecutionMode
-from quantdesk.orders.ledger.entries import GENESIS, Entry, EntryKind, Stored, canonical, link
-from quantdesk.orders.ledger.payloads import child_of, execution_of
+from quantdesk.orders.ledger.admission import Admission, KnownChild, readable
+from quantdesk.orders.ledger.entries import GENESIS, Entry, Stored, canonical, link
 from quantdesk.orders.ledger.tables import CHILDREN, ENTRIES, EXECUTIONS, FOLLOWING, ORDERS, following, stored_of
-from quantdesk.orders.result import OrderStatus
 
 __all__ = ["Writer", "head", "recent_orders"]
-
-_SAME = ("client_id", "kind", "shares", "price")
-"""What two reports of one id must agree on. Times and fees are told more exactly later by some brokers."""
 
 # Made once: putting a statement together takes longer than asking it.
 _HEAD = select(ENTRIES.c.seq, ENTRIES.c.hash).order_by(ENTRIES.c.seq.desc()).limit(1)
@@ -49,7 +42,7 @@ def recent_orders(connection: Connection) -> list[str]:
     return list(connection.scalars(_RECENT))
 
 
-class Writer:
+class Writer(Admission):
     """Writes entries in a transaction of :meth:`quantdesk.records.Database.writing`.
 
     Parameters
@@ -67,27 +60,11 @@ class Writer:
 
         Raises
         ------
-        BadInput, DataError
+        BadInput, UnknownName, DataError
             It contradicts what is recorded; see :meth:`.Ledger.append`.
         """
-        match entry.kind:
-            case EntryKind.SENT:
-                entry = self._sent(entry)
-            case EntryKind.EXECUTION:
-                entry = self._executed(entry)
-            case EntryKind.RESULT:
-                _known_status(entry)
-            case EntryKind.TRANSFER | EntryKind.CHARGE if entry.mode is None and not entry.order_id:
-                raise BadInput(f"A {entry.kind} without an account.", "Give the entry an execution mode.")
-            case _:
-                pass
-        if entry.order_id and entry.kind is not EntryKind.ORDER:
-            entry = dataclasses.replace(entry, mode=self._mode(entry))
-        elif entry.kind in FOLLOWING and not entry.order_id:
-            raise BadInput(f"An entry of kind {entry.kind} without an order.", "Give its order_id.")
-        if entry.kind is EntryKind.EXECUTION and self._is_told(entry):
-            return None
-        return self._insert(entry)
+        admitted = self.admit(entry)
+        return None if admitted is None else self._insert(admitted)
 
     def _insert(self, entry: Entry) -> Stored:
         text = canonical(entry.payload)
@@ -103,7 +80,7 @@ class Writer:
             mode=entry.mode,
             hash=digest,
         )
-        _readable(stored)
+        readable(stored)
         row = {name: getattr(stored, name) for name in ("seq", "at", "order_id", "client_id", "user_id", "hash")}
         mode = None if stored.mode is None else str(stored.mode)
         self._connection.execute(_INSERT, {**row, "kind": str(stored.kind), "mode": mode, "payload": text})
@@ -112,78 +89,21 @@ class Writer:
         self._seq, self._hash = seq, digest
         return stored
 
-    def _mode(self, entry: Entry) -> ExecutionMode:
-        """The execution mode of the entry's order."""
-        found = self._connection.scalar(_MODE, {"order_id": entry.order_id})
-        if found is None:
-            raise UnknownName("order", entry.order_id, recent_orders(self._connection))
-        if entry.mode not in (None, found):
-            raise BadInput(
-                f"An entry of {entry.mode} about {entry.order_id}, which is an order of {found}.", "Leave the mode out."
-            )
-        return ExecutionMode(found)
+    def mode_of(self, order_id: str) -> ExecutionMode | None:
+        """The execution mode of an order."""
+        found = self._connection.scalar(_MODE, {"order_id": order_id})
+        return None if found is None else ExecutionMode(found)
 
-    def _sent(self, entry: Entry) -> Entry:
-        given = entry.payload.get("client_id")
-        if not given or entry.client_id not in ("", given):
-            raise BadInput(
-                f"An entry of a child {entry.client_id!r} whose payload is of {given!r}.", "Give one client id."
-            )
-        if self._child(given) is not None:
-            raise BadInput(f"The child {given!r} was sent already.", "Each child has a client id of its own.")
-        return dataclasses.replace(entry, client_id=given)
+    def child(self, client_id: str) -> KnownChild | None:
+        """The child of an id."""
+        row = self._connection.execute(_CHILD, {"client_id": client_id}).one_or_none()
+        return None if row is None else KnownChild(row.order_id, row.symbol, row.action)
 
-    def _executed(self, entry: Entry) -> Entry:
-        """The entry with the order of its child, and with the symbol and side that a report does not hold."""
-        given = entry.payload.get("client_id")
-        if not given or entry.client_id not in ("", given):
-            raise BadInput(f"A report about {entry.client_id!r} whose payload is of {given!r}.", "Give one client id.")
-        child = self._child(given)
-        if child is None:
-            raise BadInput(f"A report about the child {given!r}, which was never sent.", "Write its SENT entry before.")
-        if entry.order_id not in ("", child.order_id):
-            raise BadInput(
-                f"The child {given!r} is of {child.order_id}, not of {entry.order_id}.", "Leave the order out."
-            )
-        payload = {**entry.payload, "symbol": child.symbol, "action": child.action}
-        return dataclasses.replace(entry, client_id=given, order_id=child.order_id, payload=payload)
+    def told(self, mode: ExecutionMode | None, execution_id: str | None) -> Stored | None:
+        """The report of an id."""
+        found = self._connection.execute(_TOLD, {"mode": str(mode), "execution_id": execution_id}).one_or_none()
+        return None if found is None else stored_of(found)
 
-    def _child(self, client_id: str) -> Row[Any] | None:
-        return self._connection.execute(_CHILD, {"client_id": client_id}).one_or_none()
-
-    def _is_told(self, entry: Entry) -> bool:
-        """Whether the report is in the ledger; one of the same id that says something else is an error."""
-        which = entry.payload.get("execution_id")
-        found = self._connection.execute(_TOLD, {"mode": str(entry.mode), "execution_id": which}).one_or_none()
-        if found is None:
-            return False
-        before = stored_of(found)
-        differs = [name for name in _SAME if before.payload.get(name) != entry.payload.get(name)]
-        if differs:
-            told = ", ".join(
-                f"{name} {entry.payload.get(name)!r}, not {before.payload.get(name)!r}" for name in differs
-            )
-            raise DataError(
-                f"The report {which!r} of {entry.mode} is in the ledger (entry {before.seq}), and now says {told}.",
-                "A correction needs an execution id of its own.",
-            )
-        return True
-
-
-def _known_status(entry: Entry) -> None:
-    given = entry.payload.get("status")
-    try:
-        OrderStatus(str(given))
-    except ValueError:
-        raise BadInput(f"There is no status {given!r} of an order.", f"Give {', '.join(OrderStatus)}.") from None
-
-
-def _readable(stored: Stored) -> None:
-    """Nothing is written that could not be read: the account follows from these two."""
-    try:
-        if stored.kind is EntryKind.SENT:
-            child_of(stored)
-        elif stored.kind is EntryKind.EXECUTION:
-            execution_of(stored)
-    except DataError as error:
-        raise BadInput(error.problem, error.remedy) from error
+    def recent_orders(self) -> list[str]:
+        """The ids of the last orders."""
+        return recent_orders(self._connection)
