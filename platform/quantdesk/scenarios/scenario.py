@@ -6,7 +6,7 @@ The catalogue's entries and a user's TOML files are read into this one model; a 
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -15,6 +15,7 @@ from quantdesk.market.series import Kind
 __all__ = ["AssetEntry", "ClosureEntry", "Figure", "Intraday", "Scenario", "Waypoint"]
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{2,47}$")]
+Alias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{2,47}$")]
 
 
 class _Entry(BaseModel):
@@ -22,7 +23,7 @@ class _Entry(BaseModel):
 
 
 class AssetEntry(_Entry):
-    """An asset that the scenario moves.
+    """An asset that the scenario moves. A symbol alone, ``"AAPL"``, is an entry too.
 
     Attributes
     ----------
@@ -32,13 +33,21 @@ class AssetEntry(_Entry):
         As in :class:`~quantdesk.scenarios.path.Asset`; those of the store's series when left out.
     series
         A particular series, ``SYMBOL@source``; chosen by the rule of :mod:`quantdesk.scenarios.replay` when left out.
+    calendar
+        Of an asset that the store lacks, a name from :mod:`quantdesk.market.sessions`.
     """
 
-    symbol: str
+    symbol: str = Field(pattern=r"^[A-Z][A-Z0-9.\-]{0,15}$")
     kind: Kind | None = None
     unit: str = ""
     sector: str = ""
     series: str = ""
+    calendar: str = "XNYS"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_symbol(cls, given: Any) -> Any:
+        return {"symbol": given} if isinstance(given, str) else given
 
 
 class ClosureEntry(_Entry):
@@ -151,7 +160,7 @@ class Scenario(_Entry):
     name: Name
     title: str
     summary: str
-    aliases: tuple[Name, ...] = ()
+    aliases: tuple[Alias, ...] = ()
     start: dt.date
     end: dt.date
     history_days: int = Field(default=550, ge=0, le=4000)
