@@ -1,0 +1,18 @@
+"""What a day was like by the minute, where only its daily bar is known: always reconstructed, never real.
+
+::
+
+    minutes      by_minute: daily bars into minutes
+    grid         the bars that a session is cut into
+    bridge       paths through the corners of a day, or from close to close
+    relatives    how an asset moves with the index
+    course       the index through one day
+    lookback     the daily bars before
+    march_2020   the four halts of the whole market
+"""
+
+from __future__ import annotations
+
+from quantdesk.scenarios.intraday.minutes import by_minute
+
+__all__ = ["by_minute"]
