@@ -73,7 +73,7 @@ def monthly_spread(closes: pd.DataFrame) -> pd.Series:
     if not {"BAA", "AAA"} <= set(closes.columns):
         return pd.Series(dtype=np.float64)
     spread = (closes["BAA"] - closes["AAA"]).dropna()
-    return spread.groupby(spread.index.to_period("M")).last()
+    return spread.groupby(pd.DatetimeIndex(spread.index).to_period("M")).last()
 
 
 def spread_deviation(closes: pd.DataFrame, first: dt.date, last: dt.date) -> float:
@@ -98,12 +98,10 @@ def regression(closes: pd.DataFrame, financials: list[str]) -> Regression | None
     spread = monthly_spread(closes).diff()
     if spread.empty or not financials:
         return None
-    logs = np.log(closes[financials]).mean(axis="columns").dropna()
-    monthly = logs.groupby(logs.index.to_period("M")).mean().diff()
-    both = pd.concat([spread, monthly], axis="columns", keys=["spread", "price"]).dropna()
+    logs = pd.Series(np.log(closes[financials].to_numpy()).mean(axis=1), closes.index).dropna()
+    monthly = logs.groupby(pd.DatetimeIndex(logs.index).to_period("M")).mean().diff()
+    both = pd.concat([spread, monthly], axis="columns").dropna().to_numpy()
     if len(both) < 36:
         return None
-    table = both.cov()
-    slope = float(table.loc["spread", "price"] / table.loc["spread", "spread"])
-    explained = float(both.corr().loc["spread", "price"]) ** 2
-    return Regression(slope, explained, len(both))
+    table, correlation = np.cov(both, rowvar=False), np.corrcoef(both, rowvar=False)
+    return Regression(float(table[0, 1] / table[0, 0]), float(correlation[0, 1]) ** 2, len(both))

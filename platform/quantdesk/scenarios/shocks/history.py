@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,8 @@ __all__ = ["before"]
 def before(base: Path) -> Path | None:
     """All bars before the last of a path, its history's included; None where there are none.
 
-    Assets that the history does not have are missing in it; so are fields, as NaN.
+    Fields that one of them does not have are NaN in it. A history of other assets cannot be laid under the path's own
+    bars, which then stand alone.
     """
     own = replace(base.cut(0, len(base.ends) - 1), history=None) if len(base.ends) > 1 else None
     past = base.history
@@ -22,9 +24,8 @@ def before(base: Path) -> Path | None:
         return own if past is None else past
     keep = past.ends <= own.begins[0]
     if past.symbols != base.symbols or not keep.any():
-        # Another set of columns cannot be laid under this one: what is nearer stands.
         return own
-    tables = {}
+    tables: dict[str, Any] = {}
     for name in ("close", "grades", "open", "high", "low", "volume"):
         earlier, later = getattr(past, name), getattr(own, name)
         if earlier is None and later is None:

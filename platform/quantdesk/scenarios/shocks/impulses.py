@@ -5,21 +5,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from quantdesk.errors import BadInput, UnknownName
 from quantdesk.scenarios.liquidity import Liquidity
-from quantdesk.scenarios.path import Asset
 from quantdesk.scenarios.shocks.credit import LEHMAN, regression, spread_deviation
-from quantdesk.scenarios.shocks.moves import Covariance
 from quantdesk.scenarios.shocks.names import sector_of
 from quantdesk.scenarios.shocks.shock import Shock
+from quantdesk.scenarios.shocks.world import Impulse, World
 
-__all__ = ["DEPTH_POWER", "Impulse", "World", "impulse_of"]
+__all__ = ["DEPTH_POWER", "impulse_of"]
 
 _LIQUIDITY = Liquidity()
 DEPTH_POWER = _LIQUIDITY.depth_power / _LIQUIDITY.spread_power
@@ -29,90 +26,6 @@ _TENOR = re.compile(r"^UST(\d+)([MY])(@.*)?$")
 _STOCKS = ("equity", "etf", "index")
 _DECAY = 0.94
 """Of the exponential average of squared returns that stands in for VIX (RiskMetrics 1996)."""
-
-
-@dataclass(frozen=True, eq=False)
-class World:
-    """What a shock meets.
-
-    Attributes
-    ----------
-    assets
-        Of the path.
-    closes
-        Values by session up to the last day that is known.
-    cov
-        Of the shock's era.
-    """
-
-    assets: tuple[Asset, ...]
-    closes: pd.DataFrame
-    cov: Covariance
-
-    @cached_property
-    def known(self) -> tuple[str, ...]:
-        """Symbols of the path."""
-        return tuple(asset.symbol for asset in self.assets)
-
-    def of_kind(self, *kinds: str) -> list[str]:
-        """Symbols of the path of some kinds."""
-        return [asset.symbol for asset in self.assets if asset.kind in kinds]
-
-    def affected(self, shock: Shock) -> list[str]:
-        """Assets that the shock names by sector or symbol, in the order of the path; empty where it names none.
-
-        Raises
-        ------
-        BadInput, UnknownName
-            A sector without an asset; a symbol that the path does not have.
-        """
-        by_sector = {sector_of(asset) for asset in self.assets} - {""}
-        for sector in shock.affected_sectors:
-            if sector not in by_sector:
-                raise BadInput(f"No asset of this scenario is of {sector}.", f"Its sectors: {sorted(by_sector)}.")
-        for symbol in shock.symbols:
-            if symbol not in self.known:
-                raise UnknownName("symbol of this scenario", symbol, self.known)
-        return [
-            asset.symbol
-            for asset in self.assets
-            if asset.symbol in shock.symbols or sector_of(asset) in shock.affected_sectors
-        ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Impulse:
-    """What one shock does, at its full extent.
-
-    Attributes
-    ----------
-    moves
-        By symbol: log return, or percent points of a rate. These assets move so, and not otherwise.
-    drivers
-        Those of them that say something of the assets that are not shocked.
-    noise
-        By symbol: log of the multiple of its noise.
-    quotes
-        By symbol: log of the multiple of its spread.
-    depth
-        By symbol: log of the multiple of its depth.
-    closed, silent
-        Symbols without bars; symbols whose bars no feed shows.
-    mean_correlation
-        Of which symbols, and what it goes to.
-    notes
-        How numbers came about that are not in the shock itself.
-    """
-
-    moves: Mapping[str, float] = field(default_factory=dict)
-    drivers: tuple[str, ...] = ()
-    noise: Mapping[str, float] = field(default_factory=dict)
-    quotes: Mapping[str, float] = field(default_factory=dict)
-    depth: Mapping[str, float] = field(default_factory=dict)
-    closed: tuple[str, ...] = ()
-    silent: tuple[str, ...] = ()
-    mean_correlation: tuple[tuple[str, ...], float] | None = None
-    notes: tuple[str, ...] = ()
 
 
 def impulse_of(shock: Shock, world: World) -> Impulse:
@@ -179,7 +92,7 @@ def _volatility_log(shock: Shock, world: World, affected: list[str]) -> tuple[fl
     era = world.cov.era
     names = [name for name in affected if name in world.cov.symbols] or list(world.cov.symbols)
     part = world.closes.loc[pd.Timestamp(era.first) : pd.Timestamp(era.last), names].dropna()
-    squares = (np.log(part).mean(axis="columns").diff().dropna()) ** 2
+    squares = (pd.Series(np.log(part.to_numpy()).mean(axis=1)).diff().dropna()) ** 2
     logs = np.log(squares.ewm(alpha=1 - _DECAY).mean().iloc[20:]) / 2
     deviation = float(logs.diff().std())
     return shock.magnitude * deviation * math.sqrt(shock.duration_days), (
@@ -323,7 +236,8 @@ def _devaluation(shock: Shock, world: World) -> Impulse:
 
 
 def _commodity(shock: Shock, world: World) -> Impulse:
-    named = world.affected(shock) or world.of_kind("commodity")
+    commodities = world.of_kind("commodity")
+    named = [name for name in (world.affected(shock) if shock.symbols else commodities) if name in commodities]
     if not named:
         raise BadInput("There is no commodity to shock.", "Give a path with one, for example WTI.")
     if shock.unit == "absolute":

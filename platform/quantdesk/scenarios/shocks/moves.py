@@ -92,7 +92,9 @@ def moves(closes: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
     rates = np.array([is_rate(str(name), kinds) for name in closes.columns], dtype=bool)
     prices = values[:, ~rates]
     if (prices <= 0).any():
-        name = closes.columns[~rates][(prices <= 0).any(axis=0)][0]
+        name = [name for name, is_one in zip(closes.columns, rates, strict=True) if not is_one][
+            int(np.argmax((prices <= 0).any(axis=0)))
+        ]
         raise BadInput(f"{name} has a value that is not above zero.", "Take an era without it.")
     values[:, ~rates] = np.log(prices)
     return pd.DataFrame(np.diff(values, axis=0), closes.index[1:], closes.columns)
@@ -167,7 +169,7 @@ def covariance(
     closes
         Values by session.
     era
-        The first day's close is the first base.
+        The first move is that of its first day, from the close before it where there is one.
     kinds
         See :func:`moves`.
     estimator
@@ -182,8 +184,9 @@ def covariance(
     """
     if estimator not in ("sample", "ledoit_wolf"):
         raise UnknownName("estimator", str(estimator)[:80], ("sample", "ledoit_wolf"))
-    part = closes.loc[pd.Timestamp(era.first) : pd.Timestamp(era.last)]
-    part = part.loc[part.notna().any(axis=1)]
+    closes = closes.loc[closes.notna().any(axis=1)]
+    first = max(int(closes.index.searchsorted(pd.Timestamp(era.first))) - 1, 0)
+    part = closes.iloc[first : int(closes.index.searchsorted(pd.Timestamp(era.last), side="right"))]
     counts = part.notna().sum()
     most = int(counts.max()) if len(part) else 0
     kept = [str(name) for name in part.columns if counts[name] >= _COVERAGE * most]

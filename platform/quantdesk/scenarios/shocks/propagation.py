@@ -189,7 +189,7 @@ def _predict(closes: pd.DataFrame, crisis: Crisis, rule: str, driver: str, names
         cov = covariance(closes[[driver, *names]], resolve_era(rule, crisis.first))
     except BadDates:
         return None
-    ends = closes.loc[[first, last], [driver, *names]].to_numpy(dtype=np.float64)
+    ends = closes.reindex(index=[first, last], columns=[driver, *names]).to_numpy(dtype=np.float64)
     actual = dict(zip([driver, *names], np.log(ends[1] / ends[0]), strict=True))
     kept = [name for name in names if name in cov.symbols and np.isfinite(actual[name])]
     if driver not in cov.symbols or not kept or not np.isfinite(actual[driver]):

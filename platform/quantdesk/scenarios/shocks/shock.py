@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from quantdesk.errors import BadInput, BadParameter, UnknownName
 from quantdesk.scenarios.shocks.names import resolve_sectors
 
-__all__ = ["SHAPES", "TYPES", "Shape", "Shock", "ShockType", "Shocks", "Style", "as_shocks"]
+__all__ = ["SHAPES", "TYPES", "Shape", "Shock", "ShockType", "Shocks", "Style", "as_shocks", "synthetic_shock"]
 
 ShockType = Literal[
     "volatility_spike", "equity_crash", "sector_crash", "rate_shift", "credit_freeze", "liquidity_drought",
@@ -68,7 +68,8 @@ class Shock:
     duration_days
         Sessions that the move takes.
     affected_sectors
-        GICS names or short forms (``TECH``); kept as GICS names, sorted.
+        GICS names or short forms (``TECH``); kept as GICS names, sorted. Without a meaning for rates, currencies and
+        commodities.
     symbols
         Particular assets, beside the sectors.
     shape
@@ -218,3 +219,37 @@ def as_shocks(given: Shock | Shocks | Sequence[Shock]) -> Shocks:
         if not isinstance(one, Shock):
             raise BadInput(f"{one!r} is no shock.", "Give Shock(type=...).")
     return Shocks(found)
+
+
+def synthetic_shock(
+    shock_type: ShockType = "volatility_spike",
+    magnitude: float = 3.0,
+    duration_days: int = 5,
+    affected_sectors: Sequence[str] = ("TECH", "FINANCE"),
+    **more: Any,
+) -> Shock:
+    """A shock in the words of ``ScenarioEngine.generate_synthetic_shock``.
+
+    Parameters
+    ----------
+    shock_type, magnitude, duration_days, affected_sectors
+        See :class:`Shock`.
+    **more
+        Its other fields: ``unit``, ``symbols``, ``shape``, ``style``, ``era``, ``delay_days``.
+
+    Raises
+    ------
+    BadInput, BadParameter, UnknownName
+        See :class:`Shock`; or it has no such field.
+    """
+    known = ("unit", "symbols", "shape", "style", "era", "delay_days")
+    for name in more:
+        if name not in known:
+            raise UnknownName("field of a shock", name, known)
+    return Shock(
+        type=shock_type,
+        magnitude=magnitude,
+        duration_days=duration_days,
+        affected_sectors=tuple([affected_sectors] if isinstance(affected_sectors, str) else affected_sectors),
+        **more,
+    )
