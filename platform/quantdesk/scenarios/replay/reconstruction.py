@@ -114,7 +114,7 @@ def slope_of(published: pd.Series, driver: pd.Series | None) -> float:
     both = pd.DataFrame({"volatility": published, "index": driver.reindex(published.index)}).dropna()
     if len(both) < 4:
         return 0.0
-    changes = np.log(both).diff().iloc[1:]
+    changes = both.apply(np.log).diff().iloc[1:]
     below = float((changes["index"] ** 2).sum())
     return min(float((changes["index"] * changes["volatility"]).sum()) / below, 0.0) if below else 0.0
 
