@@ -208,4 +208,4 @@ def _table(plan: Plan, steps: Floats, close: Floats) -> pd.DataFrame:
             "simulated": 100 * ratio,
             "deviation": 100 * plan.cov.deviation(name) if known else math.nan,
         }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return pd.DataFrame.from_dict(rows, orient="index").round(_DECIMALS)

@@ -71,8 +71,7 @@ def multiples(plan: Plan, what: Literal["noise", "quotes", "depth"], names: Sequ
         part = lasting(shock, plan.horizon)
         for name, log in getattr(impulse, what).items():
             logs[:, place[name]] += part * log
-    found: Floats = np.exp(logs)
-    return found
+    return np.round(np.exp(logs), 10)
 
 
 def _broken(plan: Plan) -> NDArray[np.bool_]:
