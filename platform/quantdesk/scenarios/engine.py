@@ -18,9 +18,7 @@ from quantdesk.scenarios import catalog
 from quantdesk.scenarios.path import GRADES, Path
 from quantdesk.scenarios.replay import replay
 from quantdesk.scenarios.result import StressResult
-from quantdesk.scenarios.run import RunConfig, holdings_of, run_account
-from quantdesk.scenarios.run.loop import Stage
-from quantdesk.scenarios.run.stage import stage_of
+from quantdesk.scenarios.run import RunConfig, Stage, holdings_of, run_account, stage_of
 from quantdesk.scenarios.scenario import Scenario
 from quantdesk.scenarios.strategies import Named, Wisher, known_strategies, named
 
@@ -87,12 +85,11 @@ class ScenarioEngine:
         chosen = _chosen(strategies)
         holdings = holdings_of({"cash": 1_000_000} if portfolio is None else portfolio, stage.path)
         accounts = tuple(run_account(stage, strategy, holdings, name=name) for name, strategy in chosen.items())
-        used = [symbol for symbol in stage.path.symbols if _is_used(stage.path, symbol, holdings.shares)]
         return StressResult(
             scenario=stage.path.name,
             title=stage.title or stage.path.name.replace("_", " "),
             accounts=accounts,
-            share_real=shares_real(stage.path, used),
+            share_real=shares_real(stage.path),
             grades={
                 symbol: {str(grade): number for grade in GRADES if (number := stage.path.graded(grade, [symbol]))}
                 for symbol in stage.path.symbols
@@ -117,19 +114,13 @@ class ScenarioEngine:
         return stage_of(replay(declared, self.store), declared, config or RunConfig(), minutes=duration_minutes)
 
 
-def shares_real(path: Path, symbols: Sequence[str]) -> dict[str, float]:
-    """The part of bars that is real, by asset class of these symbols, and for all of them; NaN for none."""
+def shares_real(path: Path) -> dict[str, float]:
+    """The part of bars that is real, by asset class, of what is traded, and of all; NaN where there should be none."""
     by_kind: dict[str, list[str]] = {}
-    for symbol in symbols:
-        by_kind.setdefault(path.asset(symbol).kind, []).append(symbol)
-    return {
-        **{kind: path.share_real(names) for kind, names in sorted(by_kind.items())},
-        "all": path.share_real(symbols),
-    }
-
-
-def _is_used(path: Path, symbol: str, held: Mapping[str, int]) -> bool:
-    return symbol in held or path.asset(symbol).is_traded or bool(path.graded(GRADES[0], [symbol]))
+    for asset in path.assets:
+        by_kind.setdefault(asset.kind, []).append(asset.symbol)
+    found = {kind: path.share_real(names) for kind, names in sorted(by_kind.items())}
+    return {**found, "traded": path.share_real(path.traded), "all": path.share_real()}
 
 
 def _chosen(strategies: Strategies) -> dict[str, Named | Wisher]:

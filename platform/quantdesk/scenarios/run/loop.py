@@ -31,12 +31,14 @@ from quantdesk.orders.ledger import MemoryLedger
 from quantdesk.orders.order import Action, Order
 from quantdesk.orders.result import OrderStatus
 from quantdesk.orders.routing.config import RoutingConfig
+from quantdesk.orders.routing.router import SmartOrderRouter
 from quantdesk.scenarios.market import PathMarket
 from quantdesk.scenarios.path import Path
 from quantdesk.scenarios.result import Account, Attribution, Event
 from quantdesk.scenarios.run.config import RunConfig
 from quantdesk.scenarios.run.journal import Journal
 from quantdesk.scenarios.run.limit import Allowance, TookTooLong
+from quantdesk.scenarios.run.overlay import overlay_of
 from quantdesk.scenarios.run.portfolio import Holdings
 from quantdesk.scenarios.strategies import Days, Named, Seen, Weights, Wisher, wishes_of
 
@@ -68,6 +70,8 @@ class Stage:
         What must be said of every fill.
     title
         Of the scenario, for people.
+    notes
+        What could not be judged, and what stands in for what.
     """
 
     path: Path
@@ -77,6 +81,7 @@ class Stage:
     met: tuple[Event, ...] = ()
     label: str = ""
     title: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def run_account(stage: Stage, strategy: Named | Wisher, holdings: Holdings, *, name: str = "") -> Account:
@@ -105,6 +110,8 @@ def run_account(stage: Stage, strategy: Named | Wisher, holdings: Holdings, *, n
 class _Run:
     def __init__(self, stage: Stage, strategy: Named | Wisher, holdings: Holdings, name: str) -> None:
         self.stage, self.path, self.config, self.name = stage, stage.path, stage.config, name
+        self.overlay = overlay_of(self.path, holdings, self.config.hedges)
+        self.stale = self.overlay.stale
         self.traded = self.path.traded
         self.columns = [self.path.column(symbol) for symbol in self.traded]
         self.exchange = stage.market.market(self.config.seed, stage.halts)
@@ -116,16 +123,18 @@ class _Run:
             guardrails=Guardrails(self.config.policy or bundled_policy()),
             facts=lambda symbol: stage.market.facts(symbol, self.exchange.now(), stage.label),
             config=DeskConfig(
-                cash=round(holdings.cash * MICRO), seed=self.config.seed, routing=RoutingConfig(earliest_terms=True)
+                cash=round(self.overlay.cash * MICRO), seed=self.config.seed, routing=RoutingConfig(earliest_terms=True)
             ),
         )
+        world = self.desk.world
+        # The time that this machine takes is no part of a simulation, whose ledger is the same from run to run.
+        world.router = SmartOrderRouter(config=world.config.routing, book=world.config.book, clock=lambda: 0)
         self.desk.transfer({symbol: (shares, self._mark(symbol)) for symbol, shares in holdings.shares.items()})
         self.journal = Journal()
         self.wants: dict[str, int] = {}
         self.waiting: dict[str, None] = {}
         self.lack: dict[str, float] = {}
         self.unfilled: dict[str, float] = {}
-        self.stale = 0
         self.error = ""
         self.allowance = Allowance(self.config.time_limit_s)
         self.events: list[Event] = []
@@ -140,7 +149,7 @@ class _Run:
     def run(self) -> Account:
         bars = len(self.path.ends)
         value = np.empty(bars + 1)
-        value[0] = self._value()
+        value[0] = self._value(0)
         self._ask(-1)
         for bar in range(bars):
             for at in self._moments(bar):
@@ -150,7 +159,7 @@ class _Run:
             self.exchange.advance(int(self.path.ends[bar]))
             self._poll()
             self._value_at(bar)
-            value[bar + 1] = self._value()
+            value[bar + 1] = self._value(bar)
             if np.isfinite(self.path.close[bar, self.columns]).any():
                 self._ask(bar)
         return Account(
@@ -275,7 +284,11 @@ class _Run:
         self.desk.mark({symbol: self._mark(symbol) for symbol in held})
         self._read()
 
-    def _value(self) -> float:
+    def _value(self, bar: int) -> float:
+        """The whole portfolio; what a strategy manages of it is the desk's account alone."""
+        return self._equity() + float(self.overlay.total[bar])
+
+    def _equity(self) -> float:
         return self.desk.portfolio.equity / MICRO
 
     # ------------------------------------------------------------------------------------------------- the strategy
@@ -324,7 +337,7 @@ class _Run:
         return {symbol: weight * min(1.0, room / gross) for symbol, weight in found.items()} if gross else found
 
     def _want(self, weights: Mapping[str, float]) -> None:
-        value = self._value()
+        value = self._equity()
         for symbol, weight in weights.items():
             price = self.marks[symbol]
             if not price > 0:
@@ -347,7 +360,7 @@ class _Run:
             pd.DataFrame(self.path.close[:upto][:, self.columns], index=ends, columns=list(self.traded)),
             self.desk.portfolio.positions,
             self.desk.portfolio.cash / MICRO,
-            self._value(),
+            self._equity(),
         )
 
     # --------------------------------------------------------------------------------------------------- attribution
@@ -357,8 +370,7 @@ class _Run:
         return asset.sector or SECTORS.get(symbol, asset.kind)
 
     def _attribution(self, total: float) -> Attribution:
-        classes: dict[str, float] = {}
-        sectors: dict[str, float] = {}
+        classes, sectors = dict(self.overlay.by_class), dict(self.overlay.by_sector)
         for symbol, held in self.desk.portfolio:
             won = (held.realized + held.value - held.cost - held.fees) / MICRO
             for sums, key in ((classes, self.path.asset(symbol).kind), (sectors, self._sector(symbol))):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from quantdesk.errors import BadInput
+from quantdesk.scenarios.intraday import by_minute
 from quantdesk.scenarios.market import PathMarket
 from quantdesk.scenarios.path import Path
+from quantdesk.scenarios.result import Event
 from quantdesk.scenarios.run.config import RunConfig
 from quantdesk.scenarios.run.loop import Stage
 from quantdesk.scenarios.scenario import Scenario
+from quantdesk.scenarios.stopped import HaltMet, emergent
 
 __all__ = ["stage_of"]
 
@@ -24,21 +29,27 @@ def stage_of(path: Path, scenario: Scenario | None, config: RunConfig, *, minute
     config
         The settings.
     minutes
-        So many minutes instead of the whole window.
+        So many minutes of open market, from where the scenario's minutes begin, instead of the whole window.
 
     Raises
     ------
     BadInput
-        The scenario has no minutes, or fewer.
+        The number is none, or the scenario has no minutes, or fewer.
     """
-    if minutes is not None:
-        raise BadInput("not yet", "")
+    if minutes is not None and (isinstance(minutes, bool) or not isinstance(minutes, int) or minutes < 1):
+        raise BadInput(f"A duration of {minutes!r} minutes.", "Give a whole number of at least 1.")
+    if scenario is not None and (minutes is not None or scenario.resolution == "minute"):
+        path = by_minute(path, scenario, bars=minutes, seed=config.seed)
+    stopped = emergent(path, known=() if scenario is None else scenario.closures)
     return Stage(
-        path,
-        PathMarket(path, config.market),
+        stopped.path,
+        PathMarket(stopped.path, config.market),
         config,
-        label=label_of(path),
-        title="" if scenario is None else scenario.title,
+        stopped.halts,
+        _events(stopped.met),
+        label_of(path),
+        "" if scenario is None else scenario.title,
+        stopped.notes,
     )
 
 
@@ -46,3 +57,18 @@ def label_of(path: Path) -> str:
     """What must be said of every fill."""
     said = ", ".join(path.labels)
     return f"quotes simulated around the values of {path.name}" + (f" ({said})" if said else "")
+
+
+def _events(met: Sequence[HaltMet]) -> tuple[Event, ...]:
+    """One event a halt: what stops many symbols for one reason at one time is one halt of all of them."""
+    together: dict[tuple[int, int, str, str], list[HaltMet]] = {}
+    for one in met:
+        same = one.cause if one.code == "CLOSED" else one.symbol
+        together.setdefault((one.begins, one.ends, one.code, same), []).append(one)
+    found = []
+    for (begins, ends, code, _), halts in together.items():
+        names = [one.symbol for one in halts if one.symbol != "*"]
+        cause = halts[0].cause + (f" ({', '.join(names)})" if len(names) > 1 else "")
+        numbers = {**halts[0].numbers, "seconds": (ends - begins) / 1e9, "symbols": float(len(names))}
+        found.append(Event(begins, "halt", code, names[0] if len(names) == 1 else "", cause, numbers))
+    return tuple(found)
