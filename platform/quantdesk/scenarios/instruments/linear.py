@@ -203,15 +203,14 @@ class Future:
         return self.size * (self.price(state.value(self.symbol), state.on) - self.agreed)
 
     def along(self, tape: Tape) -> Floats:
-        """The same at each bar; after the last day, that of the last bar up to it."""
+        """The same at each bar; after the last day, what it settled for."""
         spot = tape.along(self.symbol)
         found: Floats = self.size * (spot * np.array([self._above(day) for day in tape.days]) - self.agreed)
         if self.ends is None:
             return found
-        last = max(
-            np.searchsorted(np.array(tape.days, dtype="datetime64[D]"), np.datetime64(self.ends), "right") - 1, 0
-        )
-        return np.where(np.arange(len(tape)) > last, found[last], found)
+        last = max(bisect_right(tape.days, self.ends) - 1, 0)
+        found[last + 1 :] = self.size * (spot[last] - self.agreed)
+        return found
 
     def price(self, spot: float, day: dt.date) -> float:
         """Of the future on a day, for one unit of the commodity."""
