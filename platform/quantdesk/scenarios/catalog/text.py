@@ -96,7 +96,9 @@ def _line_of(lines: Sequence[str], place: Sequence[str | int]) -> int:
         return 1
     headers = [n for n, line in enumerate(lines) if re.match(rf"\s*\[\[?\s*{re.escape(names[0])}\s*\]", line)]
     if not headers or len(place) == 1:
-        return next((n + 1 for n, line in enumerate(lines) if _sets(line, names[0])), (headers or [0])[0] + 1)
+        begin = next((n for n, line in enumerate(lines) if _sets(line, names[0])), (headers or [0])[0])
+        inline = [n for n in range(begin, len(lines)) if lines[n].lstrip().startswith("{")]
+        return (inline[number] if len(place) > 1 and number < len(inline) else begin) + 1
     begin = headers[min(number, len(headers) - 1)]
     end = next((n for n in range(begin + 1, len(lines)) if lines[n].lstrip().startswith("[")), len(lines))
     return next((n + 1 for n in range(begin + 1, end) if _sets(lines[n], names[-1])), begin + 1)

@@ -25,6 +25,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path as FilePath
 from types import MappingProxyType
 
 import numpy as np
@@ -60,7 +62,8 @@ def replay(scenario: Scenario, store: MarketStore, *, symbols: Sequence[str] | N
     Returns
     -------
     Path
-        The window, with the days before it as its history.
+        The window, with the days before it as its history. Its arrays are read-only: replays of the same data are the
+        same object.
 
     Raises
     ------
@@ -71,6 +74,18 @@ def replay(scenario: Scenario, store: MarketStore, *, symbols: Sequence[str] | N
     BadInput
         A waypoint on a day without a session, or an asset of an unknown kind.
     """
+    return _replayed(scenario, store.root, store.version, None if symbols is None else tuple(symbols))
+
+
+@lru_cache(maxsize=16)
+def _replayed(  # the version is a part of the key, and of nothing else
+    scenario: Scenario,
+    root: FilePath,
+    version: str,  # noqa: ARG001
+    symbols: tuple[str, ...] | None,
+) -> Path:
+    """One replay, kept: the version of the store is a hash of all that it holds."""
+    store = MarketStore(root)
     since = scenario.start - dt.timedelta(days=scenario.history_days)
     window = (scenario.start, scenario.end)
     columns = [read(entry, store, window, since) for entry in _entries(scenario, store, symbols)]
@@ -157,19 +172,24 @@ class _Table:
         shape = (len(days), len(self.columns))
         tables = {name: np.full(shape, np.nan) for name in ("open", "high", "low", "close", "volume")}
         grades = np.full(shape, _CODE[Grade.MISSING], dtype=np.int8)
+        open_days = {
+            calendar: days.isin(sessions_of(calendar, days[0].date(), days[-1].date(), self.scenario.closures))
+            for calendar in {column.asset.calendar for column in self.columns}
+        }
         for place, column in enumerate(self.columns):
-            frame = column.frame.reindex(days)
+            rows = column.frame.index.get_indexer(days)
             values = self.made[column.asset.symbol].values.reindex(days).to_numpy()
             for name, table in tables.items():
-                table[:, place] = frame[name].to_numpy(dtype=np.float64)
+                table[rows >= 0, place] = column.frame[name].to_numpy(dtype=np.float64)[rows[rows >= 0]]
             known = ~np.isnan(tables["close"][:, place])
             bridged = ~known & ~np.isnan(values)
             tables["close"][bridged, place] = values[bridged]
-            sessions = sessions_of(column.asset.calendar, days[0].date(), days[-1].date(), self.scenario.closures)
-            grades[~days.isin(sessions), place] = _CODE[Grade.CLOSED]
+            grades[~open_days[column.asset.calendar], place] = _CODE[Grade.CLOSED]
             grades[known, place] = _CODE[Grade.REAL if column.observed else Grade.SIMULATED]
             grades[bridged, place] = _CODE[Grade.RECONSTRUCTED]
         begins, ends = hours_of(days)
+        for table in (*tables.values(), grades, begins, ends):
+            table.setflags(write=False)
         bars = {name: None if np.isnan(table).all() else table for name, table in tables.items() if name != "close"}
         return Path(
             name=self.scenario.name,
