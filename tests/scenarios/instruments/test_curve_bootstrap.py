@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import math
 import pickle
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -139,3 +141,8 @@ def test_days_beyond_those_of_quantlib_are_refused():
         curve_of(dt.date(1800, 1, 1), CURVE)
     with pytest.raises(BadInput, match="cannot be priced on"):
         after(dt.date(2190, 1, 1), 30, "Y")
+
+
+def test_quantlib_is_not_loaded_before_something_is_priced():
+    code = "import sys, quantdesk.scenarios.instruments as i; i.parse('UST:10Y'); sys.exit('QuantLib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
