@@ -15,15 +15,19 @@ from typing import Any
 from quantdesk.errors import BadInput, UnknownName
 from quantdesk.market import MarketStore
 from quantdesk.scenarios import catalog
+from quantdesk.scenarios.invention import before, effects_of, panel_of
 from quantdesk.scenarios.path import GRADES, Path
 from quantdesk.scenarios.replay import replay
 from quantdesk.scenarios.result import StressResult
 from quantdesk.scenarios.run import RunConfig, Stage, holdings_of, run_account, stage_of
 from quantdesk.scenarios.scenario import Scenario
+from quantdesk.scenarios.shocks import Era, Shock, Shocked, Shocks, generate, synthetic_shock
+from quantdesk.scenarios.shocks.shock import ShockType
 from quantdesk.scenarios.strategies import Named, Wisher, known_strategies, named
 
 __all__ = ["ScenarioEngine"]
 
+Subject = str | Scenario | Shock | Shocks | list[Shock] | Shocked | Path
 Strategies = Sequence[str | Named | Wisher] | Mapping[str, str | Named | Wisher]
 
 
@@ -45,7 +49,7 @@ class ScenarioEngine:
 
     def run(
         self,
-        scenario: str | Scenario | Path,
+        scenario: Subject,
         strategies: Strategies = ("momentum_alpha",),
         portfolio: Mapping[str, float] | None = None,
         duration_minutes: int | None = None,
@@ -58,7 +62,8 @@ class ScenarioEngine:
         Parameters
         ----------
         scenario
-            A name, an alias, the path of a TOML file, a scenario, or a path (of a shock, or a drawn one).
+            A name, an alias, the path of a TOML file, a scenario; a shock or several, from the last day on which every
+            asset class is real; what :meth:`shocked` made; or a path of one's own.
         strategies
             Names, rules with options, callables; or such by a name of one's own.
         portfolio
@@ -102,16 +107,57 @@ class ScenarioEngine:
             started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         )
 
-    def stage(
-        self, scenario: str | Scenario | Path, duration_minutes: int | None = None, config: RunConfig | None = None
-    ) -> Stage:
+    @staticmethod
+    def generate_synthetic_shock(
+        shock_type: ShockType = "volatility_spike",
+        magnitude: float = 3.0,
+        duration_days: int = 5,
+        affected_sectors: Sequence[str] = (),
+        **more: Any,
+    ) -> Shock:
+        """A shock that :meth:`run` takes; see :func:`quantdesk.scenarios.shocks.synthetic_shock`.
+
+        >>> ScenarioEngine.generate_synthetic_shock("equity_crash", 0.3, unit="absolute").describe()
+        'equity_crash 0.3 absolute over 5 days (ramp)'
+        """
+        return synthetic_shock(shock_type, magnitude, duration_days, affected_sectors, **more)
+
+    def shocked(
+        self,
+        shocks: Shock | Shocks | Sequence[Shock],
+        *,
+        on: dt.date | None = None,
+        era: Era | str = "2y_before",
+        seed: int = 0,
+    ) -> Shocked:
+        """What shocks do to everything in the store.
+
+        Parameters
+        ----------
+        shocks
+            One, or several that happen together.
+        on
+            The last real day; when left out, the last on which every asset class is real.
+        era
+            By whose covariance the others move.
+        seed
+            Of the noise.
+        """
+        return generate(shocks, before(on, self.store), seed=seed, era=era, panel=panel_of(self.store))
+
+    def stage(self, scenario: Subject, duration_minutes: int | None = None, config: RunConfig | None = None) -> Stage:
         """The path of a scenario, its market and its halts: what :meth:`run` lets strategies trade in."""
-        if isinstance(scenario, Path):
+        config = config or RunConfig()
+        if isinstance(scenario, (Shock, Shocks, list)):
+            scenario = self.shocked(scenario, seed=config.seed)
+        if isinstance(scenario, (Path, Shocked)):
             if duration_minutes is not None:
-                raise BadInput(f"{duration_minutes!r} minutes of a given path.", "Cut the path itself.")
-            return stage_of(scenario, None, config or RunConfig())
+                raise BadInput(f"{duration_minutes!r} minutes of a path of days.", "Leave the duration out.")
+            if isinstance(scenario, Path):
+                return stage_of(scenario, None, config)
+            return stage_of(scenario.path, None, config, effects=effects_of(scenario))
         declared = scenario if isinstance(scenario, Scenario) else catalog.load(scenario)
-        return stage_of(replay(declared, self.store), declared, config or RunConfig(), minutes=duration_minutes)
+        return stage_of(replay(declared, self.store), declared, config, minutes=duration_minutes)
 
 
 def shares_real(path: Path) -> dict[str, float]:

@@ -13,6 +13,7 @@ a minute before the end, each only where the series has it. Where a market is cl
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -32,7 +33,7 @@ from quantdesk.orders.venues.shape import Shape
 from quantdesk.scenarios.liquidity import Conditions, Liquidity, stress_of
 from quantdesk.scenarios.path import GRADES, Grade, Path
 
-__all__ = ["MarketConfig", "PathMarket"]
+__all__ = ["CALM", "Effects", "MarketConfig", "PathMarket"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -75,6 +76,28 @@ class MarketConfig:
                 raise BadInput(f"The market's {name} is {getattr(self, name)!r}.", "Give a finite number above 0.")
 
 
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """What happens to a market beside its prices.
+
+    Attributes
+    ----------
+    depth, spread
+        Multiples per bar, shape ``(T,)`` or ``(T, N)``, on top of what volatility makes of them; None for 1.
+    dark
+        Windows in which feeds show nothing new of some symbols: symbols, since, until (nanoseconds, half open). What
+        was shown before stands there still, and is stale.
+    """
+
+    depth: Floats | None = None
+    spread: Floats | None = None
+    dark: Sequence[tuple[Sequence[str], int, int]] = ()
+
+
+CALM = Effects()
+"""Nothing but the prices."""
+
+
 class PathMarket:
     """Quotes of every traded asset of a path: the :class:`~quantdesk.orders.venues.sources.Source` of its market.
 
@@ -84,25 +107,19 @@ class PathMarket:
         Its traded assets get quotes.
     config
         What it does not say.
-    depth, spread
-        Multiples per bar, shape ``(T,)`` or ``(T, N)``, on top of what volatility makes of them; 1 when None.
+    effects
+        What else happens to it.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        config: MarketConfig | None = None,
-        *,
-        depth: Floats | None = None,
-        spread: Floats | None = None,
-    ) -> None:
+    def __init__(self, path: Path, config: MarketConfig | None = None, effects: Effects = CALM) -> None:
         self.path = path
         self.config = config or MarketConfig()
         self._columns = [path.column(symbol) for symbol in path.traded]
+        self._dark = effects.dark
         self._place = {symbol: place for place, symbol in enumerate(path.traded)}
         self._flows: dict[tuple[str, int], Flow] = {}
         self.shape = Shape(bars_are="real" if self._has(Grade.REAL) else "simulated")
-        extra = [self._multiple(given) for given in (depth, spread)]
+        extra = [self._multiple(given) for given in (effects.depth, effects.spread)]
         found = self.config.liquidity.at(stress_of(path)[:, self._columns])
         self.conditions = Conditions(
             found.half_spread_bps * extra[1], found.depth * extra[0], found.volume, found.impact / np.sqrt(extra[0])
@@ -262,7 +279,7 @@ class PathMarket:
 
     def _made(self, symbol: str, first: int, end: int, opens: int, closes: int) -> Flow:
         place = self._place[symbol]
-        at, mid, bar = self._steps(self._columns[place], first, end)
+        at, mid, bar = self._shown(symbol, *self._steps(self._columns[place], first, end))
         tick = tick_of(float(np.nanmedian(mid)))
         half = mid * self.conditions.half_spread_bps[bar, place] * 1e-4 * MICRO
         middle = mid * MICRO
@@ -287,6 +304,15 @@ class PathMarket:
             tick, tuple(part.tolist()), impact, 1.0, self.shape,
             "reconstructed" if self.shape.bars_are == "real" else "simulated",
         )  # fmt: skip
+
+    def _shown(self, symbol: str, at: Ints, mid: Floats, bar: Ints) -> tuple[Ints, Floats, Ints]:
+        """The quotes that reach anybody; the first of a session always does, for a flow begins with one."""
+        seen = np.ones(len(at), dtype=bool)
+        for symbols, since, until in self._dark:
+            if symbol in symbols:
+                seen &= (at < since) | (at >= until)
+        seen[0] = True
+        return at[seen], mid[seen], bar[seen]
 
     def _steps(self, column: int, first: int, end: int) -> tuple[Ints, Floats, Ints]:
         """Moments, midpoints in dollars, and bars of the quotes of one session."""

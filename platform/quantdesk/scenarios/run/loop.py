@@ -72,6 +72,8 @@ class Stage:
         Of the scenario, for people.
     notes
         What could not be judged, and what stands in for what.
+    known
+        What feeds show of the path, where that is less than what happens; the path itself when None.
     """
 
     path: Path
@@ -82,6 +84,7 @@ class Stage:
     label: str = ""
     title: str = ""
     notes: tuple[str, ...] = ()
+    known: Path | None = None
 
 
 def run_account(stage: Stage, strategy: Named | Wisher, holdings: Holdings, *, name: str = "") -> Account:
@@ -112,6 +115,7 @@ class _Run:
         self.stage, self.path, self.config, self.name = stage, stage.path, stage.config, name
         self.overlay = overlay_of(self.path, holdings, self.config.hedges)
         self.stale = self.overlay.stale
+        self.known = stage.known or stage.path
         self.traded = self.path.traded
         self.columns = [self.path.column(symbol) for symbol in self.traded]
         self.exchange = stage.market.market(self.config.seed, stage.halts)
@@ -140,7 +144,7 @@ class _Run:
         self.events: list[Event] = []
         self.is_planned = isinstance(strategy, Named)
         self.wishes: Callable[[int, Callable[[], Seen]], Weights | None] = lambda bar, seen: None
-        made = self._limited(lambda: wishes_of(strategy, self.path))
+        made = self._limited(lambda: wishes_of(strategy, self.known))
         if made is not None:
             self.wishes = made
 
@@ -350,14 +354,14 @@ class _Run:
                 self.waiting[symbol] = None
 
     def _seen(self, bar: int) -> Seen:
-        moments, closes = Days(self.path, self.traded).closes(bar)
+        moments, closes = Days(self.known, self.traded).closes(bar)
         upto = bar + 1
         index = pd.DatetimeIndex(moments.astype("datetime64[ns]"), name="timestamp").tz_localize("UTC")
         ends = pd.DatetimeIndex(self.path.ends[:upto].astype("datetime64[ns]"), name="timestamp").tz_localize("UTC")
         return Seen(
             pd.Timestamp(self.exchange.now(), tz="UTC"),
             pd.DataFrame(closes, index=index, columns=list(self.traded)),
-            pd.DataFrame(self.path.close[:upto][:, self.columns], index=ends, columns=list(self.traded)),
+            pd.DataFrame(self.known.close[:upto][:, self.columns], index=ends, columns=list(self.traded)),
             self.desk.portfolio.positions,
             self.desk.portfolio.cash / MICRO,
             self._equity(),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+
+import numpy as np
 
 from quantdesk.errors import BadInput
 from quantdesk.scenarios.intraday import by_minute
-from quantdesk.scenarios.market import PathMarket
-from quantdesk.scenarios.path import Path
+from quantdesk.scenarios.market import CALM, Effects, PathMarket
+from quantdesk.scenarios.path import GRADES, Grade, Path
 from quantdesk.scenarios.result import Event
 from quantdesk.scenarios.run.config import RunConfig
 from quantdesk.scenarios.run.loop import Stage
@@ -17,7 +20,14 @@ from quantdesk.scenarios.stopped import HaltMet, emergent
 __all__ = ["stage_of"]
 
 
-def stage_of(path: Path, scenario: Scenario | None, config: RunConfig, *, minutes: int | None = None) -> Stage:
+def stage_of(
+    path: Path,
+    scenario: Scenario | None,
+    config: RunConfig,
+    *,
+    minutes: int | None = None,
+    effects: Effects = CALM,
+) -> Stage:
     """Everything that the accounts of a run share.
 
     Parameters
@@ -30,6 +40,8 @@ def stage_of(path: Path, scenario: Scenario | None, config: RunConfig, *, minute
         The settings.
     minutes
         So many minutes of open market, from where the scenario's minutes begin, instead of the whole window.
+    effects
+        What else happens to the market of a path of its own.
 
     Raises
     ------
@@ -43,14 +55,27 @@ def stage_of(path: Path, scenario: Scenario | None, config: RunConfig, *, minute
     stopped = emergent(path, known=() if scenario is None else scenario.closures)
     return Stage(
         stopped.path,
-        PathMarket(stopped.path, config.market),
+        PathMarket(stopped.path, config.market, effects),
         config,
         stopped.halts,
         _events(stopped.met),
         label_of(path),
         "" if scenario is None else scenario.title,
         stopped.notes,
+        _known(stopped.path, effects),
     )
+
+
+def _known(path: Path, effects: Effects) -> Path:
+    """The path as feeds show it: what is dark is missing, from the end of the first bar that nobody saw on."""
+    close, grades = path.close.copy(), path.grades.copy()
+    for symbols, since, until in effects.dark:
+        rows = np.flatnonzero((path.ends > since) & (path.ends <= until))
+        for symbol in symbols:
+            cells = rows, path.column(symbol)
+            grades[cells] = np.where(np.isnan(close[cells]), grades[cells], GRADES.index(Grade.MISSING))
+            close[cells] = np.nan
+    return dataclasses.replace(path, close=close, grades=grades) if effects.dark else path
 
 
 def label_of(path: Path) -> str:
