@@ -102,7 +102,8 @@ class ScenarioEngine:
             methods=stage.path.methods,
             seed=seed,
             data_hashes={**stage.path.hashes, "path": stage.path.sha256},
-            labels=stage.path.labels,
+            labels=tuple(dict.fromkeys((*stage.path.labels, *(label for one in accounts for label in one.labels)))),
+            notes=stage.notes,
             config=config.to_dict(),
             started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         )

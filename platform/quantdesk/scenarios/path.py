@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -126,8 +125,8 @@ class Path:
     low: Floats | None = None
     volume: Floats | None = None
     history: Path | None = None
-    methods: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    hashes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    methods: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

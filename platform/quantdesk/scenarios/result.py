@@ -103,6 +103,8 @@ class Account:
         Why the strategy ended early; empty where it did not. Then the value is as it stood.
     ledger
         Hash of the last entry of the desk's ledger.
+    labels
+        What is taken for granted in the values of instruments.
     """
 
     strategy: str
@@ -119,6 +121,7 @@ class Account:
     stale: int = 0
     error: str = ""
     ledger: str = ""
+    labels: tuple[str, ...] = ()
 
     @property
     def pnl(self) -> float:
@@ -183,6 +186,8 @@ class StressResult:
         SHA-256 by name of all that went in.
     labels
         What must be said of it.
+    notes
+        What could not be judged, what stands in for what, how a shock came about.
     recommendations
         See :mod:`quantdesk.scenarios.recommend`; empty where nobody asked for them.
     started_at
@@ -198,6 +203,7 @@ class StressResult:
     seed: int
     data_hashes: Mapping[str, str]
     labels: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     recommendations: tuple[Any, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     started_at: str = ""
@@ -263,6 +269,7 @@ class StressResult:
             "grades": {symbol: dict(counts) for symbol, counts in self.grades.items()},
             "methods": dict(self.methods),
             "labels": list(self.labels),
+            "notes": list(self.notes),
             "config": dict(self.config),
             "seed": self.seed,
             "data_hashes": dict(self.data_hashes),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from quantdesk.errors import BadInput
@@ -52,7 +51,7 @@ class RunConfig:
     stop_distance: float | None = None
     position_limit: float | None = None
     sector_limit: float | None = None
-    hedges: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    hedges: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
     market: MarketConfig = field(default_factory=MarketConfig)
     policy: Policy | None = None

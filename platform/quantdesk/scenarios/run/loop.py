@@ -180,6 +180,7 @@ class _Run:
             stale=self.stale,
             error=self.error,
             ledger=self.desk.ledger.head()[1],
+            labels=self.overlay.labels,
         )
 
     def _moments(self, bar: int) -> tuple[int, ...]:

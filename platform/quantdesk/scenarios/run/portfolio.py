@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
@@ -71,7 +70,7 @@ def holdings_of(portfolio: Mapping[str, float], path: Path) -> Holdings:
             instruments[name] = value
         else:
             raise UnknownName(f"symbol that {path.name} trades", name, path.traded)
-    return Holdings(cash, MappingProxyType(shares), MappingProxyType(instruments))
+    return Holdings(cash, shares, instruments)
 
 
 def _number(name: str, value: object) -> float:
