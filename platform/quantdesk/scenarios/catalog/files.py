@@ -76,7 +76,7 @@ def all_scenarios(config: ScenarioConfig | None = None) -> Mapping[str, Scenario
     Raises
     ------
     BadInput
-        The folder is none, a file in it is wrong, or two scenarios share a name or a short name.
+        The folder is none, a file in it is wrong, or two scenarios share a name.
     """
     config = ScenarioConfig.from_env() if config is None else config
     found = {one.name: one for one in sorted(_bundled().values(), key=lambda one: (one.start, one.name))}

@@ -23,8 +23,7 @@ What is not in the store
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path as FilePath
 from types import MappingProxyType
@@ -94,9 +93,8 @@ def _replayed(  # the version is a part of the key, and of nothing else
     made = {column.asset.symbol: one for column, one in zip(columns, bridges, strict=True)}
     if symbols is not None:
         _must_have_values(columns, made, scenario, store)
-    if driver is not None and any("S&P 500" in one.method for one in bridges):
-        columns = [*columns[:-1], replace(columns[-1], hashes={**columns[-1].hashes, **driver.hashes})]
-    return _Table(scenario, columns, made, since).path()
+    read_too = driver.hashes if driver is not None else {}
+    return _Table(scenario, columns, made, read_too).path(since)
 
 
 def _entries(scenario: Scenario, store: MarketStore, symbols: Sequence[str] | None) -> list[AssetEntry]:
@@ -147,26 +145,33 @@ def _must_have_values(
 class _Table:
     """Columns on their way to a path."""
 
-    def __init__(self, scenario: Scenario, columns: Sequence[Column], made: dict[str, Bridged], since: dt.date) -> None:
+    def __init__(
+        self, scenario: Scenario, columns: Sequence[Column], made: dict[str, Bridged], read_too: Mapping[str, str]
+    ) -> None:
         self.scenario = scenario
         self.columns = columns
         self.made = made
+        self.read_too = read_too
+
+    def path(self, since: dt.date) -> Path:
+        days = self._days(since)
+        early = days < pd.Timestamp(self.scenario.start)
+        history = self._part(days[early], None) if early.any() else None
+        return self._part(days[~early], history)
+
+    def _days(self, since: dt.date) -> pd.DatetimeIndex:
+        first, last = self.scenario.start, self.scenario.end
         days = pd.DatetimeIndex([])
-        for column in columns:
-            for known in (column.frame.index, made[column.asset.symbol].values.index):
+        for column in self.columns:
+            for known in (column.frame.index, self.made[column.asset.symbol].values.index):
                 days = days.union(pd.DatetimeIndex(known))
-        days = days[(days.dayofweek < 5) & (days >= pd.Timestamp(since)) & (days <= pd.Timestamp(scenario.end))]
-        self.days = pd.DatetimeIndex(days)
-        if not (self.days >= pd.Timestamp(scenario.start)).any():
+        days = days[(days.dayofweek < 5) & (days >= pd.Timestamp(since)) & (days <= pd.Timestamp(last))]
+        if not (days >= pd.Timestamp(first)).any():
             raise BadDates(
-                f"No asset of {scenario.name} has a value from {scenario.start} to {scenario.end}.",
+                f"No asset of {self.scenario.name} has a value from {first} to {last}.",
                 "Load the series first (`quantdesk data load`), or choose another window.",
             )
-
-    def path(self) -> Path:
-        early = self.days < pd.Timestamp(self.scenario.start)
-        history = self._part(self.days[early], None) if early.any() else None
-        return self._part(self.days[~early], history)
+        return pd.DatetimeIndex(days)
 
     def _part(self, days: pd.DatetimeIndex, history: Path | None) -> Path:
         shape = (len(days), len(self.columns))
@@ -219,7 +224,7 @@ class _Table:
     def _hashes(self) -> MappingProxyType[str, str]:
         series = {name: value for column in self.columns for name, value in column.hashes.items()}
         own = {f"scenario {self.scenario.name}": sha256_of(self.scenario.model_dump_json())}
-        return MappingProxyType(own | dict(sorted(series.items())))
+        return MappingProxyType(own | dict(sorted({**series, **self.read_too}.items())))
 
     def _labels(self) -> tuple[str, ...]:
         said = {label for column in self.columns for label in column.labels}

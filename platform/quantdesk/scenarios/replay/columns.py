@@ -20,6 +20,7 @@ from quantdesk.scenarios.scenario import AssetEntry
 __all__ = ["Column", "read"]
 
 _AGREE = 1e-6
+_ENOUGH = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +93,8 @@ def read(entry: AssetEntry, store: MarketStore, window: tuple[dt.date, dt.date],
     labels = ["survivors_only"] if main.flags.survivors_only else []
     if not quoted(main):
         labels += ["levels_reconstructed", *(["adjusted_with_hindsight"] if main.flags.adjusted_with_hindsight else [])]
-    if asset.kind == "index" and frame["open"].notna().any() and is_stale(frame):
+    before = frame[frame.index <= pd.Timestamp(first)]
+    if asset.kind == "index" and frame["open"].notna().any() and is_stale(frame if len(before) < _ENOUGH else before):
         frame["open"] = np.nan
         labels += ["stale_opens_left_out"]
     return Column(asset, frame[frame["close"].notna()], main.flags.real, hashes=hashes, labels=tuple(labels))

@@ -36,7 +36,8 @@ def choose(known: Sequence[Series], first: dt.date, last: dt.date, since: dt.dat
     Of those that cover the whole window: one with quoted levels before one without, of an equity or a fund one with
     open, high and low before one without, then the preferred one. Of an index, a rate or a price the preferred one.
     Where none covers the window, one that reaches into it; where none does, one that reaches into the history, which
-    begins on `since`; else None.
+    begins on `since`; else None. The end of the window counts too, so that no bar is lost: a window that is cut short
+    may be played from another series.
     """
     whole = [one for one in known if one.start <= first and last <= one.end]
     inside = [one for one in known if one.start <= last and first <= one.end]
