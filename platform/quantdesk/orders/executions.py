@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -80,7 +80,7 @@ class Execution:
 
     def to_dict(self) -> dict[str, Any]:
         """Text and whole numbers."""
-        return {**asdict(self), "kind": str(self.kind)}
+        return {**{name: getattr(self, name) for name in Execution.__slots__}, "kind": str(self.kind)}
 
 
 class GatewayDown(Exception):

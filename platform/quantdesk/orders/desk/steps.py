@@ -237,7 +237,8 @@ class Steps:
     def _about(
         self, state: OrderState, kind: EntryKind, payload: Mapping[str, object] | None = None, client_id: str = ""
     ) -> Entry:
-        return Entry(kind, self.world.now(), state.order_id, client_id, state.order.user_id, payload or {})
+        mode = self.journal.mode
+        return Entry(kind, self.world.now(), state.order_id, client_id, state.order.user_id, payload or {}, mode)
 
 
 def _is_sound(report: Execution, leaves: Mapping[str, int]) -> bool:

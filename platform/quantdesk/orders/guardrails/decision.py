@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 __all__ = ["Decision", "GuardrailViolation", "Severity"]
@@ -37,7 +37,7 @@ class GuardrailViolation:
 
     def to_dict(self) -> dict[str, Any]:
         """Text."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in GuardrailViolation.__slots__}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import json
 import math
 import operator
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -168,7 +168,8 @@ class Stored:
 
 def child_payload(child: Child) -> dict[str, Any]:
     """The payload of an entry of kind SENT."""
-    return {name: str(value) if isinstance(value, StrEnum) else value for name, value in asdict(child).items()}
+    fields = {name: getattr(child, name) for name in Child.__slots__}
+    return {**fields, "action": str(child.action), "time_in_force": str(child.time_in_force)}
 
 
 def canonical(payload: Mapping[str, Any]) -> str:
@@ -204,38 +205,47 @@ def link(previous: str, entry: Stored | Entry, seq: int, payload: str) -> str:
     return hashlib.sha256(f"{previous}\n{json.dumps(fields, separators=(',', ':'))}".encode()).hexdigest()
 
 
+_AS_IT_IS = frozenset({str, bool, type(None)})
+_FAR = 1 << 64
+
+
 class _UnsayableError(Exception):
     """Something that JSON cannot say. Which one it is, :func:`_check` looks up."""
 
 
 def _plain(value: Any) -> Any:
-    # Looked at by exact type first: this runs for everything that is ever written.
+    # This runs for everything that is ever written: what is most frequent is looked at first, by its exact type.
     kind = type(value)
-    if kind is str or value is None or kind is bool:
+    if kind in _AS_IT_IS or (kind is int and -_FAR < value < _FAR) or (kind is float and math.isfinite(value)):
         return value
+    if kind is dict:
+        return _sorted(value)
+    if kind is list or isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
     if isinstance(value, str):
         return str.__str__(value)
-    if isinstance(value, int):
-        if value.bit_length() > _BITS:
-            raise _UnsayableError
+    if isinstance(value, int) and value.bit_length() <= _BITS:
         return int.__int__(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise _UnsayableError
+    if isinstance(value, float) and math.isfinite(value):
         return float.__float__(value)
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if kind is dict or isinstance(value, Mapping):
+    if isinstance(value, Mapping):
         return _sorted(value)
     raise _UnsayableError
 
 
 def _sorted(value: Mapping[Any, Any]) -> dict[str, Any]:
     """A mapping of any kind as a dict, in the order of its keys."""
-    for key in value:
-        if not isinstance(key, str):
+    try:
+        keys = sorted(value)
+    except TypeError:
+        raise _UnsayableError from None
+    made = {}
+    for key in keys:
+        if type(key) is not str and not isinstance(key, str):
             raise _UnsayableError
-    return {key if type(key) is str else str.__str__(key): _plain(value[key]) for key in sorted(value)}
+        one = value[key]
+        made[key if type(key) is str else str.__str__(key)] = one if type(one) in _AS_IT_IS else _plain(one)
+    return made
 
 
 def _check(value: Any, where: str) -> None:

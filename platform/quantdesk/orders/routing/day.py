@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,7 +43,7 @@ class Day:
         Two terms of one venue.
     """
 
-    __slots__ = ("_rules", "config", "protection", "terms", "ticks")
+    __slots__ = ("_rules", "_text", "config", "protection", "terms", "ticks")
 
     def __init__(
         self, terms: Sequence[Terms], ticks: Sequence[tuple[int, int]], protection: bool, config: RoutingConfig
@@ -54,6 +55,7 @@ class Day:
         self.protection = protection
         self.config = config
         self._rules: dict[tuple[str, ...], at.Rules] = {}
+        self._text = ""
 
     @classmethod
     def of(cls, on: dt.date, book: Rulebook, terms: Sequence[Terms], config: RoutingConfig) -> Day:
@@ -91,13 +93,18 @@ class Day:
         return at.Rules(rows, hidden, _parameters(self.config), ticks, self.config.trade_shares)
 
     def to_dict(self) -> dict[str, Any]:
-        """Text and numbers; :meth:`from_dict` takes it back."""
-        return {
-            "terms": [{name: getattr(one, name) for name in Terms.__slots__} for one in self.terms.values()],
-            "ticks": [list(pair) for pair in self.ticks],
-            "protection": self.protection,
-            "config": self.config.to_dict(),
-        }
+        """Text, numbers and lists; :meth:`from_dict` takes it back."""
+        # It stands on every receipt of the day: put together once, and each time a copy that its owner may change.
+        self._text = self._text or json.dumps(
+            {
+                "terms": [{name: getattr(one, name) for name in Terms.__slots__} for one in self.terms.values()],
+                "ticks": [list(pair) for pair in self.ticks],
+                "protection": self.protection,
+                "config": self.config.to_dict(),
+            }
+        )
+        told: dict[str, Any] = json.loads(self._text)
+        return told
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Day:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -59,7 +59,7 @@ class Inputs:
             "order": self.order.to_dict(),
             "quotes": self.quotes.to_dict(),
             "day": self.day.to_dict(),
-            "conditions": asdict(self.conditions),
+            "conditions": _flat(self.conditions),
             "protection": self.protection,
             "seed": self.seed,
         }
@@ -214,12 +214,12 @@ class Receipt:
             "status": self.status,
             "children": [_plain(child) for child in self.children],
             "unsent": self.unsent,
-            "venues": [asdict(one) for one in self.venues],
-            "weights": asdict(self.weights),
+            "venues": [_flat(one) for one in self.venues],
+            "weights": _flat(self.weights),
             "rejected": self.rejected,
             "expected_cost": self.expected_cost,
-            "alternative": None if alternative is None else asdict(alternative),
-            "nbbo": asdict(self.nbbo),
+            "alternative": None if alternative is None else _flat(alternative),
+            "nbbo": _flat(self.nbbo),
             "reasoning": list(self.reasoning),
             "inputs": inputs,
             "inputs_hash": _hash(inputs),
@@ -264,6 +264,10 @@ def _hash(inputs: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(inputs, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def _flat(one: Any) -> dict[str, Any]:
+    """The fields of a dataclass that holds no other: :func:`dataclasses.asdict` looks into each, and takes its time."""
+    return {name: getattr(one, name) for name in one.__slots__}
+
+
 def _plain(child: Child) -> dict[str, Any]:
-    fields = {name: getattr(child, name) for name in Child.__slots__}
-    return {**fields, "action": str(child.action), "time_in_force": str(child.time_in_force)}
+    return {**_flat(child), "action": str(child.action), "time_in_force": str(child.time_in_force)}
