@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,16 @@ from quantdesk.market import MarketStore
 from quantdesk.scenarios import catalog
 from quantdesk.scenarios.invention import before, effects_of, panel_of
 from quantdesk.scenarios.path import GRADES, Path
+from quantdesk.scenarios.recommend import (
+    Question,
+    Recommendations,
+    Rules,
+    SearchSpace,
+    calm_scenarios,
+    entries_of,
+    sizes_in,
+)
+from quantdesk.scenarios.recommend import recommend as search
 from quantdesk.scenarios.replay import replay
 from quantdesk.scenarios.result import StressResult
 from quantdesk.scenarios.run import RunConfig, Stage, holdings_of, run_account, stage_of
@@ -27,6 +38,7 @@ from quantdesk.scenarios.strategies import Named, Wisher, known_strategies, name
 
 __all__ = ["ScenarioEngine"]
 
+_KEPT = 16
 Subject = str | Scenario | Shock | Shocks | list[Shock] | Shocked | Path
 Strategies = Sequence[str | Named | Wisher] | Mapping[str, str | Named | Wisher]
 
@@ -42,6 +54,7 @@ class ScenarioEngine:
 
     def __init__(self, store: MarketStore | None = None) -> None:
         self.store = store or MarketStore()
+        self._stages: OrderedDict[tuple[Any, ...], Stage] = OrderedDict()
 
     def scenarios(self) -> tuple[Scenario, ...]:
         """Those of the catalogue, a user's own included."""
@@ -56,6 +69,7 @@ class ScenarioEngine:
         *,
         seed: int = 0,
         config: RunConfig | None = None,
+        recommend: bool = False,
     ) -> StressResult:
         """Let strategies trade a portfolio through a scenario.
 
@@ -75,6 +89,8 @@ class ScenarioEngine:
             Of everything that is left to chance. The same seed gives the same bytes.
         config
             Limits, stops, hedges, market; its seed is the one above.
+        recommend
+            Whether to look for what would have helped: some hundred runs more, see :meth:`recommend`.
 
         Raises
         ------
@@ -86,27 +102,85 @@ class ScenarioEngine:
             There is no market data yet.
         """
         config = dataclasses.replace(config or RunConfig(), seed=seed)
-        stage = self.stage(scenario, duration_minutes, config)
         chosen = _chosen(strategies)
-        holdings = holdings_of({"cash": 1_000_000} if portfolio is None else portfolio, stage.path)
-        accounts = tuple(run_account(stage, strategy, holdings, name=name) for name, strategy in chosen.items())
+        result = self._result(self.stage(scenario, duration_minutes, config), chosen, portfolio)
+        if not recommend:
+            return result
+        found = self.recommend(scenario, chosen, portfolio, config=config, first=result)
+        return dataclasses.replace(
+            result,
+            recommendations=tuple(found),
+            notes=(*result.notes, *([found.reason] if found.reason else [])),
+        )
+
+    def _result(
+        self, stage: Stage, strategies: Mapping[str, Named | Wisher], portfolio: Mapping[str, float] | None
+    ) -> StressResult:
+        path = stage.path
+        holdings = holdings_of({"cash": 1_000_000} if portfolio is None else portfolio, path)
+        accounts = tuple(run_account(stage, strategy, holdings, name=name) for name, strategy in strategies.items())
         return StressResult(
-            scenario=stage.path.name,
-            title=stage.title or stage.path.name.replace("_", " "),
+            scenario=path.name,
+            title=stage.title or path.name.replace("_", " "),
             accounts=accounts,
-            share_real=shares_real(stage.path),
+            share_real=shares_real(path),
             grades={
-                symbol: {str(grade): number for grade in GRADES if (number := stage.path.graded(grade, [symbol]))}
-                for symbol in stage.path.symbols
+                symbol: {str(grade): number for grade in GRADES if (number := path.graded(grade, [symbol]))}
+                for symbol in path.symbols
             },
-            methods=stage.path.methods,
-            seed=seed,
-            data_hashes={**stage.path.hashes, "path": stage.path.sha256},
-            labels=tuple(dict.fromkeys((*stage.path.labels, *(label for one in accounts for label in one.labels)))),
+            methods=path.methods,
+            seed=stage.config.seed,
+            data_hashes={**path.hashes, "path": path.sha256},
+            labels=tuple(dict.fromkeys((*path.labels, *(label for one in accounts for label in one.labels)))),
             notes=stage.notes,
-            config=config.to_dict(),
+            config=stage.config.to_dict(),
             started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         )
+
+    def recommend(
+        self,
+        scenario: Subject,
+        strategies: Strategies = ("momentum_alpha",),
+        portfolio: Mapping[str, float] | None = None,
+        *,
+        config: RunConfig | None = None,
+        space: SearchSpace | None = None,
+        rules: Rules | None = None,
+        first: StressResult | None = None,
+        told: Callable[[int, int], None] = lambda done, most: None,
+    ) -> Recommendations:
+        """What would have helped: searched, run, judged on the other crises of the catalogue, priced in calm times.
+
+        Parameters
+        ----------
+        scenario, strategies, portfolio, config
+            As for :meth:`run`.
+        space, rules
+            See :func:`quantdesk.scenarios.recommend.recommend`.
+        first
+            The result without a change, where it is known already.
+        told
+            Called before each run with the number of runs and the most that there can be.
+        """
+        config, rules = config or RunConfig(), rules or Rules()
+        chosen = _chosen(strategies)
+        path = self.stage(scenario, None, config).path
+        others = [name for name in catalog.names() if name != path.name]
+        calm = {one.name: one for one in calm_scenarios(entries_of(path))}
+        subjects: dict[str, Subject] = {path.name: scenario, **{name: name for name in others}, **calm}
+        count = 0
+
+        def run(name: str, settings: RunConfig) -> StressResult:
+            nonlocal count
+            told(count, rules.max_runs)
+            count += 1
+            if first is not None and name == path.name and settings == config:
+                return first
+            return self._result(self.stage(subjects[name], None, settings), chosen, portfolio)
+
+        question = Question(path.name, tuple(others), tuple(calm))
+        sizes = sizes_in(lambda name: self.stage(subjects[name], None, config).path)
+        return search(run, question, config, space=space, rules=rules, sizes=sizes)
 
     @staticmethod
     def generate_synthetic_shock(
@@ -149,16 +223,32 @@ class ScenarioEngine:
     def stage(self, scenario: Subject, duration_minutes: int | None = None, config: RunConfig | None = None) -> Stage:
         """The path of a scenario, its market and its halts: what :meth:`run` lets strategies trade in."""
         config = config or RunConfig()
+        if not isinstance(scenario, (str, Scenario)):
+            return self._staged(scenario, duration_minutes, config)
+        declared = scenario if isinstance(scenario, Scenario) else catalog.load(scenario)
+        # What levers change is no part of it: many runs of one scenario replay it once.
+        key = (declared.model_dump_json(), duration_minutes, config.seed, config.market, self.store.version)
+        if key not in self._stages:
+            path = replay(declared, self.store)
+            self._stages[key] = stage_of(path, declared, config, minutes=duration_minutes)
+            if len(self._stages) > _KEPT:
+                self._stages.popitem(last=False)
+        self._stages.move_to_end(key)
+        return dataclasses.replace(self._stages[key], config=config)
+
+    def _staged(self, scenario: Subject, duration_minutes: int | None, config: RunConfig) -> Stage:
+        """The stage of what is no scenario of days and minutes."""
+        if duration_minutes is not None:
+            raise BadInput(f"{duration_minutes!r} minutes of a path of days.", "Leave the duration out.")
+        if isinstance(scenario, Path):
+            return stage_of(scenario, None, config)
         if isinstance(scenario, (Shock, Shocks, list)):
             scenario = self.shocked(scenario, seed=config.seed)
-        if isinstance(scenario, (Path, Shocked)):
-            if duration_minutes is not None:
-                raise BadInput(f"{duration_minutes!r} minutes of a path of days.", "Leave the duration out.")
-            if isinstance(scenario, Path):
-                return stage_of(scenario, None, config)
-            return stage_of(scenario.path, None, config, effects=effects_of(scenario))
-        declared = scenario if isinstance(scenario, Scenario) else catalog.load(scenario)
-        return stage_of(replay(declared, self.store), declared, config, minutes=duration_minutes)
+        if not isinstance(scenario, Shocked):
+            raise BadInput(f"{scenario!r} is no scenario.", "Give a name, a scenario, a shock or a path.")
+        made = stage_of(scenario.path, None, config, effects=effects_of(scenario))
+        said = (scenario.shocks.describe(), *scenario.notes, *((scenario.error.text(),) if scenario.error else ()))
+        return dataclasses.replace(made, title=scenario.shocks.describe(), notes=(*made.notes, *said))
 
 
 def shares_real(path: Path) -> dict[str, float]:

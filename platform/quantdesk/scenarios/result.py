@@ -244,9 +244,9 @@ class StressResult:
                 ("risk_limit_breaches", "breaches"),
                 ("execution_failures", "failures"),
                 ("system_alerts", "alerts"),
-                ("halts", "halts"),
             )
         }
+        told["halts"] = [event.to_dict() for event in self.accounts[0].halts]  # the same for all
         return {
             "scenario": self.scenario,
             "title": self.title,

@@ -46,11 +46,11 @@ class Request(BaseModel):
 
 
 class EventModel(BaseModel):
-    """See :class:`quantdesk.scenarios.result.Event`."""
+    """See :class:`quantdesk.scenarios.result.Event`; a halt is no strategy's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    strategy: str
+    strategy: str = ""
     at: dt.datetime
     kind: str
     cause: str
