@@ -114,6 +114,9 @@ def test_calm_is_calm_and_shapes_are_kept():
     assert (conditions.impact == 1).all()
     assert (conditions.volume == 1).all()
     assert np.isnan(Liquidity().at(np.array([np.nan])).depth[0])
+    still = Liquidity().at(np.array([0.0, 0.3]))
+    assert (still.half_spread_bps == 1.0).all()
+    assert (still.depth == 1.0).all()
 
 
 @pytest.mark.parametrize(
