@@ -139,10 +139,10 @@ class Reverse:
             lines.append(f"  and {len(order) - 12} more")
         for one in self.nearest:
             when = f"{one.last}" if one.days == 1 else f"{one.first} to {one.last}"
-            which = "Nearest real move" if one.what == "nearest" else "Nearest real move that breached"
+            which = "Nearest real move" if one.what == "nearest" else "Nearest real move that breaches"
             lines.append(
-                f"{which} over {one.days} day{'s' if one.days > 1 else ''}: {when}, {one.apart:.2f} away; it would have "
-                f"lost {one.loss:,.6g} ({'a breach' if one.breaches else 'no breach'})"
+                f"{which} over {one.days} day{'s' if one.days > 1 else ''}: {when}, {one.apart:.2f} away; it would "
+                f"have lost {one.loss:,.6g} ({'a breach' if one.breaches else 'no breach'})"
             )
         return "\n".join(lines)
 
@@ -191,7 +191,8 @@ def nearest(asked: Asked, history: pd.DataFrame, windows: Sequence[int], scanned
     windows
         Sessions; those longer than the history are left out.
     scanned
-        For so many of the nearest the book is revalued to find one that breaches.
+        For so many of those that go furthest the way of ``asked.moves`` the book is revalued, and the nearest that
+        breaches is taken; a breach the other way is not looked for.
 
     Raises
     ------
@@ -202,27 +203,32 @@ def nearest(asked: Asked, history: pd.DataFrame, windows: Sequence[int], scanned
         raise BadInput(f"The windows are {list(windows)}.", "Give numbers of sessions, for example 1 and 5.")
     table = history.dropna()
     dates = [moment.date() for moment in pd.DatetimeIndex(table.index)]
+    towards = np.linalg.pinv(asked.matrix, hermitian=True) @ asked.moves
     sums = np.cumsum(np.vstack([np.zeros((1, table.shape[1])), table.to_numpy(dtype=np.float64)]), axis=0)
     found: list[Nearest] = []
     for days in sorted({one for one in windows if one <= len(table)}):
         real = sums[days:] - sums[:-days]
         apart = distances(real - asked.moves, asked.matrix)
-        order = np.argsort(apart, kind="stable")[: max(scanned, 1)]
-
-        def seen(at: int, what: Literal["nearest", "nearest_breach"], lost: float) -> Nearest:
-            own = float(distances(real[at], asked.matrix))
-            return Nearest(
-                what, days, dates[at], dates[at + days - 1], float(apart[at]), own, lost, lost >= asked.limit
-            )
-
-        for place, at in enumerate(order):
-            lost = float(asked.loss(real[at]))
-            if place == 0:
-                found.append(seen(int(at), "nearest", lost))
-            if lost >= asked.limit:
-                found += [seen(int(at), "nearest_breach", lost)] if place else []
-                break
+        first = int(np.argmin(apart))
+        found.append(_seen("nearest", asked, real, apart, first, dates[first : first + days]))
+        likely = np.argsort(-(real @ towards), kind="stable")[:scanned]
+        breaching = [int(at) for at in likely if float(asked.loss(real[at])) >= asked.limit]
+        if breaching and not found[-1].breaches:
+            at = min(breaching, key=lambda one: (apart[one], one))
+            found.append(_seen("nearest_breach", asked, real, apart, at, dates[at : at + days]))
     return tuple(found)
+
+
+def _seen(
+    what: Literal["nearest", "nearest_breach"],
+    asked: Asked,
+    real: Floats,
+    apart: Floats,
+    at: int,
+    dates: list[dt.date],
+) -> Nearest:
+    own, lost = float(distances(real[at], asked.matrix)), float(asked.loss(real[at]))
+    return Nearest(what, len(dates), dates[0], dates[-1], float(apart[at]), own, lost, lost >= asked.limit)
 
 
 def columns_of(history: pd.DataFrame, cov: Covariance) -> pd.DataFrame:

@@ -1,8 +1,8 @@
 """The most plausible moves that breach a limit: the shortest way to a loss, in standard deviations. Pure.
 
 Moves ``x`` of covariance ``S`` are written as ``x = R u`` with ``R`` the symmetric root of ``S``, so that the
-Mahalanobis distance of ``x`` is the length of ``u``; the shortest ``u`` with ``loss(R u) >= limit`` is sought (Breuer, Jandacka,
-Rheinberger and Summer 2009, "How to find plausible, severe and useful stress scenarios"; the design point of
+Mahalanobis distance of ``x`` is the length of ``u``; the shortest ``u`` with ``loss(R u) >= limit`` is sought (Breuer,
+Jandacka, Rheinberger and Summer 2009, "How to find plausible, severe and useful stress scenarios"; the design point of
 structural reliability). For a linear book with exposures ``w`` it is known: ``x = -limit S w / (w' S w)``, at the
 distance ``limit / sqrt(w' S w)``.
 """
@@ -47,7 +47,7 @@ class Search:
     windows
         Lengths of real moves that the answer is compared with, sessions; the horizon is always among them.
     scanned
-        For so many of the nearest real moves the book is revalued, to find one that would have breached.
+        For so many of the real moves that go furthest the same way the book is revalued, to find one that breaches.
     """
 
     horizon_days: int = 1
@@ -102,7 +102,8 @@ class _Valued:
         found = float(self._loss(self._scale @ point))
         if not math.isfinite(found):
             raise BadInput(f"The loss of moves of {float(np.linalg.norm(point)):.2f} deviations is {found}.", "Fix it.")
-        return found / self._limit
+        share = found / self._limit
+        return share if found >= self._limit else min(share, math.nextafter(1, 0))  # a quotient may round up to 1
 
     def gradient(self, point: Floats, step: float = 1e-4) -> Floats:
         """Central differences."""
@@ -229,6 +230,9 @@ def _bisected(value: _Valued, direction: Floats, inside: float, outside: float) 
             inside = middle
         if outside - inside <= 1e-10 * outside:
             break
+    stretch = 1e-15
+    while value(outside * direction) < 1 and stretch < 1e-6:  # the end was known by another rounding
+        outside, stretch = outside * (1 + stretch), 2 * stretch
     return outside
 
 

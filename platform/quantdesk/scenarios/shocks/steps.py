@@ -71,7 +71,8 @@ def multiples(plan: Plan, what: Literal["noise", "quotes", "depth"], names: Sequ
         part = lasting(shock, plan.horizon)
         for name, log in getattr(impulse, what).items():
             logs[:, place[name]] += part * log
-    return np.round(np.exp(logs), 10)
+    found: Floats = np.exp(logs).round(10)
+    return found
 
 
 def _broken(plan: Plan) -> NDArray[np.bool_]:
