@@ -16,7 +16,7 @@ from typing import Any
 from quantdesk.errors import BadInput, UnknownName
 from quantdesk.market import MarketStore
 from quantdesk.scenarios import catalog
-from quantdesk.scenarios.invention import before, effects_of, panel_of
+from quantdesk.scenarios.invention import before, effects_of, panel_of, reversed_stress
 from quantdesk.scenarios.path import GRADES, Path
 from quantdesk.scenarios.recommend import (
     Question,
@@ -30,6 +30,7 @@ from quantdesk.scenarios.recommend import (
 from quantdesk.scenarios.recommend import recommend as search
 from quantdesk.scenarios.replay import replay
 from quantdesk.scenarios.result import StressResult
+from quantdesk.scenarios.reverse import Reverse
 from quantdesk.scenarios.run import RunConfig, Stage, holdings_of, run_account, stage_of
 from quantdesk.scenarios.scenario import Scenario
 from quantdesk.scenarios.shocks import Era, Shock, Shocked, Shocks, generate, synthetic_shock
@@ -39,6 +40,7 @@ from quantdesk.scenarios.strategies import Named, Wisher, known_strategies, name
 __all__ = ["ScenarioEngine"]
 
 _KEPT = 16
+Told = Callable[[int, int], None]
 Subject = str | Scenario | Shock | Shocks | list[Shock] | Shocked | Path
 Strategies = Sequence[str | Named | Wisher] | Mapping[str, str | Named | Wisher]
 
@@ -70,6 +72,7 @@ class ScenarioEngine:
         seed: int = 0,
         config: RunConfig | None = None,
         recommend: bool = False,
+        told: Told = lambda done, most: None,
     ) -> StressResult:
         """Let strategies trade a portfolio through a scenario.
 
@@ -91,6 +94,8 @@ class ScenarioEngine:
             Limits, stops, hedges, market; its seed is the one above.
         recommend
             Whether to look for what would have helped: some hundred runs more, see :meth:`recommend`.
+        told
+            Called before each of those runs with their number so far, and the most that there can be.
 
         Raises
         ------
@@ -106,7 +111,7 @@ class ScenarioEngine:
         result = self._result(self.stage(scenario, duration_minutes, config), chosen, portfolio)
         if not recommend:
             return result
-        found = self.recommend(scenario, chosen, portfolio, config=config, first=result)
+        found = self.recommend(scenario, chosen, portfolio, config=config, first=result, told=told)
         return dataclasses.replace(
             result,
             recommendations=tuple(found),
@@ -147,7 +152,7 @@ class ScenarioEngine:
         space: SearchSpace | None = None,
         rules: Rules | None = None,
         first: StressResult | None = None,
-        told: Callable[[int, int], None] = lambda done, most: None,
+        told: Told = lambda done, most: None,
     ) -> Recommendations:
         """What would have helped: searched, run, judged on the other crises of the catalogue, priced in calm times.
 
@@ -160,7 +165,7 @@ class ScenarioEngine:
         first
             The result without a change, where it is known already.
         told
-            Called before each run with the number of runs and the most that there can be.
+            See :meth:`run`.
         """
         config, rules = config or RunConfig(), rules or Rules()
         chosen = _chosen(strategies)
@@ -219,6 +224,38 @@ class ScenarioEngine:
             Of the noise.
         """
         return generate(shocks, before(on, self.store), seed=seed, era=era, panel=panel_of(self.store))
+
+    def reverse(
+        self,
+        portfolio: Mapping[str, float],
+        limit: float,
+        *,
+        on: dt.date | None = None,
+        days: int = 1,
+        eras: Sequence[Era | str] = ("2y_before", "crisis_2008"),
+    ) -> dict[str, Reverse]:
+        """The most plausible shock that makes a portfolio lose a limit, for the covariance of each era.
+
+        Parameters
+        ----------
+        portfolio
+            As for :meth:`run`; it is revalued in full, options and bonds included.
+        limit
+            Dollars.
+        on
+            The day of the book; when None, the last on which every asset class is real.
+        days
+            Sessions that the shock takes.
+        eras
+            Of calm and of crisis.
+
+        Raises
+        ------
+        BadInput
+            The portfolio holds nothing that moves, or a limit that is none.
+        """
+        path = before(on, self.store, history_days=4000)  # the eras lie in it
+        return reversed_stress(path, holdings_of(portfolio, path), limit, days, eras)
 
     def stage(self, scenario: Subject, duration_minutes: int | None = None, config: RunConfig | None = None) -> Stage:
         """The path of a scenario, its market and its halts: what :meth:`run` lets strategies trade in."""

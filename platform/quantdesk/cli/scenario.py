@@ -1,0 +1,287 @@
+"""``quantdesk scenario``: list crises, run strategies through them, invent shocks, ask which shock breaches a limit."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from quantdesk.cli.terminal import Json, emit, out, progress, table
+from quantdesk.errors import BadDates
+
+if TYPE_CHECKING:
+    from quantdesk.scenarios import StressResult
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Crises: list, run, shock, reverse, compare.", no_args_is_help=True)
+
+Strategy = Annotated[
+    list[str] | None, typer.Option("--strategy", "-s", help="A name; may be repeated.", show_default="momentum_alpha")
+]
+Part = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--hold", "-p", help="NAME=QUANTITY: cash, a symbol, an instrument; may be repeated.", show_default=False
+    ),
+]
+PortfolioFile = Annotated[
+    Path | None, typer.Option("--portfolio", help="A JSON file: quantities by name.", show_default=False)
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of everything that is left to chance.")]
+Hedge = Annotated[
+    list[str] | None, typer.Option(help="NAME=QUANTITY, bought at the beginning; may be repeated.", show_default=False)
+]
+Share = Annotated[float | None, typer.Option(help="A part of 1.", show_default=False)]
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """List the crises of the catalogue, and those of your own folder."""
+    from quantdesk.scenarios.commands import listed
+
+    found = listed()
+    if as_json:
+        emit([one.model_dump(mode="json") for one in found])
+        return
+    rows = [
+        (
+            one.name,
+            one.start,
+            one.end,
+            one.resolution,
+            "yes" if one.intraday else "no",
+            ", ".join(one.aliases),
+            one.summary,
+        )
+        for one in found
+    ]
+    columns = ("scenario", "first", "last", "bars", "minutes", "also", "what happened")
+    table(f"{len(rows)} scenarios", columns, rows)
+
+
+@app.command()
+def run(
+    scenario: Annotated[str, typer.Argument(help="A name, an alias, or the path of a TOML file.")],
+    strategy: Strategy = None,
+    hold: Part = None,
+    portfolio: PortfolioFile = None,
+    minutes: Annotated[int | None, typer.Option(help="Minute by minute for so long.", show_default=False)] = None,
+    seed: Seed = 0,
+    cash_buffer: Share = None,
+    stop_distance: Share = None,
+    position_limit: Share = None,
+    sector_limit: Share = None,
+    hedge: Hedge = None,
+    recommend: Annotated[bool, typer.Option(help="Look for what would have helped: some minutes.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Let strategies trade a portfolio through a crisis."""
+    from quantdesk.scenarios import ScenarioEngine
+    from quantdesk.scenarios.commands import configured, portfolio_of
+
+    levers = {
+        "cash_buffer": cash_buffer,
+        "stop_distance": stop_distance,
+        "position_limit": position_limit,
+        "sector_limit": sector_limit,
+    }
+    with progress(quiet=as_json) as shown:
+        shown(f"{scenario} …", 0, 0)
+        result = ScenarioEngine().run(
+            scenario,
+            strategy or ["momentum_alpha"],
+            portfolio_of(hold or [], portfolio),
+            minutes,
+            seed=seed,
+            config=configured(levers, hedge or []),
+            recommend=recommend,
+            told=lambda done, most: shown("what would have helped", done, most),
+        )
+    emit(result) if as_json else _show(result)
+
+
+@app.command()
+def shock(
+    shock_type: Annotated[str, typer.Argument(help="For example equity_crash, rate_shift, credit_freeze.")],
+    magnitude: Annotated[float, typer.Argument(help="Standard deviations, or absolute.")] = 3.0,
+    absolute: Annotated[bool, typer.Option(help="The magnitude is absolute: 0.2 for a fall of 20 %.")] = False,
+    days: Annotated[int, typer.Option(help="Sessions that it takes.")] = 5,
+    sector: Annotated[list[str] | None, typer.Option(help="A sector; may be repeated.", show_default=False)] = None,
+    symbol: Annotated[list[str] | None, typer.Option(help="A symbol; may be repeated.", show_default=False)] = None,
+    shape: Annotated[str, typer.Option(help="jump, ramp, V or L.")] = "ramp",
+    style: Annotated[str, typer.Option(help="Of a rate_shift: parallel, steepener, inversion.")] = "parallel",
+    era: Annotated[str, typer.Option(help="By whose covariance the others move.")] = "2y_before",
+    on: Annotated[str | None, typer.Option(help="The last real day, YYYY-MM-DD.", show_default=False)] = None,
+    strategy: Strategy = None,
+    hold: Part = None,
+    portfolio: PortfolioFile = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Invent a shock, and let strategies trade a portfolio through it."""
+    from quantdesk.scenarios import ScenarioEngine
+    from quantdesk.scenarios.commands import portfolio_of
+
+    engine = ScenarioEngine()
+    made = engine.generate_synthetic_shock(
+        shock_type,  # type: ignore[arg-type]  # it is looked at there, and refused with the nearest names
+        magnitude,
+        days,
+        tuple(sector or ()),
+        unit="absolute" if absolute else "sd",
+        symbols=tuple(symbol or ()),
+        shape=shape,
+        style=style,
+    )
+    shocked = engine.shocked(made, on=_day(on), era=era, seed=seed)
+    result = engine.run(shocked, strategy or ["momentum_alpha"], portfolio_of(hold or [], portfolio), seed=seed)
+    if as_json:
+        emit(result)
+        return
+    _show(result, notes=False)
+    out.print(shocked.text(), markup=False, style="dim")
+
+
+@app.command()
+def reverse(
+    loss: Annotated[float, typer.Argument(help="The limit: dollars that the book must not lose.")],
+    hold: Part = None,
+    portfolio: PortfolioFile = None,
+    days: Annotated[int, typer.Option(min=1, max=252, help="Sessions that the shock takes.")] = 1,
+    era: Annotated[
+        list[str] | None,
+        typer.Option(help="Whose covariance; may be repeated.", show_default="2y_before and crisis_2008"),
+    ] = None,
+    on: Annotated[str | None, typer.Option(help="The day of the book, YYYY-MM-DD.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """Find the most plausible shock that makes a book lose so much, and the nearest day that really was."""
+    from quantdesk.scenarios import ScenarioEngine
+    from quantdesk.scenarios.commands import portfolio_of
+
+    found = ScenarioEngine().reverse(
+        portfolio_of(hold or [], portfolio),
+        loss,
+        on=_day(on),
+        days=days,
+        eras=tuple(era or ("2y_before", "crisis_2008")),
+    )
+    if as_json:
+        emit({name: _reverse(one) for name, one in found.items()})
+        return
+    out.print("\n\n".join(one.text() for one in found.values()), markup=False)
+
+
+@app.command()
+def compare(
+    strategy: Strategy = None,
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="A scenario; may be repeated.", show_default="all of the catalogue")
+    ] = None,
+    hold: Part = None,
+    portfolio: PortfolioFile = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Compare strategies over crises: P&L and deepest drawdown of each, on QUANTDESK_COMPUTE's processes or cluster."""
+    from quantdesk.scenarios.commands import compared, portfolio_of
+
+    chosen = strategy or ["momentum_alpha", "mean_reversion", "equal_weight"]
+    with progress(quiet=as_json) as shown:
+        found = compared(scenario or (), chosen, portfolio_of(hold or [], portfolio), seed=seed, progress=shown)
+    if as_json:
+        emit(found)
+        return
+    cells = {(one["scenario"], one["strategy"]): one for one in found}
+    names = list(dict.fromkeys(one["scenario"] for one in found))
+    rows = [
+        (name, f"{100 * cells[name, chosen[0]]['share_real']:.0f} %", *(_cell(cells[name, one]) for one in chosen))
+        for name in names
+    ]
+    table("P&L and deepest drawdown, % of the start", ("scenario", "real", *chosen), rows, numeric=["real", *chosen])
+
+
+def _cell(one: dict[str, Any]) -> str:
+    if one["error"]:
+        return "✗ failed"
+    return f"{100 * one['pnl'] / one['start_value']:+.1f} / {one['max_drawdown']:.1f}"
+
+
+def _show(result: StressResult, *, notes: bool = True) -> None:
+    """A result as people read it: the figures, where they come from, what happened, what it rests on."""
+    given = result.content()
+    found = given["results"]
+    out.print(f"[bold]{result.title}[/]  ", end="")
+    out.print(f"{result.scenario_id}, seed {result.seed}", style="dim", markup=False)
+    style = "green" if found["pnl_impact"] >= 0 else "red"
+    counts = (
+        f"{found['risk_limit_breaches']} limit breaches · {found['execution_failures']} execution failures · "
+        f"{found['system_alerts']} alerts"
+    )
+    out.print(
+        f"  P&L [{style}]{found['pnl_impact']:+,.0f} $[/] · deepest drawdown {found['max_drawdown']:.1f} % · {counts}"
+    )
+    shares = ", ".join(
+        f"{name} {100 * share:.0f} %" for name, share in given["share_real"].items() if share is not None
+    )
+    out.print(f"  real data: {shares}", style="dim", markup=False)
+    for line in dict.fromkeys(given["labels"]):
+        out.print(f"  {line.replace('_', ' ')}", style="dim", markup=False)
+    causes = ("price", "spread", "impact", "fees", "unfilled")
+    rows = [
+        (
+            one["strategy"],
+            f"{one['pnl']:+,.0f}",
+            f"{one['max_drawdown']:.1f}",
+            *(f"{one['attribution']['cause'][cause]:+,.0f}" for cause in causes),
+            f"{one['orders']:,}",
+            one["error"] or "",
+        )
+        for one in given["by_strategy"]
+    ]
+    columns = ("strategy", "P&L $", "drawdown %", *(f"{cause} $" for cause in causes), "orders", "failed because")
+    table("", columns, rows, numeric=columns[1:-1])
+    for what, name in (
+        ("halts", "halts"),
+        ("breaches", "risk_limit_breaches"),
+        ("failures", "execution_failures"),
+        ("alerts", "system_alerts"),
+    ):
+        events = given["events"][name]
+        for event in events[:5]:
+            out.print(
+                f"  {event['at'][:16].replace('T', ' ')}  {event['cause']} {event['symbol']} ", end="", markup=False
+            )
+            out.print(event["message"], style="dim", markup=False)
+        if len(events) > 5:
+            out.print(f"  … {len(events) - 5:,} more {what}; --json tells all", style="dim")
+    for sentence in given["recommendations"]:
+        out.print(f"→ {sentence}", markup=False)
+    for note in given["notes"] if notes else ():
+        out.print(f"  {note}", style="dim", markup=False)
+
+
+def _reverse(one: Any) -> dict[str, Any]:
+    return {
+        "reached": one.reached,
+        "moves": one.moves.to_dict(),
+        "distance": one.distance,
+        "loss": one.loss,
+        "limit": one.limit,
+        "chance_of_breach_if_normal": one.chance_of_breach,
+        "chance_as_far_if_normal": one.chance_as_far,
+        "is_minimal": one.minimal,
+        "nearest": one.nearest,
+        "era": one.cov.era.describe(),
+        "horizon_days": one.horizon_days,
+    }
+
+
+def _day(text: str | None) -> dt.date | None:
+    try:
+        return None if text is None else dt.date.fromisoformat(text)
+    except ValueError:
+        raise BadDates(f"{text!r} is no day.", "Give one as YYYY-MM-DD.") from None
