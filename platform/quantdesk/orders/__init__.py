@@ -3,6 +3,7 @@
 ::
 
     client        SorClient: the embedded desk, or a remote router
+    alerts        rules that watch a desk, in production and in a scenario
     desk          the pipeline, protective stops, recovery, reconciliation
     tca           what the execution cost
     brokers       where real orders go

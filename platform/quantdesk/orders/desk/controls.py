@@ -6,6 +6,7 @@ import functools
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from quantdesk.errors import BadInput
@@ -54,6 +55,10 @@ class Controls(ABC):
         if changes:
             policy = world.guardrails.policy.with_changes(changes, world.now())
             world.guardrails = Guardrails(policy)
+
+    def alone(self) -> AbstractContextManager[Any]:
+        """Keep other callers waiting: what is read of the desk meanwhile belongs together."""
+        return self._turn
 
     @property
     def ledger(self) -> OrderLedger:
