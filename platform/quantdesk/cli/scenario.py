@@ -197,11 +197,15 @@ def compare(
         return
     cells = {(one["scenario"], one["strategy"]): one for one in found}
     names = list(dict.fromkeys(one["scenario"] for one in found))
-    rows = [
-        (name, f"{100 * cells[name, chosen[0]]['share_real']:.0f} %", *(_cell(cells[name, one]) for one in chosen))
-        for name in names
-    ]
-    table("P&L and deepest drawdown, % of the start", ("scenario", "real", *chosen), rows, numeric=["real", *chosen])
+    rows = [(name, _real(cells[name, chosen[0]]), *(_cell(cells[name, one]) for one in chosen)) for name in names]
+    table("P&L / deepest drawdown, % of the start", ("scenario", "real", *chosen), rows, numeric=["real", *chosen])
+    for one in found:
+        if one["error"]:
+            out.print(f"  ✗ {one['scenario']}, {one['strategy']}: {one['error']}", markup=False)
+
+
+def _real(one: dict[str, Any]) -> str:
+    return "" if one["share_real"] is None else f"{100 * one['share_real']:.0f} %"
 
 
 def _cell(one: dict[str, Any]) -> str:
