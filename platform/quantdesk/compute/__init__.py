@@ -7,8 +7,9 @@
 What is where::
 
     places                        the Protocol; here, one after the other                       (pure)
-    processes                     in processes of this machine                                  (edge)
+    processes, workers            in processes of this machine                                  (edge)
     cluster                       on a Dask cluster, or on whatever the environment names       (edge)
+    embedded, gateway             a Dask cluster of this machine's own; one of a Dask Gateway   (edge)
     machine_code                  how loops are compiled, and where that is kept                (edge)
 
 Nothing heavy is imported before it is used: Dask takes a second, and most questions never leave the process.
@@ -21,19 +22,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from quantdesk.compute.cluster import ComputeConfig, Dask, chosen
-    from quantdesk.compute.places import Compute, InProcess
+    from quantdesk.compute.embedded import LocalDask
+    from quantdesk.compute.gateway import DaskGateway
+    from quantdesk.compute.places import Compute, InProcess, Lost
     from quantdesk.compute.processes import Processes
 
 _HOMES = {
     "Compute": "places",
     "ComputeConfig": "cluster",
     "Dask": "cluster",
+    "DaskGateway": "gateway",
     "InProcess": "places",
+    "LocalDask": "embedded",
+    "Lost": "places",
     "Processes": "processes",
     "chosen": "cluster",
 }
 
-__all__ = ["Compute", "ComputeConfig", "Dask", "InProcess", "Processes", "chosen"]
+__all__ = [
+    "Compute",
+    "ComputeConfig",
+    "Dask",
+    "DaskGateway",
+    "InProcess",
+    "LocalDask",
+    "Lost",
+    "Processes",
+    "chosen",
+]
 
 
 def __getattr__(name: str) -> Any:

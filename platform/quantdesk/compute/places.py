@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-__all__ = ["Compute", "InProcess"]
+__all__ = ["Compute", "InProcess", "Lost"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What stands in the place of a result that no process lived to give.
+
+    Attributes
+    ----------
+    why
+        A sentence.
+    """
+
+    why: str
 
 
 class Compute(Protocol):
@@ -30,6 +44,38 @@ class Compute(Protocol):
         """
         ...
 
+    def each(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        limit_s: float | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[tuple[int, Result | Lost]]:
+        """Call the function with each item, and give results as they become ready: for long calls of uneven length.
+
+        A call whose process was killed is made again elsewhere: the function must do no harm by that. One that ends
+        its process time after time is given up.
+
+        Parameters
+        ----------
+        function, items
+            As in :meth:`map`.
+        limit_s
+            Seconds after which the process of a call is ended, and the call is given up; None for no limit. Here, and
+            in a cluster's workers without a nanny, nothing can end a call.
+        stop
+            Asked several times a second (here: between two calls). Once it says yes, nothing is begun any more, and
+            what runs is dropped.
+
+        Yields
+        ------
+        (int, Result or Lost)
+            The place of the item, from 0, and its result; :class:`Lost` for one that was given up. An error of a call
+            is raised, and ends all.
+        """
+        ...
+
 
 class InProcess:
     """Here, one after the other."""
@@ -38,3 +84,17 @@ class InProcess:
         """Call the function with each item, when its result is asked for."""
         for item in items:
             yield function(item)
+
+    def each(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        limit_s: float | None = None,  # noqa: ARG002 (nothing here can end a call)
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[tuple[int, Result | Lost]]:
+        """See :meth:`Compute.each`: in order; a limit of time ends nothing."""
+        for place, item in enumerate(items):
+            if stop():
+                return
+            yield place, function(item)
