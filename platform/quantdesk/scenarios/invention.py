@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Sequence
 
@@ -12,11 +13,11 @@ from numpy.typing import NDArray
 from quantdesk.errors import BadDates, BadInput, DataError
 from quantdesk.market import MarketStore, Series
 from quantdesk.market.sessions import sessions_between
-from quantdesk.scenarios.instruments import Book, bind, state_of
+from quantdesk.scenarios.instruments import Book, BoundBook, bind, state_of
 from quantdesk.scenarios.market import Effects
 from quantdesk.scenarios.path import Path
 from quantdesk.scenarios.replay import replay
-from quantdesk.scenarios.reverse import Reverse, Search, reverse_stresses
+from quantdesk.scenarios.reverse import Loss, Reverse, Search, reverse_stress
 from quantdesk.scenarios.run import Holdings
 from quantdesk.scenarios.scenario import AssetEntry, Scenario
 from quantdesk.scenarios.shocks import Era, Shocked, closes_of, covariance, moves, resolve_era
@@ -66,9 +67,11 @@ def before(on: dt.date | None, store: MarketStore, *, history_days: int = _HISTO
     day = on or last_day(store)
     first = day - dt.timedelta(days=14)
     held = [one for one in store.series() if one.preferred and one.frequency == "daily"]
-    known = [one.symbol for one in held if one.start <= first and one.end >= day and _is_wanted(one)]
-    if {"EURUSD", "EURJPY"} & {one.symbol for one in held if one.start <= first and one.end >= day}:
-        known += [pair for pair in _FX if pair not in known]
+    alive = [one for one in held if one.start <= first and one.end >= day]
+    # The series of the longest history: covariances and eras lie in it.
+    known = {one.symbol: one.id if one.kind == "equity" else "" for one in alive if _is_wanted(one)}
+    if "EURUSD" in known:
+        known |= {pair: "" for pair in _FX if pair not in known}
     if not known:
         raise BadDates(f"The store has nothing on {day}.", "Give a day on which its stocks have bars.")
     declared = Scenario(
@@ -78,7 +81,7 @@ def before(on: dt.date | None, store: MarketStore, *, history_days: int = _HISTO
         start=first,
         end=day,
         history_days=history_days,
-        assets=tuple(AssetEntry(symbol=symbol) for symbol in known),
+        assets=tuple(AssetEntry(symbol=symbol, series=series) for symbol, series in known.items()),
         sources=("the store",),
     )
     return replay(declared, store)
@@ -115,24 +118,31 @@ def reversed_stress(
         raise BadInput("The portfolio holds cash alone: no move makes it lose.", "Give shares or instruments.")
     start = state_of(path, len(path.ends) - 1)
     bound = bind(Book(quantities), start)
-    needed = {symbol for one in bound.positions for symbol in one.instrument.needs}
-    factors = [symbol for symbol in path.symbols if symbol in needed | {"SPX"} and symbol in start.values]
-    closes = closes_of(path)[factors]
-    kinds = {asset.symbol: asset.kind for asset in path.assets}
-    resolved = [resolve_era(era, path.sessions[-1].date()) for era in eras]
-    covs = {era.describe(): covariance(closes, era, kinds=kinds) for era in resolved}
-    kept = [name for name in factors if all(name in cov.symbols for cov in covs.values())]
-    covs = {era.describe(): covariance(closes[kept], era, kinds=kinds) for era in resolved}
-    worth = bound.value(start)
-    rates = np.array([kinds[name] == "rate" for name in kept])
-    levels = np.array([start.value(name) for name in kept])
+    needed = {symbol for one in bound.positions for symbol in one.instrument.needs} | {"SPX"}
+    curve = [asset.symbol for asset in path.assets if asset.kind == "rate"] if "UST" in needed else []
+    factors = [symbol for symbol in path.symbols if symbol in {*needed, *curve} and symbol in start.values]
+    closes, kinds = closes_of(path)[factors], {asset.symbol: asset.kind for asset in path.assets}
+    found = {}
+    for era in (resolve_era(one, path.sessions[-1].date()) for one in eras):
+        cov = covariance(closes, era, kinds=kinds)
+        history = moves(closes[list(cov.symbols)].dropna(), kinds)
+        loss = _loss(bound, cov.symbols, [kinds[name] == "rate" for name in cov.symbols])
+        answer = reverse_stress(loss, limit, cov, history=history, search=Search(horizon_days=days))
+        absent = tuple(name for name in factors if name not in cov.symbols)
+        found[era.describe()] = dataclasses.replace(answer, absent=absent)
+    return found
+
+
+def _loss(bound: BoundBook, symbols: Sequence[str], rates: Sequence[bool]) -> Loss:
+    """What a book loses when factors move: prices by log returns, rates by points."""
+    start, worth = bound.start, bound.value(bound.start)
+    levels, are_rates = np.array([start.value(symbol) for symbol in symbols]), np.array(rates)
 
     def loss(moved: NDArray[np.float64]) -> float:
-        values = np.where(rates, levels + moved, levels * np.exp(np.where(rates, 0.0, moved)))
-        return worth - bound.value(start.but(dict(zip(kept, values.tolist(), strict=True))))
+        values = np.where(are_rates, levels + moved, levels * np.exp(np.where(are_rates, 0.0, moved)))
+        return worth - bound.value(start.but(dict(zip(symbols, values.tolist(), strict=True))))
 
-    history = moves(closes[kept].dropna(), kinds)
-    return reverse_stresses(loss, limit, covs, history=history, search=Search(horizon_days=days))
+    return loss
 
 
 def effects_of(shocked: Shocked) -> Effects:

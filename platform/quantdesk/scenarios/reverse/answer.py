@@ -79,6 +79,8 @@ class Reverse:
         The largest distance that was looked at.
     evaluations
         How often the book was revalued.
+    absent
+        What the book's value rests on and the era does not know: it was held still.
     """
 
     reached: bool
@@ -92,6 +94,7 @@ class Reverse:
     horizon_days: int
     bound: float
     evaluations: int
+    absent: tuple[str, ...] = ()
 
     @property
     def deviations(self) -> pd.Series:
@@ -113,6 +116,8 @@ class Reverse:
         """For people."""
         days = f"{self.horizon_days} day{'s' if self.horizon_days > 1 else ''}"
         head = f"Covariance: {self.cov.era.describe()}, {self.cov.days} days, {self.cov.estimator}; over {days}"
+        if self.absent:
+            head += f"\nHeld still, for the era does not know them: {', '.join(self.absent)}"
         if not self.reached:
             return "\n".join(
                 [
