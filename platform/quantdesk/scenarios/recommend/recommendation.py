@@ -129,9 +129,14 @@ class Recommendation:
 
     @property
     def worst_elsewhere(self) -> str:
-        """Of the other crises, the one whose P&L it helps least or harms most; empty where it was run on none."""
+        """The other crisis whose P&L or drawdown it helps least or harms most; empty where it was run on none."""
         others = [name for name in (*self.chosen_on, *self.judged_on) if name != self.scenario and name in self.effects]
-        return min(others, key=lambda name: (self.effects[name].pnl_points, name), default="")
+
+        def worse(name: str) -> tuple[float, str]:
+            effect = self.effects[name]
+            return min(effect.pnl_points, effect.drawdown_points), name
+
+        return min(others, key=worse, default="")
 
     @property
     def sentence(self) -> str:
