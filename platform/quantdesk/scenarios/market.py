@@ -172,6 +172,23 @@ class PathMarket:
             label=label,
         )
 
+    def shown(self, symbol: str, at: int) -> tuple[int, int, int]:
+        """Best bid and offer in micro-dollars and since when, as displayed at a moment; zeros where nobody quotes."""
+        flow = self.begun(symbol, at)
+        if flow is None or at >= flow.closes or (step := flow.step(at)) < 0:
+            return 0, 0, at
+        bid, ask = flow.best
+        return int(bid[step]), int(ask[step]), int(flow.at[step])
+
+    @cached_property
+    def normal_spreads(self) -> dict[str, float]:
+        """Basis points between the best quotes in calm times, by symbol: never less than a step of prices."""
+        found = {}
+        for symbol, place in self._place.items():
+            price = self._first_price(self._columns[place])
+            found[symbol] = max(2 * self.config.liquidity.half_spread_bps, tick_of(price) / MICRO / price * 1e4)
+        return found
+
     @cached_property
     def quoted(self) -> tuple[Floats, Floats]:
         """Half-spreads in basis points, and shares displayed a side at the best quotes: shape ``(T, traded)``."""

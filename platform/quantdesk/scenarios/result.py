@@ -36,6 +36,8 @@ class Event:
         A sentence.
     numbers
         What was found and what was allowed, the seconds until it was detected, shares ... by name.
+    severity
+        Of an alert: ``info``, ``warning``, ``critical``; of a refusal: ``blocking``.
     """
 
     at: int
@@ -44,6 +46,7 @@ class Event:
     symbol: str = ""
     message: str = ""
     numbers: Mapping[str, float] = field(default_factory=dict)
+    severity: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Text and numbers; the time in ISO 8601 (UTC)."""
@@ -53,6 +56,7 @@ class Event:
             "cause": self.cause,
             "symbol": self.symbol,
             "message": self.message,
+            "severity": self.severity,
             "numbers": {name: _plain(value) for name, value in self.numbers.items()},
         }
 

@@ -56,6 +56,7 @@ class EventModel(BaseModel):
     cause: str
     symbol: str
     message: str
+    severity: str
     numbers: dict[str, float | None]
 
 

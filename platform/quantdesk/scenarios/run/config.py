@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quantdesk.errors import BadInput
+from quantdesk.orders.alerts import AlertRules
 from quantdesk.orders.guardrails import Policy
 from quantdesk.scenarios.market import MarketConfig
 
@@ -38,6 +39,8 @@ class RunConfig:
         Spreads, depth, venues.
     policy
         Of the guardrails; the bundled one when None.
+    alerts
+        The rules that watch the desk; the bundled ones when None.
     time_limit_s
         Seconds that a strategy may take in all.
 
@@ -55,6 +58,7 @@ class RunConfig:
     seed: int = 0
     market: MarketConfig = field(default_factory=MarketConfig)
     policy: Policy | None = None
+    alerts: AlertRules | None = None
     time_limit_s: float = 60.0
 
     def __post_init__(self) -> None:

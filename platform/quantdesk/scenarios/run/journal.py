@@ -124,6 +124,7 @@ class Journal:
                 known.symbol,
                 one["message"],
                 {"shares": known.side * known.shares, "detected_after_s": 0.0},
+                "blocking",
             )
             for one in known.refused
             if one["code"] in RISK_CODES

@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quantdesk.backtest.sectors import SECTORS
 from quantdesk.errors import QuantdeskError
+from quantdesk.orders.alerts import bundled as bundled_rules
 from quantdesk.orders.amounts import MICRO, SECOND
 from quantdesk.orders.desk import Desk, DeskConfig
 from quantdesk.orders.guardrails import Guardrails
@@ -40,6 +40,7 @@ from quantdesk.scenarios.run.journal import Journal
 from quantdesk.scenarios.run.limit import Allowance, TookTooLong
 from quantdesk.scenarios.run.overlay import overlay_of
 from quantdesk.scenarios.run.portfolio import Holdings
+from quantdesk.scenarios.run.watching import Watching, sector_of
 from quantdesk.scenarios.strategies import Days, Named, Seen, Weights, Wisher, wishes_of
 
 __all__ = ["Stage", "run_account"]
@@ -134,6 +135,7 @@ class _Run:
         # The time that this machine takes is no part of a simulation, whose ledger is the same from run to run.
         world.router = SmartOrderRouter(config=world.config.routing, book=world.config.book, clock=lambda: 0)
         self.desk.transfer({symbol: (shares, self._mark(symbol)) for symbol, shares in holdings.shares.items()})
+        self.watching = Watching(self.desk, stage.market, self.config.alerts or bundled_rules())
         self.journal = Journal()
         self.wants: dict[str, int] = {}
         self.waiting: dict[str, None] = {}
@@ -160,9 +162,11 @@ class _Run:
                 self.exchange.advance(at + SECOND)
                 self._poll()
                 self._send(at)
+                self.watching.look()
             self.exchange.advance(int(self.path.ends[bar]))
             self._poll()
             self._value_at(bar)
+            self.watching.look()
             value[bar + 1] = self._value(bar)
             if np.isfinite(self.path.close[bar, self.columns]).any():
                 self._ask(bar)
@@ -171,8 +175,9 @@ class _Run:
             ends=np.concatenate([[self._moments(0)[0]], self.path.ends]),
             value=value,
             attribution=self._attribution(float(value[-1] - value[0])),
-            breaches=tuple(self.journal.breaches),
-            failures=tuple(self.journal.failures + self.events),
+            breaches=_by_time(self.journal.breaches + self.watching.breaches),
+            failures=_by_time(self.journal.failures + self.events),
+            alerts=tuple(self.watching.alerts),
             halts=self.stage.met,
             orders=self.journal.orders,
             filled_shares=self.journal.filled,
@@ -332,9 +337,9 @@ class _Run:
         if config.sector_limit is not None:
             sums: dict[str, float] = {}
             for symbol, weight in found.items():
-                sums[self._sector(symbol)] = sums.get(self._sector(symbol), 0.0) + abs(weight)
+                sums[sector_of(self.path, symbol)] = sums.get(sector_of(self.path, symbol), 0.0) + abs(weight)
             found = {
-                symbol: weight * min(1.0, config.sector_limit / sums[self._sector(symbol)] if weight else 1.0)
+                symbol: weight * min(1.0, config.sector_limit / sums[sector_of(self.path, symbol)] if weight else 1.0)
                 for symbol, weight in found.items()
             }
         gross = sum(abs(weight) for weight in found.values())
@@ -370,15 +375,11 @@ class _Run:
 
     # --------------------------------------------------------------------------------------------------- attribution
 
-    def _sector(self, symbol: str) -> str:
-        asset = self.path.asset(symbol)
-        return asset.sector or SECTORS.get(symbol, asset.kind)
-
     def _attribution(self, total: float) -> Attribution:
         classes, sectors = dict(self.overlay.by_class), dict(self.overlay.by_sector)
         for symbol, held in self.desk.portfolio:
             won = (held.realized + held.value - held.cost - held.fees) / MICRO
-            for sums, key in ((classes, self.path.asset(symbol).kind), (sectors, self._sector(symbol))):
+            for sums, key in ((classes, self.path.asset(symbol).kind), (sectors, sector_of(self.path, symbol))):
                 sums[key] = sums.get(key, 0.0) + won
         causes = {
             "spread": -sum(self.journal.spread.values()) / MICRO,
@@ -387,3 +388,7 @@ class _Run:
             "unfilled": sum(self.unfilled.values()),
         }
         return Attribution(classes, sectors, {"price": total - sum(causes.values()), **causes})
+
+
+def _by_time(events: list[Event]) -> tuple[Event, ...]:
+    return tuple(sorted(events, key=lambda one: one.at))
