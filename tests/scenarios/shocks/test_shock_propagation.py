@@ -89,6 +89,14 @@ def test_a_result_bears_the_error_and_reads_as_text(real_base, panel, errors):
     assert result.path.graded(Grade.SIMULATED) == 10 * len(real_base.assets)
 
 
+def test_a_stock_that_came_later_does_not_change_the_error(store, real_base, panel, errors, path_from):
+    closes = by_session(panel.join(store.panel(["NVDA"]), how="outer"))
+    days = closes.loc["2015-06-01":"2016-12-30"]
+    assets = (*real_base.assets, Asset("NVDA", "equity", sector="Technology"))
+    base = path_from(days.loc[days["SPX"].notna()], "later", assets)
+    assert generate(Shock(type="equity_crash"), base, panel=closes).error == errors
+
+
 def test_without_the_crises_the_error_is_called_unknown(real_base):
     short = real_base.cut(300, len(real_base.ends))
     text = generate(Shock(type="equity_crash"), short, era="3m_before").text()

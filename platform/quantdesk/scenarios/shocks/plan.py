@@ -161,9 +161,12 @@ def _visible(closes: pd.DataFrame, today: pd.Timestamp, era: Era) -> pd.DataFram
 
 
 def _error(closes: pd.DataFrame, base: Path) -> PropagationError | None:
-    stocks = [asset.symbol for asset in base.assets if asset.kind == "equity"]
-    if "SPX" not in closes.columns or not stocks:
+    first = {asset.symbol: closes[asset.symbol].first_valid_index() for asset in base.assets if asset.kind == "equity"}
+    known = [since for since in first.values() if since is not None]
+    if "SPX" not in closes.columns or not known:
         return None
+    # The same stocks in every crisis: those with the longest history.
+    stocks = [symbol for symbol, since in first.items() if since == min(known)]
     try:
         return propagation_error(closes, stocks=stocks)
     except BadDates:
