@@ -161,12 +161,12 @@ def _visible(closes: pd.DataFrame, today: pd.Timestamp, era: Era) -> pd.DataFram
 
 
 def _error(closes: pd.DataFrame, base: Path) -> PropagationError | None:
-    first = {asset.symbol: closes[asset.symbol].first_valid_index() for asset in base.assets if asset.kind == "equity"}
-    known = [since for since in first.values() if since is not None]
-    if "SPX" not in closes.columns or not known:
+    names = [asset.symbol for asset in base.assets if asset.kind == "equity" and closes[asset.symbol].notna().any()]
+    if "SPX" not in closes.columns or not names:
         return None
     # The same stocks in every crisis: those with the longest history.
-    stocks = [symbol for symbol, since in first.items() if since == min(known)]
+    since = closes[names].notna().to_numpy().argmax(axis=0)
+    stocks = [name for name, place in zip(names, since, strict=True) if place == since.min()]
     try:
         return propagation_error(closes, stocks=stocks)
     except BadDates:
