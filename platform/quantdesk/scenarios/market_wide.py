@@ -51,8 +51,8 @@ def reached(bars: IndexBars, book: Rulebook, *, daily: bool) -> tuple[list[Marke
     """The levels that were reached, and what could not be judged: a sentence, or nothing.
 
     A level is reached at the end of the bar whose low is at or below it. From a daily bar the moment is not known: it
-    is given as the opening, and only the level of what is returned means something. Bars that lie within a halt are passed
-    over; of one that reaches out of it, the close counts.
+    is given as the opening, and only the level of what is returned means something. Bars that lie within a halt are
+    passed over; of one that reaches out of it, the close counts.
     """
     values = np.where(np.isnan(bars.low), bars.close, bars.low)
     deep = np.flatnonzero(values <= bars.previous_close * _NO_LEVEL)

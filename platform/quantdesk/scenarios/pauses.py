@@ -30,6 +30,7 @@ Band = tuple[int, int, int, int]
 """Lower and upper price in micro-dollars, since and until in nanoseconds."""
 _LIMIT = 15 * SECOND
 _UNITS = 10_000
+_ROUNDING = 1e-9
 _BANDED = (Trading.NORMAL, Trading.LIMIT, Trading.STRADDLE)
 
 
@@ -96,25 +97,30 @@ def _limit_up_limit_down(bars: StockBars, book: Rulebook) -> tuple[list[Pause], 
     stock = Stock(bars.symbol, round(bars.previous_close, 4), bars.tier, bars.day)
     changes = Monitor(stock, book).feed(_trades(bars))
     bands = _bands(changes, bars)
-    # Where no bar closes at a band, no limit state lasts, and this is all. Else the bars go in one by one.
-    since = np.array([band[2] for band in bands], dtype=np.int64)
-    place = np.searchsorted(since, bars.ends, side="left") - 1
-    limits = np.array([band[:2] for band in bands]) / 1e6 if bands else np.empty((0, 2))
-    if not bands or not ((bars.close <= limits[place, 0]) | (bars.close >= limits[place, 1])).any():
+    # Where all bars open and close within the bands, no limit state lasts, and this is all. Else they go in one by one.
+    if bands and _within(bars.ends, bars.close, bands) and _within(bars.begins[1:], bars.open[1:], bands):
         return [], bands
     return _one_by_one(Monitor(stock, book), bars, book)
 
 
+def _within(moments: Ints, prices: Floats, bands: list[Band]) -> bool:
+    """Whether prices lie within the bands that held just before."""
+    since = np.array([band[2] for band in bands], dtype=np.int64)
+    limits = np.array([band[:2] for band in bands])[np.searchsorted(since, moments, side="left") - 1] / 1e6
+    return bool(((limits[:, 0] < prices) & (prices < limits[:, 1])).all())
+
+
 def _trades(bars: StockBars) -> Events:
-    """An opening, and two trades a bar."""
+    """An opening, and for each bar two trades and a look at the clock between them."""
     number = len(bars.begins)
-    kinds = np.full(2 * number, machine.TRADE)
-    kinds[0] = machine.OPEN
-    times = np.stack([bars.begins, bars.ends], axis=1).ravel()
-    prices = np.rint(np.stack([bars.open, bars.close], axis=1).ravel() * _UNITS).astype(np.int64)
-    sizes = np.ones(2 * number, dtype=np.int64)
-    none = np.zeros(2 * number, dtype=np.int64)
-    return Events(kinds, times, prices, sizes, none, none)
+    looks = np.maximum(bars.begins, bars.ends - _LIMIT)
+    times = np.stack([bars.begins, looks, bars.ends], axis=1).ravel()
+    prices = np.rint(np.stack([bars.open, bars.open, bars.close], axis=1).ravel() * _UNITS).astype(np.int64)
+    kinds = np.tile([machine.TRADE, machine.CLOCK, machine.TRADE], number)
+    times, prices = np.concatenate([times[:1], times]), np.concatenate([prices[:1], prices])
+    kinds = np.concatenate([[machine.OPEN], kinds])
+    none = np.zeros(len(kinds), dtype=np.int64)
+    return Events(kinds, times, prices, np.ones_like(none), none, none)
 
 
 def _bands(changes: tuple[Change, ...], bars: StockBars) -> list[Band]:
@@ -202,7 +208,7 @@ def _single_stock(bars: StockBars, book: Rulebook) -> list[Pause]:
         seen = prices[(times >= max(end - window, since)) & (np.arange(len(times)) <= 2 * place + 1)]
         price = float(bars.close[place])
         for reference in (float(seen.max()), float(seen.min())):
-            if abs(price / reference - 1) >= move and end < bars.closes:
+            if abs(price - reference) >= (move - _ROUNDING) * reference and end < bars.closes:
                 said = f"it moved by {100 * (price / reference - 1):+.1f} % within five minutes"
                 stop = min(end + length, bars.closes)
                 numbers = (("reference", reference), ("price", price), ("move", price / reference - 1))

@@ -195,7 +195,7 @@ def volumes(total: float, shares: Floats, moves: Floats, rng: np.random.Generato
     rng
         Where chance comes from.
     """
-    noise = np.exp(0.35 * rng.standard_normal(len(shares)))
+    noise = np.exp(0.25 * rng.standard_normal(len(shares)))
     mean = float(moves[shares > 0].mean()) if (shares > 0).any() else 0.0
     busy = 0.5 + 0.5 * moves / mean if mean > 0 else np.ones_like(shares)
     raw = shares * noise * busy

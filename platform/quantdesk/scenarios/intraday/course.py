@@ -55,7 +55,10 @@ class Course:
     method
         How it came about.
     plunge
-        How far a stock falls beyond what its beta says, per unit, shape of `points`: 0 to -1; None where it does not.
+        The crash of the index, as logarithms below the way without it, shape of `points`: 0 or less. Stocks have more
+        or less of it than their beta says. None on a day without one.
+    wild
+        How much wilder what the index does not explain is than in the history; from the index's range when None.
     """
 
     grid: Grid
@@ -64,6 +67,7 @@ class Course:
     volume: Floats
     method: str
     plunge: Floats | None = None
+    wild: float | None = None
 
     @property
     def visible(self) -> NDArray[np.bool_] | None:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from quantdesk.errors import BadDates, BadInput
 from quantdesk.orders.amounts import nanoseconds
 from quantdesk.orders.halts.hours import NEW_YORK
-from quantdesk.scenarios.intraday import bridge, march_2020
+from quantdesk.scenarios.intraday import bridge, flash_crash, march_2020
 from quantdesk.scenarios.intraday.course import NIGHT, Course, DayOfIndex, bridged
+from quantdesk.scenarios.intraday.day import corners_of, day_of_index, has_open, wildness
 from quantdesk.scenarios.intraday.grid import MINUTE, STEPS, at, minutes
 from quantdesk.scenarios.intraday.lookback import Lookback
 from quantdesk.scenarios.intraday.relatives import Relative, index_of, is_relative, relative
@@ -30,8 +31,6 @@ __all__ = ["by_minute"]
 Floats = NDArray[np.float64]
 _REAL, _MADE = GRADES.index(Grade.REAL), GRADES.index(Grade.RECONSTRUCTED)
 _CLOSED = GRADES.index(Grade.CLOSED)
-_CALM, _WILD = 0.5, 4.0
-"""Bounds of how much wilder a day is than the history."""
 
 
 def by_minute(
@@ -93,7 +92,8 @@ def by_minute(
             f"Give a moment from {plan.first} to {plan.last}.",
         )
     lookback = Lookback.of(daily)
-    relatives = _relatives(daily, lookback, rows[0])
+    # From before the first day of the plan, wherever a run begins: its minutes do not change with that.
+    relatives = _relatives(daily, lookback, int(np.searchsorted(daily.sessions, np.datetime64(plan.first))))
     days: list[_Day] = []
     for row in rows:
         made = _day(daily, plan, lookback, relatives, row, seed)
@@ -143,12 +143,12 @@ def _day(
 ) -> _Day | None:
     day = daily.sessions[row].date()
     place = index_of(daily)
-    known = None if place is None else _known(daily, lookback, row, place)
+    known = None if place is None else day_of_index(daily, lookback, row, place, seed)
     rng = bridge.stream(seed, day, "" if place is None else daily.assets[place].symbol)
-    course = _course(plan, day, known, rng)
+    course = _course(plan, day, known, rng, seed)
     if course is None:
         return None
-    wild = _wildness(known)
+    wild = wildness(known) if course.wild is None else course.wild
     size = len(course.grid)
     points = np.full((size * STEPS + 1, len(daily.assets)), np.nan)
     methods = {}
@@ -156,45 +156,27 @@ def _day(
         if np.isnan(daily.close[row, n]):
             continue
         if n == place and course.points is not None:
-            points[:, n], methods[asset.symbol] = course.points, course.method
+            points[:, n], said = course.points, course.method
+            cornered = known is not None and known.corners is not None
         else:
-            case = _Case(asset, _corners(daily, row, n), lookback.previous(row, n), float(daily.close[row, n]), wild)
+            previous = lookback.previous(row, n)
+            case = _Case(asset, corners_of(daily, row, n, previous, seed), previous, float(daily.close[row, n]), wild)
             chance = bridge.stream(seed, day, asset.symbol)
-            points[:, n], methods[asset.symbol] = _asset(case, relatives[n], course, known, chance)
+            points[:, n], said = _asset(case, relatives[n], course, known, chance)
+            cornered = case.corners is not None
+        methods[asset.symbol] = said if not cornered or has_open(daily, row, n) else f"{said}; the open is drawn"
     return _shown(daily, row, course, points, methods, seed)
 
 
-def _course(plan: Intraday, day: dt.date, known: DayOfIndex | None, rng: np.random.Generator) -> Course | None:
+def _course(
+    plan: Intraday, day: dt.date, known: DayOfIndex | None, rng: np.random.Generator, seed: int
+) -> Course | None:
     if plan.model == "halts_2020":
         return march_2020.course(day, known, rng)
+    if plan.model == "flash_crash" and day == flash_crash.DAY:
+        return flash_crash.course(known, rng, seed)
     grid = minutes(day)
     return None if grid is None else bridged(grid, known, rng)
-
-
-def _corners(daily: Path, row: int, n: int) -> bridge.Corners | None:
-    if daily.open is None or daily.high is None or daily.low is None:
-        return None
-    found = tuple(float(table[row, n]) for table in (daily.open, daily.high, daily.low, daily.close))
-    return found if bridge.is_bar(found) else None  # type: ignore[arg-type, return-value]
-
-
-def _known(daily: Path, lookback: Lookback, row: int, place: int) -> DayOfIndex | None:
-    close = float(daily.close[row, place])
-    if np.isnan(close):
-        return None
-    before = np.log(lookback.before(row)[-250:, place])
-    returns = np.diff(before[~np.isnan(before)])
-    deviation = float(returns.std()) if len(returns) > 1 else 0.01
-    previous = lookback.previous(row, place)
-    return DayOfIndex(_corners(daily, row, place), close if np.isnan(previous) else previous, close, deviation)
-
-
-def _wildness(known: DayOfIndex | None) -> float:
-    """How much further the index goes on the day than it did in the history."""
-    if known is None or known.corners is None or not known.deviation:
-        return 1.0
-    _, high, low, _ = known.corners
-    return float(np.clip(bridge.range_deviation(high, low) / known.deviation, _CALM, _WILD)) if high > low else _CALM
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,9 +205,14 @@ def _asset(
     logs = is_relative(case.asset, case.close, *([] if np.isnan(case.previous) else [case.previous]))
     start = case.close if np.isnan(case.previous) else case.previous
     total = np.log(case.close / start) if logs else case.close - start
+    if not logs and min(case.close, start) > 0:  # a yield near nothing does not wander below it
+        deviation = min(deviation, min(case.close, start) / 3)
     rest = bridge.between(float(total - driven[-1]), deviation, weights * (1 - NIGHT), rng, NIGHT)
     way = driven + rest
     said = f"from the close before to its close{with_index}; its open, high and low are reconstructed"
+    if course.plunge is not None and case.asset.is_traded:
+        way = flash_crash.fallen(way, course.plunge, to.beta, rng)
+        said += f"; {flash_crash.STOCKS}"
     points = start * np.exp(way) if logs else start + way
     points[-1] = case.close
     return np.asarray(points, dtype=np.float64), said
