@@ -172,11 +172,14 @@ class PathMarket:
             label=label,
         )
 
-    def shown(self, symbol: str, at: int) -> tuple[int, int, int]:
-        """Best bid and offer in micro-dollars and since when, as displayed at a moment; zeros where nobody quotes."""
+    def shown(self, symbol: str, at: int) -> tuple[int, int, int] | None:
+        """Best bid and offer in micro-dollars and since when, as displayed at a moment.
+
+        None where the path does not say: before the first value of a session, and outside of it.
+        """
         flow = self.begun(symbol, at)
         if flow is None or at >= flow.closes or (step := flow.step(at)) < 0:
-            return 0, 0, at
+            return None
         bid, ask = flow.best
         return int(bid[step]), int(ask[step]), int(flow.at[step])
 

@@ -68,7 +68,8 @@ class Watching:
         """Show the rules the desk as it stands."""
         desk = self._desk
         held = desk.portfolio.positions
-        shown = {symbol: Shown(*self._market.shown(symbol, desk.world.now())) for symbol in held}
+        at = desk.world.now()
+        shown = {symbol: Shown(*seen) for symbol in held if (seen := self._market.shown(symbol, at)) is not None}
         around = Surroundings(
             shown=shown,
             sectors=self._sectors,
