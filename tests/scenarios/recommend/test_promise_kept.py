@@ -44,7 +44,7 @@ WINDOWS = {
     "ltcm_1998": dt.date(1998, 8, 7),
     "calm_2014": dt.date(2014, 4, 1),
 }
-SESSIONS = {"lehman_2008": 18, "euro_2011": 18, "ltcm_1998": 18, "calm_2014": 30}
+SESSIONS = {"lehman_2008": 14, "euro_2011": 14, "ltcm_1998": 14, "calm_2014": 20}
 
 
 def short_path(name: str, store: MarketStore) -> Path:
@@ -90,7 +90,7 @@ def found(run: Callable[[str, RunConfig], StressResult], paths: dict[str, Path])
         question,
         RunConfig(seed=3),
         space=SPACE,
-        rules=Rules(worse_pnl=3.0, worse_drawdown=3.0, most_calm_cost=20.0, years_between=0.05),
+        rules=Rules(worse_pnl=3.0, worse_drawdown=3.0, most_calm_cost=20.0, years_between=0.05, top=2),
         sizes=sizes_in(paths.__getitem__),
     )
 
