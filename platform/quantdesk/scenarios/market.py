@@ -181,7 +181,10 @@ class PathMarket:
         if flow is None or at >= flow.closes or (step := flow.step(at)) < 0:
             return None
         bid, ask = flow.best
-        return int(bid[step]), int(ask[step]), int(flow.at[step])
+        # Of a daily bar four moments are known: that nothing is shown between them does not make a quote old.
+        is_dark = any(symbol in symbols and since <= at < until for symbols, since, until in self._dark)
+        since = int(flow.at[step]) if self.path.is_intraday or is_dark else at
+        return int(bid[step]), int(ask[step]), since
 
     @cached_property
     def normal_spreads(self) -> dict[str, float]:

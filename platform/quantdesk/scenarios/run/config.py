@@ -41,6 +41,8 @@ class RunConfig:
         Of the guardrails; the bundled one when None.
     alerts
         The rules that watch the desk; the bundled ones when None.
+    watch_every_s
+        Seconds between two looks of that watch.
     time_limit_s
         Seconds that a strategy may take in all.
 
@@ -59,6 +61,7 @@ class RunConfig:
     market: MarketConfig = field(default_factory=MarketConfig)
     policy: Policy | None = None
     alerts: AlertRules | None = None
+    watch_every_s: float = 60.0
     time_limit_s: float = 60.0
 
     def __post_init__(self) -> None:
@@ -71,14 +74,17 @@ class RunConfig:
             raise BadInput("cash_buffer is None.", "Give a part of 1; 0 for none.")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise BadInput(f"The seed is {self.seed!r}.", "Give a whole number of at least 0.")
-        if not 0 < self.time_limit_s < math.inf:
-            raise BadInput(f"time_limit_s is {self.time_limit_s!r}.", "Give seconds above 0.")
+        for name in ("time_limit_s", "watch_every_s"):
+            if not 1e-3 <= getattr(self, name) < math.inf:
+                raise BadInput(f"{name} is {getattr(self, name)!r}.", "Give seconds, at least a thousandth of one.")
 
     def to_dict(self) -> dict[str, Any]:
         """What a result says of it: the levers, and the policy's name."""
         return {
             **{name: getattr(self, name) for name in _PARTS},
             "hedges": dict(sorted(self.hedges.items())),
-            "policy": "" if self.policy is None else self.policy.name,
+            "policy": "" if self.policy is None else f"{self.policy.name} {self.policy.sha256[:12]}",
+            "alerts": "" if self.alerts is None else self.alerts.title,
+            "watch_every_s": self.watch_every_s,
             "time_limit_s": self.time_limit_s,
         }

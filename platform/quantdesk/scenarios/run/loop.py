@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -135,7 +136,9 @@ class _Run:
         # The time that this machine takes is no part of a simulation, whose ledger is the same from run to run.
         world.router = SmartOrderRouter(config=world.config.routing, book=world.config.book, clock=lambda: 0)
         self.desk.transfer({symbol: (shares, self._mark(symbol)) for symbol, shares in holdings.shares.items()})
-        self.watching = Watching(self.desk, stage.market, self.config.alerts or bundled_rules())
+        self.watching = Watching(
+            self.desk, stage.market, self.config.alerts or bundled_rules(), self.config.watch_every_s
+        )
         self.journal = Journal()
         self.wants: dict[str, int] = {}
         self.waiting: dict[str, None] = {}
@@ -158,15 +161,21 @@ class _Run:
         value[0] = self._value(0)
         self._ask(-1)
         for bar in range(bars):
-            for at in self._moments(bar):
+            moments = self._moments(bar)
+            for at, then in pairwise((*moments, int(self.path.ends[bar]))):
                 self.exchange.advance(at + SECOND)
                 self._poll()
                 self._send(at)
-                self.watching.look()
+                self.watching.see()
+                if (look := self.watching.next_look(at)) < then:
+                    self.exchange.advance(max(look, at + SECOND))
+                    self.watching.look()
             self.exchange.advance(int(self.path.ends[bar]))
             self._poll()
             self._value_at(bar)
-            self.watching.look()
+            self.watching.see()
+            if self._is_last(bar) or self.watching.next_look(moments[-1]) <= self.path.ends[bar]:
+                self.watching.look()
             value[bar + 1] = self._value(bar)
             if np.isfinite(self.path.close[bar, self.columns]).any():
                 self._ask(bar)
@@ -197,6 +206,11 @@ class _Run:
             return (ends - 60 * SECOND,)
         third = (ends - begins) // 3
         return begins, begins + third, begins + 2 * third, ends - 60 * SECOND
+
+    def _is_last(self, bar: int) -> bool:
+        """Whether a session ends with a bar."""
+        days = self.path.sessions.asi8
+        return bar + 1 == len(days) or bool(days[bar + 1] != days[bar])
 
     def _poll(self) -> None:
         if self.journal.orders:

@@ -5,13 +5,15 @@ The scenario decides nothing here: it shows what a desk shows anybody, and takes
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantdesk.backtest.sectors import SECTORS
-from quantdesk.orders.alerts import Alert, AlertRules, Shown, Surroundings, Watch, observe_desk
+from quantdesk.orders.alerts import Alert, AlertRules, Observation, Shown, Surroundings, Watch, observe_desk
+from quantdesk.orders.amounts import SECOND
 from quantdesk.orders.desk import Desk
 from quantdesk.scenarios.market import PathMarket
 from quantdesk.scenarios.path import Path
@@ -20,6 +22,40 @@ from quantdesk.scenarios.result import Event
 __all__ = ["RISK_CONDITIONS", "Watching", "sector_of"]
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class _Breach:
+    """A limit that was breached, and when a rule said so."""
+
+    alert: Alert
+    seen: int | None = None
+    over: int | None = None
+
+    @property
+    def detected_after_s(self) -> float:
+        """Seconds from the beginning to the alert; NaN where there was none."""
+        return float("nan") if self.seen is None else (self.seen - self.alert.at) / SECOND
+
+    def event(self) -> Event:
+        """As it is told."""
+        alert, numbers = self.alert, {**self.alert.numbers, "detected_after_s": self.detected_after_s}
+        if self.over is not None:
+            numbers["lasted_s"] = (self.over - alert.at) / SECOND
+        return Event(alert.at, "risk_limit_breach", alert.rule, "", alert.message, numbers, alert.severity)
+
+
+def _at_once(rules: AlertRules) -> AlertRules:
+    """The rules that guard limits of risk, without patience."""
+    return AlertRules(
+        f"{rules.name}, at once",
+        {
+            rule.rule_id: replace(rule, for_s=0.0, clear_s=0.0, again_s=0.0)
+            for rule in rules
+            if rule.enabled and rule.condition in RISK_CONDITIONS
+        },
+    )
+
 
 RISK_CONDITIONS = frozenset(
     {
@@ -38,7 +74,11 @@ def sector_of(path: Path, symbol: str) -> str:
 
 
 class Watching:
-    """A watch over one desk.
+    """A watch over one desk, and beside it what there was to see.
+
+    The watch looks once in so many seconds, as one in production does. A second one, with the same rules and without
+    their patience, looks at every quote: it says when a limit of risk really was breached. What the first one never
+    saw, or not in time, is told by the difference.
 
     Parameters
     ----------
@@ -48,24 +88,58 @@ class Watching:
         What its exchanges show.
     rules
         What is watched.
+    every_s
+        Seconds between two looks.
 
     Attributes
     ----------
-    alerts, breaches
-        Events so far. A breach stands at the moment at which it began, with the seconds until a rule fired.
+    alerts
+        Events of the watch so far.
     """
 
-    def __init__(self, desk: Desk, market: PathMarket, rules: AlertRules) -> None:
+    def __init__(self, desk: Desk, market: PathMarket, rules: AlertRules, every_s: float) -> None:
         self.alerts: list[Event] = []
-        self.breaches: list[Event] = []
-        self._desk, self._market = desk, market
-        self._watch = Watch(rules)
-        self._guards = {rule.rule_id for rule in rules if rule.condition in RISK_CONDITIONS}
+        self._desk, self._market, self._every = desk, market, round(every_s * SECOND)
+        self._watch, self._truth = Watch(rules), Watch(_at_once(rules))
         self._sectors = {symbol: sector_of(market.path, symbol) for symbol in market.symbols}
         self._normal = market.normal_spreads
+        self._breaches: dict[tuple[str, str], list[_Breach]] = {}
+
+    @property
+    def breaches(self) -> list[Event]:
+        """Breaches of limits of risk, each at its beginning; without ``detected_after_s`` where no alert came."""
+        return [one.event() for breaches in self._breaches.values() for one in breaches]
+
+    def next_look(self, at: int) -> int:
+        """When the watch looks next: the first moment of its grid after another one."""
+        return at - at % self._every + self._every
+
+    def see(self) -> None:
+        """Look at what there is to see: after every quote, before anybody else looks."""
+        seen = self._observed(self._truth.seq)
+        for alert in self._truth.look(seen):
+            self._breaches.setdefault((alert.rule, alert.symbol), []).append(_Breach(alert))
+        for alert in self._truth.resolved:
+            for breach in self._breaches[alert.rule, alert.symbol]:
+                breach.over = breach.over or seen.at
 
     def look(self) -> None:
-        """Show the rules the desk as it stands."""
+        """Let the watch look."""
+        for alert in self._watch.look(self._observed(self._watch.seq)):
+            numbers = {**alert.numbers, "detected_after_s": alert.detected_after_s}
+            for breach in self._breaches.get((alert.rule, alert.symbol), ()):
+                if not breach.over and breach.seen is None:
+                    breach.seen = alert.at
+                    numbers["detected_after_s"] = breach.detected_after_s
+            event = Event(
+                alert.at, "system_alert", alert.rule, self._symbol(alert), alert.message, numbers, alert.severity
+            )
+            self.alerts.append(event)
+
+    def _symbol(self, alert: Alert) -> str:
+        return alert.symbol if alert.symbol in self._sectors else ""
+
+    def _observed(self, after: int) -> Observation:
         desk = self._desk
         held = desk.portfolio.positions
         at = desk.world.now()
@@ -76,17 +150,7 @@ class Watching:
             normal_spreads=self._normal,
             value_at_risk=self._value_at_risk(held),
         )
-        for alert in self._watch.look(observe_desk(desk, around, after=self._watch.seq)):
-            self._take(alert)
-
-    def _take(self, alert: Alert) -> None:
-        numbers = {**alert.numbers, "detected_after_s": alert.detected_after_s}
-        symbol = alert.symbol if alert.symbol in self._sectors else ""
-        self.alerts.append(Event(alert.at, "system_alert", alert.rule, symbol, alert.message, numbers, alert.severity))
-        if alert.rule in self._guards:
-            self.breaches.append(
-                Event(alert.since, "risk_limit_breach", alert.rule, symbol, alert.message, numbers, alert.severity)
-            )
+        return observe_desk(desk, around, after=after)
 
     def _value_at_risk(self, held: dict[str, int]) -> int | None:
         """Historical: the loss on the worst of a hundred days of the history, in micro-dollars."""
