@@ -223,7 +223,8 @@ class ScenarioEngine:
         seed
             Of the noise.
         """
-        return generate(shocks, before(on, self.store), seed=seed, era=era, panel=panel_of(self.store))
+        base = before(on, self.store)
+        return generate(shocks, base, seed=seed, era=era, panel=panel_of(base, self.store))
 
     def reverse(
         self,

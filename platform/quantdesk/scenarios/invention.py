@@ -93,12 +93,23 @@ def _is_wanted(series: Series) -> bool:
     return series.kind != "rate" or series.symbol.startswith("UST")
 
 
-def panel_of(store: MarketStore) -> pd.DataFrame:
-    """Closes of the index and of all stocks whose history is as long as the longest: what the method's error needs."""
-    stocks = [one for one in store.series() if one.kind == "equity" and one.preferred]
-    oldest = min((one.start for one in stocks), default=None)
-    names = [one.symbol for one in stocks if one.start == oldest]
-    return store.panel(["SPX", *names])
+def panel_of(path: Path, store: MarketStore) -> pd.DataFrame:
+    """All values of the store of what a path holds, and of corporate yields: what eras of long ago are measured on.
+
+    Parameters
+    ----------
+    path
+        Its symbols; those that the store derives and does not hold are left out.
+    store
+        Where they come from.
+
+    Returns
+    -------
+    DataFrame
+        See :meth:`quantdesk.market.MarketStore.panel`.
+    """
+    held = {one.symbol for one in store.series() if one.preferred}
+    return store.panel([name for name in (*path.symbols, "AAA", "BAA") if name in held])
 
 
 def reversed_stress(
