@@ -227,6 +227,17 @@ def test_hedges_are_paid_from_cash_and_never_beyond_it(path_of) -> None:
     account = run_account(stage, named("hold"), holdings_of({"cash": CASH}, path))
     price = path.close[:, path.column("XOM")]
     np.testing.assert_allclose(account.value[1:], CASH + 100 * (price - price[0]), atol=1e-3)
+    short = dataclasses.replace(stage, config=RunConfig(hedges={"XOM": -100}))
+    sold = run_account(
+        short, lambda seen: {"KO": 0.2} if not len(seen.bars) else None, holdings_of({"cash": CASH}, path)
+    )
+    free = run_account(
+        dataclasses.replace(stage, config=RunConfig()),
+        lambda seen: {"KO": 0.2} if not len(seen.bars) else None,
+        holdings_of({"cash": CASH}, path),
+    )
+    assert sold.value[0] == CASH  # what it brought in is collateral
+    assert sold.wished_shares == free.wished_shares  # and nobody trades with it
     dear = Stage(path, stage.market, RunConfig(hedges={"XOM": 1_000_000}), stage.halts)
     with pytest.raises(BadInput, match="hedges cost"):
         run_account(dear, named("hold"), holdings_of({"cash": CASH}, path))

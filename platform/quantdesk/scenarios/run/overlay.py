@@ -23,7 +23,7 @@ class Overlay:
     Attributes
     ----------
     total
-        Dollars at the end of each bar, shape ``(T,)``.
+        Dollars at the end of each bar, collateral included, shape ``(T,)``.
     cash
         Dollars that are left to the desk once the hedges are paid for.
     by_class, by_sector
@@ -45,7 +45,8 @@ class Overlay:
 def overlay_of(path: Path, holdings: Holdings, hedges: Mapping[str, float]) -> Overlay:
     """Bind the instruments of a portfolio and its hedges at the first bar, and value them at every bar.
 
-    Hedges are bought at the first bar, at their values: without a spread, which is said in the labels.
+    Hedges are bought at the first bar, at their values: without a spread, which is said in the labels. What a short
+    sale brings in is kept as collateral: no strategy trades with it.
 
     Raises
     ------
@@ -59,7 +60,10 @@ def overlay_of(path: Path, holdings: Holdings, hedges: Mapping[str, float]) -> O
         return Overlay(np.zeros(len(path.ends)), holdings.cash, {}, {})
     start = state_of(path, 0)
     bound = bind(Book(quantities), start)
-    paid = bind(Book(hedges), start).value(start) if hedges else 0.0
+    costs = (
+        [one.quantity * one.instrument.value(start) for one in bind(Book(hedges), start).positions] if hedges else []
+    )
+    paid, collateral = sum(max(cost, 0.0) for cost in costs), sum(max(-cost, 0.0) for cost in costs)
     if paid > holdings.cash:
         raise BadInput(
             f"The hedges cost {paid:,.0f} dollars and the portfolio has {holdings.cash:,.0f} in cash.",
@@ -74,4 +78,6 @@ def overlay_of(path: Path, holdings: Holdings, hedges: Mapping[str, float]) -> O
         for sums, key in ((classes, kind), (sectors, position.instrument.sector or kind)):
             sums[key] = sums.get(key, 0.0) + amount
     labels = (*values.labels, *(("hedges are bought at midpoints",) if hedges else ()))
-    return Overlay(values.total, holdings.cash - paid, classes, sectors, sum(values.stale.values()), labels)
+    return Overlay(
+        values.total + collateral, holdings.cash - paid, classes, sectors, sum(values.stale.values()), labels
+    )
