@@ -215,6 +215,20 @@ def test_an_index_that_is_missing_on_a_day_leaves_the_others_to_themselves() -> 
     np.testing.assert_array_equal(made.close[389, 1:], path.close[0, 1:])
 
 
+def test_a_price_below_nothing_is_bridged_in_dollars() -> None:
+    path = daily()
+    assets = (*ASSETS[:4], Asset("WTI", "commodity"))
+    close = path.close.copy()
+    close[:, 4] = [20.0, 18.0, -37.0, 10.0, 13.0, 15.0]
+    grades = path.history.close * np.array([1, 1, 1, 1, 20.0])
+    path = replace(path, assets=assets, close=close, history=replace(path.history, assets=assets, close=grades))
+    made = by_minute(path, scenario(path), seed=1)
+    np.testing.assert_array_equal(made.close[389::390, 4], close[:, 4])
+    third = made.close[780:1170, 4]
+    assert -60 < third.min() < 0 < third.max() < 40
+    assert 0.01 < np.diff(third).std() < 1  # dollars: a usual day of oil at 20 is about half of one
+
+
 def test_early_closes_have_fewer_minutes() -> None:
     path = daily(days=87, window=6)  # until the Friday after Thanksgiving 2019
     days = [day.date() for day in path.sessions]

@@ -37,7 +37,7 @@ def at(text: str) -> int:
 def plan() -> Scenario:
     return Scenario(
         name="flash", title="f", summary="f", start=dt.date(2010, 5, 3), end=dt.date(2010, 5, 14), sources=("test",),
-        assets=tuple(AssetEntry(symbol=symbol) for symbol in ("SPX", *PANEL)),
+        assets=tuple(AssetEntry(symbol=symbol) for symbol in ("SPX", *PANEL, "EURUSD", "WTI")),
         intraday=Intraday(first=DAY, last=dt.date(2010, 5, 7), starts=dt.time(14, 30), model="flash_crash"),
     )  # fmt: skip
 
@@ -151,10 +151,12 @@ def test_large_stocks_fell_by_about_nine_percent_and_closed_where_they_did(made,
     falls = []
     for path in made:
         rows = path.sessions == np.datetime64(DAY)
-        falls.append(path.low[rows, 1:].min(axis=0) / daily.close[row - 1, 1:] - 1)
+        falls.append(path.low[rows, 1:21].min(axis=0) / daily.close[row - 1, 1:21] - 1)
         # No spike the other way: nothing goes more than 5 % above the close before while the index falls by a tenth.
         crash = rows & (path.begins >= at("14:32")) & (path.ends <= at("15:00"))
-        assert (path.high[crash, 1:].max(axis=0) / daily.close[row - 1, 1:] < 1.05).all()
+        assert (path.high[crash, 1:21].max(axis=0) / daily.close[row - 1, 1:21] < 1.05).all()
+        # It was a crash of shares: currencies and oil have no hole.
+        assert (path.low[crash, 21:].min(axis=0) / path.close[np.argmax(crash), 21:] > 0.96).all()
     assert np.median(falls) == pytest.approx(-0.094, abs=0.008)
     assert all(np.median(some) == pytest.approx(-0.094, abs=0.025) for some in falls)
     assert STOCKS in made[0].methods["PG"]

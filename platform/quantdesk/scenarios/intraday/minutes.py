@@ -131,7 +131,7 @@ def _relatives(daily: Path, lookback: Lookback, row: int) -> list[Relative]:
     before = lookback.before(row)
     index = None if place is None else daily.assets[place]
     return [
-        Relative(1.0, 0.0, 0)
+        Relative(1.0, 0.0, True, 0)
         if n == place
         else relative(asset, before[:, n], index, None if place is None else before[:, place])
         for n, asset in enumerate(daily.assets)
@@ -196,6 +196,8 @@ def _asset(
     driven = np.zeros(len(weights) + 1)
     if known is not None and course.points is not None and to.beta:
         driven = to.beta * np.log(course.points / known.previous)
+        if course.plunge is not None and not case.asset.is_traded:  # it was a crash of shares
+            driven = driven - to.beta * course.plunge
     deviation = to.rest * case.wild
     with_index = f" with the index ({to.said})" if driven.any() else ""
     if case.corners is not None:
@@ -205,6 +207,9 @@ def _asset(
     logs = is_relative(case.asset, case.close, *([] if np.isnan(case.previous) else [case.previous]))
     start = case.close if np.isnan(case.previous) else case.previous
     total = np.log(case.close / start) if logs else case.close - start
+    if logs is not to.logs:  # its history was of the other kind: below 0, or never
+        unit = 1 / start if logs else abs(start)
+        driven, deviation = driven * unit, deviation * unit
     if not logs and min(case.close, start) > 0:  # a yield near nothing does not wander below it
         deviation = min(deviation, min(case.close, start) / 3)
     rest = bridge.between(float(total - driven[-1]), deviation, weights * (1 - NIGHT), rng, NIGHT)

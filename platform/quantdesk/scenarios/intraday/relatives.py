@@ -31,12 +31,15 @@ class Relative:
         Moves of the asset for one of the index.
     rest
         Daily standard deviation of what the index does not explain.
+    logs
+        Whether moves are those of logarithms.
     days
         From how many common days; 0 where there were too few, and beta is 1 for what is traded as a share, else 0.
     """
 
     beta: float
     rest: float
+    logs: bool
     days: int
 
     @property
@@ -78,7 +81,9 @@ def relative(asset: Asset, closes: Floats, index: Asset | None, index_closes: Fl
     index, index_closes
         Of the index on the same days; None where there is no index.
     """
-    own = moves(asset, closes[-WINDOW - 1 :])
+    closes = closes[-WINDOW - 1 :]
+    own = moves(asset, closes)
+    logs = is_relative(asset, *closes[~np.isnan(closes)].tolist())
     beta = 1.0 if asset.is_traded else 0.0
     known = own[~np.isnan(own)]
     spread = float(known.std()) if len(known) >= LEAST_DAYS else 0.0
@@ -88,8 +93,8 @@ def relative(asset: Asset, closes: Floats, index: Asset | None, index_closes: Fl
         if both.sum() >= LEAST_DAYS and driver[both].std() > 0:
             x, y = driver[both] - driver[both].mean(), own[both] - own[both].mean()
             slope = float(x @ y / (x @ x))
-            return Relative(slope, float((y - slope * x).std()), int(both.sum()))
-    return Relative(beta if index is not None else 0.0, spread or _scale(asset, closes), 0)
+            return Relative(slope, float((y - slope * x).std()), logs, int(both.sum()))
+    return Relative(beta if index is not None else 0.0, spread or _scale(asset, closes), logs, 0)
 
 
 def _scale(asset: Asset, closes: Floats) -> float:
