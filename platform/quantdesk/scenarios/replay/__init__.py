@@ -76,7 +76,7 @@ def replay(scenario: Scenario, store: MarketStore, *, symbols: Sequence[str] | N
     return _replayed(scenario, store.root, store.version, None if symbols is None else tuple(symbols))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def _replayed(  # the version is a part of the key, and of nothing else
     scenario: Scenario,
     root: FilePath,
