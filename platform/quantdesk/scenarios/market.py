@@ -13,7 +13,7 @@ a minute before the end, each only where the series has it. Where a market is cl
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -30,7 +30,7 @@ from quantdesk.orders.venues.flow import Flow
 from quantdesk.orders.venues.impact import Impact
 from quantdesk.orders.venues.prints import Trades
 from quantdesk.orders.venues.shape import Shape
-from quantdesk.scenarios.liquidity import Conditions, Liquidity, stress_of
+from quantdesk.scenarios.liquidity import Conditions, Liquidation, Liquidity, liquidate, stress_of
 from quantdesk.scenarios.path import GRADES, Grade, Path
 
 __all__ = ["CALM", "Effects", "MarketConfig", "PathMarket"]
@@ -185,6 +185,18 @@ class PathMarket:
         is_dark = any(symbol in symbols and since <= at < until for symbols, since, until in self._dark)
         since = int(flow.at[step]) if self.path.is_intraday or is_dark else at
         return int(bid[step]), int(ask[step]), since
+
+    def liquidation(self, positions: Mapping[str, int], prices: Mapping[str, float], bar: int) -> Liquidation:
+        """What it takes to sell a book in the conditions of a bar; see :func:`~quantdesk.scenarios.liquidity.liquidate`."""
+        places = [self._place[symbol] for symbol in positions]
+        here = (table[bar, places] for table in _tables(self.conditions))
+        return liquidate(
+            positions,
+            {symbol: prices[symbol] for symbol in positions},
+            {symbol: float(self._volume[place]) for symbol, place in zip(positions, places, strict=True)},
+            Conditions(*here),
+            {symbol: float(self._sigma[place]) for symbol, place in zip(positions, places, strict=True)},
+        )
 
     @cached_property
     def normal_spreads(self) -> dict[str, float]:
@@ -359,6 +371,10 @@ class PathMarket:
             mid = np.stack([opened, np.where(rises, high, low), np.where(rises, low, high), close], axis=1)
         there = np.isfinite(mid).ravel() & np.repeat(np.isfinite(close), mid.shape[1])
         return at.ravel()[there], mid.ravel()[there], np.repeat(bars, mid.shape[1])[there]
+
+
+def _tables(conditions: Conditions) -> tuple[Floats, Floats, Floats, Floats]:
+    return conditions.half_spread_bps, conditions.depth, conditions.volume, conditions.impact
 
 
 def tick_of(price: float) -> int:

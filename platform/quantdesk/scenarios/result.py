@@ -71,7 +71,8 @@ class Attribution:
         Dollars by name.
     cause
         Dollars: ``price`` (what the wished-for positions would have made at midpoints), ``spread``, ``impact``,
-        ``fees`` and ``unfilled`` (what was lost or spared because wishes were not filled).
+        ``fees``, ``unfilled`` (what was lost or spared because wishes were not filled), and ``liquidation`` where what
+        was left had to be sold.
     """
 
     asset_class: Mapping[str, float]
@@ -109,6 +110,9 @@ class Account:
         Hash of the last entry of the desk's ledger.
     labels
         What is taken for granted in the values of instruments.
+    liquidation
+        What it would take to sell the shares that are held at the end: ``days``, and dollars of ``spread`` and
+        ``impact``.
     """
 
     strategy: str
@@ -126,6 +130,7 @@ class Account:
     error: str = ""
     ledger: str = ""
     labels: tuple[str, ...] = ()
+    liquidation: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def pnl(self) -> float:
@@ -160,6 +165,7 @@ class Account:
                 name: [event.to_dict() for event in getattr(self, name)]
                 for name in ("breaches", "failures", "alerts", "halts")
             },
+            "liquidation": {name: round(value, 4) for name, value in self.liquidation.items()},
             "error": self.error,
             "ledger": self.ledger,
         }

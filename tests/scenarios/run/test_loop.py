@@ -241,3 +241,24 @@ def test_hedges_are_paid_from_cash_and_never_beyond_it(path_of) -> None:
     dear = Stage(path, stage.market, RunConfig(hedges={"XOM": 1_000_000}), stage.halts)
     with pytest.raises(BadInput, match="hedges cost"):
         run_account(dear, named("hold"), holdings_of({"cash": CASH}, path))
+
+
+def test_a_wish_is_cancelled_over_a_closure_where_that_is_wanted(path_of) -> None:
+    path = path_of(bars=10)
+    close, grades = path.close.copy(), path.grades.copy()
+    close[3:6, 0], grades[3:6, 0] = np.nan, 4
+    shut = dataclasses.replace(path, close=close, grades=grades)
+    account = through(shut, lambda seen: {"AAPL": 0.2} if len(seen.bars) == 3 else None, over_closure="cancel")
+    assert account.orders == 0
+    assert [event.cause for event in account.failures] == ["MARKET_CLOSED"]
+
+
+def test_the_cost_of_selling_what_is_left_is_told_and_on_demand_taken_off(path_of) -> None:
+    path, portfolio = path_of(), {"cash": 1000, "AAPL": 50_000}
+    kept, sold = (through(path, named("hold"), portfolio, liquidate=one) for one in (False, True))
+    cost = kept.liquidation["spread"] + kept.liquidation["impact"]
+    assert cost > 0
+    assert kept.liquidation["days"] > 0
+    assert math.isclose(kept.pnl - sold.pnl, cost)
+    assert math.isclose(sum(sold.attribution.cause.values()), sold.pnl)
+    assert math.isclose(sum(sold.attribution.sector.values()), sold.pnl)

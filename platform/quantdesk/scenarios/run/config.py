@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from quantdesk.errors import BadInput
 from quantdesk.orders.alerts import AlertRules
@@ -33,6 +33,12 @@ class RunConfig:
         None for no limit beyond those of the guardrails.
     hedges
         Instruments that are bought at the beginning, as in a portfolio: quantity by instrument.
+    over_closure
+        What becomes of a wish when the market shuts before it is filled: it waits and meets the gap of the reopening,
+        or it is cancelled.
+    liquidate
+        Whether the cost of selling what is held at the end, at a tenth of the ordinary volume a day, is taken off the
+        last value. Every result tells that cost; this puts it inside the P&L.
     seed
         Of everything that is left to chance.
     market
@@ -57,6 +63,8 @@ class RunConfig:
     position_limit: float | None = None
     sector_limit: float | None = None
     hedges: Mapping[str, float] = field(default_factory=dict)
+    over_closure: Literal["queue", "cancel"] = "queue"
+    liquidate: bool = False
     seed: int = 0
     market: MarketConfig = field(default_factory=MarketConfig)
     policy: Policy | None = None
@@ -72,6 +80,8 @@ class RunConfig:
                 raise BadInput(f"{name} is {value!r}.", f"Give a part of 1, at least {least:g}, or None for none.")
         if self.cash_buffer is None:
             raise BadInput("cash_buffer is None.", "Give a part of 1; 0 for none.")
+        if self.over_closure not in ("queue", "cancel"):
+            raise BadInput(f"over_closure is {self.over_closure!r}.", "Give queue or cancel.")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise BadInput(f"The seed is {self.seed!r}.", "Give a whole number of at least 0.")
         for name in ("time_limit_s", "watch_every_s"):
@@ -83,6 +93,8 @@ class RunConfig:
         return {
             **{name: getattr(self, name) for name in _PARTS},
             "hedges": dict(sorted(self.hedges.items())),
+            "over_closure": self.over_closure,
+            "liquidate": self.liquidate,
             "policy": "" if self.policy is None else f"{self.policy.name} {self.policy.sha256[:12]}",
             "alerts": "" if self.alerts is None else self.alerts.title,
             "watch_every_s": self.watch_every_s,

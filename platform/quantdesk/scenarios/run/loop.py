@@ -177,13 +177,17 @@ class _Run:
             if self._is_last(bar) or self.watching.next_look(moments[-1]) <= self.path.ends[bar]:
                 self.watching.look()
             value[bar + 1] = self._value(bar)
+            self._over_closure(bar)
             if np.isfinite(self.path.close[bar, self.columns]).any():
                 self._ask(bar)
+        sale = self._sale()
+        if self.config.liquidate:
+            value[-1] -= sale["spread"] + sale["impact"]
         return Account(
             strategy=self.name,
             ends=np.concatenate([[self._moments(0)[0]], self.path.ends]),
             value=value,
-            attribution=self._attribution(float(value[-1] - value[0])),
+            attribution=self._attribution(float(value[-1] - value[0]), sale),
             breaches=_by_time(self.journal.breaches + self.watching.breaches),
             failures=_by_time(self.journal.failures + self.events),
             alerts=tuple(self.watching.alerts),
@@ -195,6 +199,7 @@ class _Run:
             error=self.error,
             ledger=self.desk.ledger.head()[1],
             labels=self.overlay.labels,
+            liquidation=sale,
         )
 
     def _moments(self, bar: int) -> tuple[int, ...]:
@@ -253,6 +258,25 @@ class _Run:
         closed = [one.code for one in result.violations if one.code in _CLOSED]
         if result.status is OrderStatus.REJECTED and closed:
             self.waiting[symbol] = None
+
+    def _over_closure(self, bar: int) -> None:
+        """Cancel what waits for a market that is shut, where that is wished."""
+        if self.config.over_closure == "queue":
+            return
+        for symbol in list(self.waiting):
+            if np.isnan(self.path.close[bar, self.path.column(symbol)]):
+                del self.waiting[symbol]
+                shares, told = self._wish(symbol), f"{symbol} was shut before its order was filled."
+                self.wants.pop(symbol)
+                event = Event(
+                    self.exchange.now(), "execution_failure", "MARKET_CLOSED", symbol, told, {"shares": shares}
+                )
+                self.events.append(event)
+
+    def _sale(self) -> dict[str, float]:
+        """What it would take to sell everything now."""
+        found = self.stage.market.liquidation(self.desk.portfolio.positions, self.marks, len(self.path.ends) - 1)
+        return {"days": found.days_of_book, **found.by_cause}
 
     def _parts(self, symbol: str, shares: int) -> list[tuple[Action, int]]:
         """A wish as orders: what crosses zero is a sale and a short sale, or a cover and a purchase."""
@@ -389,7 +413,7 @@ class _Run:
 
     # --------------------------------------------------------------------------------------------------- attribution
 
-    def _attribution(self, total: float) -> Attribution:
+    def _attribution(self, total: float, sale: Mapping[str, float]) -> Attribution:
         classes, sectors = dict(self.overlay.by_class), dict(self.overlay.by_sector)
         for symbol, held in self.desk.portfolio:
             won = (held.realized + held.value - held.cost - held.fees) / MICRO
@@ -401,6 +425,10 @@ class _Run:
             "fees": -sum(self.journal.fees.values()) / MICRO,
             "unfilled": sum(self.unfilled.values()),
         }
+        if self.config.liquidate:
+            causes["liquidation"] = -(sale["spread"] + sale["impact"])
+            for sums in (classes, sectors):
+                sums["liquidation"] = causes["liquidation"]
         return Attribution(classes, sectors, {"price": total - sum(causes.values()), **causes})
 
 
