@@ -27,7 +27,7 @@ CLOSED = GRADES.index(Grade.CLOSED)
 
 WINDOWS = {
     "1998": (dt.date(1998, 7, 17), dt.date(1998, 8, 31)),
-    "2001": (dt.date(2001, 9, 10), dt.date(2001, 9, 21)),
+    "2001": (dt.date(2001, 9, 17), dt.date(2001, 9, 21)),
     "2008": (dt.date(2008, 9, 12), dt.date(2008, 11, 20)),
     "2010": (dt.date(2010, 5, 3), dt.date(2010, 5, 14)),
     "2011": (dt.date(2011, 7, 22), dt.date(2011, 10, 3)),
@@ -184,7 +184,9 @@ def test_the_closure_of_september_2001_has_no_session(store) -> None:
     found = emergent(daily(store, dt.date(2001, 9, 10), dt.date(2001, 9, 21), "EURUSD"))
     assert found.halts.phase("SPX", clock("11:00", dt.date(2001, 9, 12))) is Phase.CLOSED
     assert found.halts.phase("SPX", clock("11:00", dt.date(2001, 9, 17))) is Phase.CONTINUOUS
-    assert found.met == ()
+    (met,) = found.met
+    assert (met.symbol, met.code) == ("*", "CLOSED")
+    assert (met.begins, met.ends) == (clock("16:00", dt.date(2001, 9, 10)), clock("09:30", dt.date(2001, 9, 17)))
 
 
 def test_known_closures_close_their_exchange_and_nothing_else() -> None:
@@ -197,6 +199,8 @@ def test_known_closures_close_their_exchange_and_nothing_else() -> None:
     assert (found.path.grades[:, 1] == CLOSED).all()
     assert (found.path.grades[:, 0] != CLOSED).all()
     assert found.halts.status("ABC", clock("12:00")).status is Status.HALTED
+    bond = replace(path, assets=(path.assets[0], Asset("GOV", "rate", calendar="XMOS")))
+    assert [met.symbol for met in emergent(bond, known=[ClosureEntry(exchange="XMOS", **entry)]).met] == ["XMOS"]
     home = emergent(path, known=[ClosureEntry(exchange="XNYS", **entry)])
     assert [(met.symbol, met.ends - met.begins) for met in home.met] == [("*", 86_400 * SECOND)]
     assert (home.path.grades[:, 1] != CLOSED).all()

@@ -44,6 +44,8 @@ _CLOSED, _REAL = GRADES.index(Grade.CLOSED), GRADES.index(Grade.REAL)
 _DAILY = 3600 * 1_000_000_000
 """A bar that is longer is one of a day."""
 _DAY = dt.timedelta(days=1)
+_LONGEST = dt.timedelta(days=4)
+"""No weekend with a holiday lasts longer from one session to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class HaltMet:
     Attributes
     ----------
     symbol
-        Which; ``*`` for the whole market.
+        Which; ``*`` for the whole market, the name of an exchange where nothing that is traded was concerned.
     code
         ``MWC1`` to ``MWC3``, ``LUDP``, ``T5``, or ``CLOSED``.
     begins, ends
@@ -168,9 +170,15 @@ class _Work:
     def phases(self) -> None:
         """The regular sessions from the first day to the last; all else is closed."""
         day, last = (self.path.sessions[place].date() for place in (0, -1))
+        before: tuple[dt.date, Hours] | None = None
         while day <= last:
             hours = regular_hours(day)
             if hours is not None:
+                if before is not None and day - before[0] > _LONGEST:
+                    cause = f"New York was shut between the sessions of {before[0]} and {day}, by its calendar"
+                    shut = (nanoseconds(before[1].closes), nanoseconds(hours.opens))
+                    self.met.append(HaltMet("*", "CLOSED", *shut, cause))
+                before = (day, hours)
                 opens, closes = nanoseconds(hours.opens), nanoseconds(hours.closes)
                 self.halts.set_phase(Phase.PRE_OPEN, _midnight(day), opens)
                 self.halts.set_phase(Phase.CONTINUOUS, opens, closes + 1)
@@ -189,7 +197,9 @@ class _Work:
             self.halts.halt_market(since, until, code="CLOSED", message=cause)
             self.met.append(HaltMet("*", "CLOSED", since, until, cause))
             return
-        for place in np.flatnonzero(concerned).tolist():
+        if not (concerned & self.traded).any():
+            self.met.append(HaltMet(closure.exchange, "CLOSED", since, until, cause))
+        for place in np.flatnonzero(concerned & self.traded).tolist():
             symbol = self.path.symbols[place]
             self.halts.halt(symbol, since, until, code="CLOSED", message=cause)
             self.met.append(HaltMet(symbol, "CLOSED", since, until, cause))
