@@ -6,7 +6,7 @@ Imports flow one way; each layer may import what stands below it::
     settings            reads TOML and environment for the processes that it launches
     hub                 JupyterHub: launch, login, spawner, pages
     reports             notebooks as reports: parameters, runs, pages
-    altdata | scenarios (not built yet)
+    altdata | scenarios (altdata is not built yet)  crises, replayed and invented, through the whole pipeline
     orders              guardrails -> halts -> routing -> venue: one pipeline; rules by day; the ledger
     backtest            vectorbt bridge, costs, metrics, attribution, risk, validation
     signals             features -> target weights
