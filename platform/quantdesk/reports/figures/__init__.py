@@ -21,6 +21,14 @@ from quantdesk.reports.figures.performance import (
     monthly_returns,
 )
 from quantdesk.reports.figures.risk import exposures, losses, var_history
+from quantdesk.reports.figures.stress import (
+    stress_attribution,
+    stress_grid,
+    stress_labels,
+    stress_path,
+    stress_recommendation,
+)
+from quantdesk.reports.figures.stress_market import stress_data, stress_liquidity
 from quantdesk.reports.figures.training import splits, trials
 
 __all__ = [
@@ -40,6 +48,13 @@ __all__ = [
     "shortfall_waterfall",
     "slippage_distribution",
     "splits",
+    "stress_attribution",
+    "stress_data",
+    "stress_grid",
+    "stress_labels",
+    "stress_liquidity",
+    "stress_path",
+    "stress_recommendation",
     "trials",
     "var_history",
     "venue_quality",

@@ -40,8 +40,57 @@
     return trace;
   }
 
+  // On a narrow screen a legend stands below, where it can grow, and not over the title.
+  function lowered(layout, width) {
+    var legend = layout.legend || {};
+    if (width >= 600 || !layout.showlegend) {
+      return;
+    }
+    if (!("y" in legend)) {
+      layout.legend = Object.assign({}, legend, { y: -0.16, yanchor: "top" });
+      layout.margin = Object.assign({ t: 72 }, layout.margin);
+      layout.margin.t = Math.max(72, layout.margin.t - 36);
+    }
+    layout.height = layout.height ? layout.height + 60 : layout.height;
+  }
+
+  // The line of labels breaks between labels, which two spaces part, and sentences between words.
+  function broken(layout, width) {
+    var title = layout.title;
+    var line = title && title.subtitle && title.subtitle.text;
+    var room = Math.max(24, Math.floor(width / 6.6));
+    if (typeof line !== "string") {
+      return;
+    }
+    var before = line.split("<br>");
+    var lines = [];
+    before.forEach(function (text) {
+      var mark = text.indexOf("  ") >= 0 ? "  " : " ";
+      var own = [""];
+      text.split(mark).forEach(function (part) {
+        var last = own.length - 1;
+        var longer = own[last] ? own[last] + mark + part : part;
+        if (longer.length > room && own[last]) {
+          own.push(part);
+        } else {
+          own[last] = longer;
+        }
+      });
+      lines = lines.concat(own);
+    });
+    if (lines.length > before.length) {
+      layout.title = Object.assign({}, title, {
+        subtitle: Object.assign({}, title.subtitle, { text: lines.join("<br>") })
+      });
+      layout.margin = Object.assign({ t: 72 }, layout.margin);
+      layout.margin.t += 16 * (lines.length - before.length);
+    }
+  }
+
   // A long title breaks into lines on a narrow screen instead of leaving the figure.
   function fitted(layout, width) {
+    lowered(layout, width);
+    broken(layout, width);
     var title = layout.title;
     var text = title && typeof title === "object" ? title.text : title;
     var room = Math.max(20, Math.floor(width / 9.5));
