@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -41,7 +42,7 @@ class ComputeConfig(BaseSettings):
         ``QUANTDESK_COMPUTE_GATEWAY``: the address of a Dask Gateway, such as ``https://hub.example/services/gateway``.
         A cluster is asked for, used and given back. Who asks is said in Dask's own settings (``gateway.auth``).
     local
-        ``QUANTDESK_COMPUTE_LOCAL``: workers of a Dask cluster on this machine, which is started and ended with the work.
+        ``QUANTDESK_COMPUTE_LOCAL``: workers of a Dask cluster on this machine, started and ended with the work.
     processes
         ``QUANTDESK_COMPUTE_PROCESSES``: without a cluster, in how many processes of this machine; 0 for
         this one alone.
@@ -179,45 +180,40 @@ class Dask:
         EnvironmentProblem
             There is no scheduler at the address, or the cluster was lost.
         """
+        source = enumerate(items)
+        suspects: list[tuple[int, Item]] = []
+        with self.client() as client:
+            calls = _Calls(client, function)
+            try:
+                while not stop():
+                    # As many calls as threads, so that what is sent is begun, and a death is nobody else's.
+                    while len(calls.sent) < calls.threads() and (task := next(source, None)):
+                        calls.send(*task)
+                    if not calls.sent:
+                        if not suspects:
+                            return
+                        calls.send(*suspects.pop(), is_alone=True)
+                    for call, future in calls.ready():
+                        found = self._result(future)
+                        if isinstance(found, Lost) and not call.is_alone and calls.is_shared:
+                            suspects.append((call.place, call.item))  # another call in its process may have done it
+                        else:
+                            yield call.place, found
+                    for call in calls.late(limit_s):
+                        yield call.place, Lost(f"It took longer than {limit_s:g} s, and its worker was ended.")
+            finally:
+                calls.drop()
+
+    def _result(self, future: Future[Any]) -> Any:
         from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
 
-        source = enumerate(items)
-        running: dict[Future, tuple[int, float]] = {}
-        ready: queue.SimpleQueue[Future] = queue.SimpleQueue()
-        with self.client() as client:
-            room, counted = _threads(client), time.monotonic()
-            try:
-                while not stop():
-                    # As many calls as threads: what is sent is begun, and its time runs from then.
-                    while len(running) < room and (task := next(source, None)):
-                        future = client.submit(function, task[1], pure=False, retries=_RETRIES)
-                        running[future] = (task[0], time.monotonic())
-                        future.add_done_callback(ready.put)  # type: ignore[no-untyped-call]
-                    if not running:
-                        return
-                    try:
-                        future = ready.get(timeout=_LOOK_S)
-                    except queue.Empty:
-                        pass
-                    else:
-                        if future in running:
-                            place, _ = running.pop(future)
-                            try:
-                                yield place, future.result()
-                            except KilledWorker:
-                                yield place, Lost("It ended every worker that it was given to.")
-                    now = time.monotonic()
-                    for future in [one for one, (_, begun) in running.items() if now - begun > (limit_s or now)]:
-                        place, _ = running.pop(future)
-                        _end(client, future)
-                        yield place, Lost(f"It took longer than {limit_s:g} s, and its worker was ended.")
-                    if now - counted > _COUNT_S:
-                        room, counted = _threads(client), now
-            except FutureCancelledError as error:
-                raise self._lost(error) from error
-            finally:
-                client.cancel(list(running), force=True)  # type: ignore[no-untyped-call]
+        try:
+            return future.result()
+        except KilledWorker:
+            return Lost("It ended every worker that it was given to.")
+        except FutureCancelledError as error:
+            raise self._lost(error) from error
 
     def _lost(self, error: Exception) -> EnvironmentProblem:
         return EnvironmentProblem(
@@ -230,11 +226,67 @@ def _threads(client: Client) -> int:
     return max(1, sum(client.nthreads().values()))  # type: ignore[no-untyped-call]
 
 
-def _end(client: Client, future: Future) -> None:
-    """Give a call up, and end the process that it is in; a worker without a nanny goes on with it."""
-    at = [worker for worker, keys in client.processing().items() if future.key in keys]  # type: ignore[no-untyped-call]
-    client.cancel([future], force=True)  # type: ignore[no-untyped-call]
-    try:
-        client.restart_workers(at, timeout=5, raise_for_error=False)
-    except ValueError:
-        return  # it has no nanny
+class _Call(NamedTuple):
+    place: int
+    item: Any
+    begun: float
+    is_alone: bool
+
+
+class _Calls:
+    """The calls that are on a cluster now.
+
+    Attributes
+    ----------
+    sent
+        By their futures.
+    is_shared
+        Whether a worker makes several calls at once.
+    """
+
+    def __init__(self, client: Client, function: Callable[[Any], Any]) -> None:
+        self._client = client
+        self._function = function
+        self._ready: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        self._counted = -_COUNT_S
+        self._threads = 1
+        self.sent: dict[Future[Any], _Call] = {}
+        self.is_shared = False
+
+    def threads(self) -> int:
+        """How many there are, looked up every few seconds: workers come and go."""
+        if time.monotonic() - self._counted > _COUNT_S:
+            found = self._client.nthreads().values()  # type: ignore[no-untyped-call]
+            self._threads, self._counted = max(1, sum(found)), time.monotonic()
+            self.is_shared = max(found, default=1) > 1
+        return self._threads
+
+    def send(self, place: int, item: Any, *, is_alone: bool = False) -> None:
+        """Begin a call."""
+        future = self._client.submit(self._function, item, pure=False, retries=_RETRIES)
+        self.sent[future] = _Call(place, item, time.monotonic(), is_alone)
+        future.add_done_callback(self._ready.put)  # type: ignore[no-untyped-call]
+
+    def ready(self) -> Iterator[tuple[_Call, Future[Any]]]:
+        """One that is done, if one is soon."""
+        with contextlib.suppress(queue.Empty):
+            future = self._ready.get(timeout=_LOOK_S)
+            if future in self.sent:
+                yield self.sent.pop(future), future
+
+    def late(self, limit_s: float | None) -> Iterator[_Call]:
+        """Those that take longer than they may. The worker of each is ended; one without a nanny goes on with it."""
+        now = time.monotonic()
+        for future, call in list(self.sent.items()):
+            if limit_s is not None and now - call.begun > limit_s:
+                processing = self._client.processing()  # type: ignore[no-untyped-call]
+                workers = [worker for worker, keys in processing.items() if future.key in keys]
+                del self.sent[future]
+                self._client.cancel([future], force=True)  # type: ignore[no-untyped-call]
+                with contextlib.suppress(ValueError):  # it has no nanny
+                    self._client.restart_workers(workers, timeout=5, raise_for_error=False)
+                yield call
+
+    def drop(self) -> None:
+        """Let go of what is not done."""
+        self._client.cancel(list(self.sent), force=True)  # type: ignore[no-untyped-call]

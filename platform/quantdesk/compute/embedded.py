@@ -73,5 +73,8 @@ class LocalDask(Dask):
             "dashboard_address": None,
             "silence_logs": logging.CRITICAL,
         }
-        with LocalCluster(**options) as cluster, Client(cluster, set_as_default=False) as client:
+        with (
+            LocalCluster(**options) as cluster,  # type: ignore[no-untyped-call]
+            Client(cluster, set_as_default=False) as client,  # type: ignore[no-untyped-call]
+        ):
             yield client

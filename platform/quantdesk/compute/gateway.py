@@ -47,7 +47,11 @@ class DaskGateway(Dask):
             The package dask-gateway is not installed, or no gateway answers.
         """
         try:
-            from dask_gateway import Gateway, GatewayClusterError, GatewayServerError
+            from dask_gateway import (  # type: ignore[import-not-found, unused-ignore]
+                Gateway,
+                GatewayClusterError,
+                GatewayServerError,
+            )
         except ImportError as error:
             raise EnvironmentProblem(
                 f"The gateway at {self.scheduler} needs the package dask-gateway, which is not installed.",
@@ -61,7 +65,7 @@ class DaskGateway(Dask):
                 f"The Dask Gateway at {self.scheduler} gives no cluster ({type(error).__name__}: {error}).",
                 "Look at its address (QUANTDESK_COMPUTE_GATEWAY) and at who may ask (gateway.auth of Dask).",
             ) from error
-        with gateway, cluster:
+        with cluster:  # the gateway closes itself when nobody has it any more, and does not bear being closed before
             cluster.scale(self.workers)
             with cluster.get_client(set_as_default=False) as client:
                 client.wait_for_workers(1, timeout=300)

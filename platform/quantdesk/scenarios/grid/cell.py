@@ -103,11 +103,7 @@ def cells_of(
     BadInput
         One of the lists is empty, or is a text.
     """
-    named = (
-        dict(strategies)
-        if isinstance(strategies, Mapping)
-        else {number: one for number, one in enumerate(strategies)}
-    )
+    named = dict(strategies) if isinstance(strategies, Mapping) else dict(enumerate(strategies))
     wallets = portfolios if portfolios is not None else {"": _MILLION}
     settings = configs if configs is not None else {"": RunConfig()}
     numbers = tuple(seeds)

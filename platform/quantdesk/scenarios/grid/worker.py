@@ -13,13 +13,14 @@ from functools import lru_cache
 from pathlib import Path as Folder
 from typing import Any
 
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]
 
 from quantdesk.errors import QuantdeskError
 from quantdesk.market import MarketStore
 from quantdesk.scenarios.engine import ScenarioEngine, Subject
 from quantdesk.scenarios.grid.cell import Cell
 from quantdesk.scenarios.grid.result import CellResult, Standing
+from quantdesk.scenarios.path import Path
 from quantdesk.scenarios.run import RunConfig, Stage
 from quantdesk.scenarios.scenario import Scenario
 
@@ -36,23 +37,24 @@ class KeepingEngine(ScenarioEngine):
 
     def __init__(self, store: MarketStore | None = None) -> None:
         super().__init__(store)
-        self._stages: OrderedDict[str, Stage] = OrderedDict()
+        self._made: OrderedDict[str, Stage] = OrderedDict()
         self._turn = threading.Lock()
 
     def stage(self, scenario: Subject, duration_minutes: int | None = None, config: RunConfig | None = None) -> Stage:
         """See :meth:`ScenarioEngine.stage`."""
         config = config or RunConfig()
-        what = (scenario, duration_minutes, config.market)
+        version = "" if isinstance(scenario, Path) else self.store.version
+        what = (scenario, duration_minutes, config.market, version)
         with self._turn:
             for key in (_key(what), _key((*what, config.seed))):
-                if key in self._stages:
-                    self._stages.move_to_end(key)
-                    return replace(self._stages[key], config=config)
+                if key in self._made:
+                    self._made.move_to_end(key)
+                    return replace(self._made[key], config=config)
             made = super().stage(scenario, duration_minutes, config)
             is_of_days = isinstance(scenario, (str, Scenario)) and not made.path.is_intraday
-            self._stages[_key(what if is_of_days else (*what, config.seed))] = made
-            while len(self._stages) > _KEPT:
-                self._stages.popitem(last=False)
+            self._made[_key(what if is_of_days else (*what, config.seed))] = made
+            while len(self._made) > _KEPT:
+                self._made.popitem(last=False)
             return made
 
 
@@ -82,10 +84,10 @@ def run_cell(cell: Cell, root: Folder | None = None) -> CellResult:
         )
     except QuantdeskError as error:
         return CellResult(cell, Standing.FAILED, None, str(error))
-    except (Exception, SystemExit) as error:  # a strategy may do anything, and fails alone
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (a strategy may do anything, and fails alone)
         return CellResult(cell, Standing.FAILED, None, f"{type(error).__name__}: {error}")
-    error = result.accounts[0].error
-    return CellResult(cell, Standing.FAILED if error else Standing.DONE, result, error)
+    why = result.accounts[0].error
+    return CellResult(cell, Standing.FAILED if why else Standing.DONE, result, why)
 
 
 def run_packed(packed: tuple[bytes, Folder | None]) -> bytes:
