@@ -118,6 +118,7 @@ class PathMarket:
         self._dark = effects.dark
         self._place = {symbol: place for place, symbol in enumerate(path.traded)}
         self._flows: dict[tuple[str, int], Flow] = {}
+        self._seen: dict[tuple[str, int], tuple[list[int], list[int], list[int]]] = {}
         self.shape = Shape(bars_are="real" if self._has(Grade.REAL) else "simulated")
         extra = [self._multiple(given) for given in (effects.depth, effects.spread)]
         found = self.config.liquidity.at(stress_of(path)[:, self._columns])
@@ -177,14 +178,28 @@ class PathMarket:
 
         None where the path does not say: before the first value of a session, and outside of it.
         """
-        flow = self.begun(symbol, at)
-        if flow is None or at >= flow.closes or (step := flow.step(at)) < 0:
+        opens, closes, _ = self._spans(symbol)
+        number = bisect_right(opens, at) - 1
+        if number < 0 or at >= closes[number]:
             return None
-        bid, ask = flow.best
+        moments, bid, ask = self._displayed(symbol, number)
+        step = bisect_right(moments, at) - 1
+        if step < 0:
+            return None
         # Of a daily bar four moments are known: that nothing is shown between them does not make a quote old.
         is_dark = any(symbol in symbols and since <= at < until for symbols, since, until in self._dark)
-        since = int(flow.at[step]) if self.path.is_intraday or is_dark else at
-        return int(bid[step]), int(ask[step]), since
+        since = moments[step] if self.path.is_intraday or is_dark else at
+        return bid[step], ask[step], since
+
+    def _displayed(self, symbol: str, number: int) -> tuple[list[int], list[int], list[int]]:
+        """Moments, best bids and best offers of a session; lists, for they are looked up again and again."""
+        key = (symbol, number)
+        if key not in self._seen:
+            flow = self._flow(symbol, number)
+            assert flow is not None  # noqa: S101 (its number is that of a session)
+            bid, ask = flow.best
+            self._seen[key] = flow.at.tolist(), bid.tolist(), ask.tolist()
+        return self._seen[key]
 
     def liquidation(self, positions: Mapping[str, int], prices: Mapping[str, float], bar: int) -> Liquidation:
         """What it takes to sell a book in the conditions of a bar; see :func:`~quantdesk.scenarios.liquidity.liquidate`."""

@@ -283,6 +283,6 @@ def computed(name: str, prices: Floats) -> Floats:
             f"{name} needs {', '.join(feature.inputs)}.", "In a scenario a strategy has features of prices alone."
         )
     table = np.ascontiguousarray(prices.reshape(-1, prices.shape[2]), dtype=np.float64)
-    none = np.full_like(table, np.nan)
+    none = np.broadcast_to(np.nan, table.shape)  # read by no feature of prices
     made = feature.compute(Inputs(table, none, none, none, none, none, none, frozenset({"price"})))
     return np.asarray(made, dtype=np.float64).reshape(prices.shape)

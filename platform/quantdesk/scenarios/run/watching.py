@@ -103,6 +103,8 @@ class Watching:
         self._watch, self._truth = Watch(rules), Watch(_at_once(rules))
         self._sectors = {symbol: sector_of(market.path, symbol) for symbol in market.symbols}
         self._normal = market.normal_spreads
+        self._valued: list[int] = []
+        self._at_risk: int | None = None
         self._breaches: dict[tuple[str, str], list[_Breach]] = {}
 
     @property
@@ -156,11 +158,12 @@ class Watching:
         """Historical: the loss on the worst of a hundred days of the history, in micro-dollars."""
         if not held or not len(self._past):
             return None
-        marks = dict(self._desk.portfolio)
-        values = np.array(
-            [held.get(symbol, 0) * marks[symbol].mark if symbol in held else 0 for symbol in self._market.symbols]
-        )
-        return max(round(-float(np.quantile(self._past @ values.astype(float), 1 - _CONFIDENCE))), 0)
+        account = self._desk.portfolio
+        values = [held[name] * account.position(name).mark if name in held else 0 for name in self._market.symbols]
+        if values != self._valued:
+            worst = np.quantile(self._past @ np.array(values, dtype=float), 1 - _CONFIDENCE)
+            self._valued, self._at_risk = values, max(round(-float(worst)), 0)
+        return self._at_risk
 
     @cached_property
     def _past(self) -> Floats:
