@@ -202,7 +202,7 @@ class PathMarket:
         return self._seen[key]
 
     def liquidation(self, positions: Mapping[str, int], prices: Mapping[str, float], bar: int) -> Liquidation:
-        """What it takes to sell a book in the conditions of a bar; see :func:`~quantdesk.scenarios.liquidity.liquidate`."""
+        """What it takes to sell a book in the conditions of a bar: :func:`~quantdesk.scenarios.liquidity.liquidate`."""
         places = [self._place[symbol] for symbol in positions]
         here = (table[bar, places] for table in _tables(self.conditions))
         return liquidate(
@@ -275,7 +275,7 @@ class PathMarket:
     @cached_property
     def _days(self) -> tuple[Ints, Ints]:
         """First and one past the last bar of each session."""
-        new = np.flatnonzero(np.diff(self.path.sessions.asi8, prepend=-1))
+        new = np.flatnonzero(np.diff(self.path.days, prepend=-1))
         return new, np.append(new[1:], len(self.path.ends))
 
     @cached_property

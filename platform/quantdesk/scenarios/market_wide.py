@@ -70,7 +70,7 @@ def reached(bars: IndexBars, book: Rulebook, *, daily: bool) -> tuple[list[Marke
         if np.isnan(value):
             continue
         try:
-            found = watch.value(hours.opens if daily else moment(end), repr(float(value)))
+            found = watch.value(hours.opens if daily else moment(end), float(value))
         except BadInput as error:
             return [], f"The market-wide breakers of {bars.day} were not judged: {error.problem}"
         for halt in found:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -165,6 +166,11 @@ class Path:
         moments = pd.DatetimeIndex(self.ends.astype("datetime64[ns]")).tz_localize("UTC")
         return moments.tz_convert("America/New_York").tz_localize(None).normalize()
 
+    @cached_property
+    def days(self) -> Ints:
+        """The same as numbers of days since 1970, shape ``(T,)``."""
+        return self.sessions.to_numpy().astype("datetime64[D]").astype(np.int64)
+
     @property
     def is_intraday(self) -> bool:
         """Whether a session has more than one bar."""
@@ -206,7 +212,7 @@ class Path:
 
     def cut(self, first: int, last: int) -> Path:
         """The bars ``first <= t < last``; the history stays."""
-        tables = {
+        tables: dict[str, Any] = {
             name: None if (table := getattr(self, name)) is None else table[first:last]
             for name in ("begins", "ends", "close", "grades", "open", "high", "low", "volume")
         }

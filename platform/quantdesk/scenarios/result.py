@@ -71,8 +71,8 @@ class Attribution:
         Dollars by name.
     cause
         Dollars: ``price`` (what the wished-for positions would have made at midpoints), ``spread``, ``impact``,
-        ``fees``, ``unfilled`` (what was lost or spared because wishes were not filled), and ``liquidation`` where what
-        was left had to be sold.
+        ``fees``, ``unfilled`` (what was lost or spared because wishes were not filled), ``broken`` where trades were
+        broken afterwards, and ``liquidation`` where what was left had to be sold.
     """
 
     asset_class: Mapping[str, float]

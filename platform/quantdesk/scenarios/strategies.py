@@ -228,7 +228,7 @@ class Days:
         """One row a session until a bar, the history included: moments and closes."""
         ends, history = self.before
         upto = self.bars[self.bars <= bar]
-        days = self.path.sessions.asi8[upto]
+        days = self.path.days[upto]
         last = upto[np.append(days[1:] != days[:-1], True)] if len(upto) else upto
         rows = self.path.close[last][:, self._columns]
         return np.concatenate([ends, self.path.ends[last]]), np.concatenate([history, rows])
@@ -251,8 +251,8 @@ class Days:
         """The feature after each bar, as if the session had ended there: shape ``(rows, symbols)``."""
         _, history = self.before
         found = [computed(name, history.T[None])[0, :, -1]] if len(history) else []
-        for day in np.unique(self.path.sessions.asi8[self.bars]):
-            here = self.bars[self.path.sessions.asi8[self.bars] == day]
+        for day in np.unique(self.path.days[self.bars]):
+            here = self.bars[self.path.days[self.bars] == day]
             _, until = self.closes(int(here[0]) - 1)
             now = self.path.close[here][:, self._columns]
             past = np.broadcast_to(until.T, (len(here), len(self.symbols), len(until)))

@@ -7,6 +7,7 @@ import math
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -262,3 +263,30 @@ def test_the_cost_of_selling_what_is_left_is_told_and_on_demand_taken_off(path_o
     assert math.isclose(kept.pnl - sold.pnl, cost)
     assert math.isclose(sum(sold.attribution.cause.values()), sold.pnl)
     assert math.isclose(sum(sold.attribution.sector.values()), sold.pnl)
+
+
+def test_trades_too_far_from_their_reference_are_broken_and_their_loss_is_undone(store) -> None:
+    """As the exchanges did after 6 May 2010; the ledger keeps the trade, the value does not."""
+    from quantdesk.scenarios import ScenarioEngine
+
+    stage = ScenarioEngine(store).stage("flash_crash")
+    assert stage.references
+    seller = holdings_of({"cash": CASH, "AAPL": 1000}, stage.path)
+
+    def panics(seen: Seen) -> dict[str, float] | None:
+        return {"AAPL": 0.0} if seen.at >= at else None
+
+    at = pd.Timestamp("2010-05-06T14:46", tz="America/New_York")
+    stands = run_account(stage, panics, seller)
+    assert stands.failures == ()
+    far = dataclasses.replace(stage, references={"AAPL": 10_000.0})
+    broken = run_account(far, panics, seller)
+    assert {event.cause for event in broken.failures} == {"TRADE_BROKEN"}
+    assert broken.ledger == stands.ledger
+    column, day = stage.path.column("AAPL"), stage.path.sessions == "2010-05-06"
+    last = float(stage.path.close[day, column][-1])
+    undone = sum(-event.numbers["shares"] * (last - event.numbers["price"]) for event in broken.failures)
+    assert math.isclose(broken.pnl - stands.pnl, undone, rel_tol=1e-9)
+    assert undone > 0  # it had sold below the close
+    for split in (broken.attribution.asset_class, broken.attribution.sector, broken.attribution.cause):
+        assert math.isclose(sum(split.values()), broken.pnl, abs_tol=0.01)

@@ -15,7 +15,7 @@ from quantdesk.orders.ledger import EntryKind, Stored
 from quantdesk.orders.result import OrderStatus
 from quantdesk.scenarios.result import Event
 
-__all__ = ["RISK_CODES", "Journal"]
+__all__ = ["RISK_CODES", "Fill", "Journal"]
 
 RISK_CODES = frozenset(
     {
@@ -24,6 +24,26 @@ RISK_CODES = frozenset(
     }
 )  # fmt: skip
 """Guardrails that guard a limit of risk; the others guard conduct, or say that there is no market."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """Shares that were traded.
+
+    Attributes
+    ----------
+    symbol, at
+        Of what, when (nanoseconds).
+    shares
+        Below 0: sold.
+    price
+        Dollars a share.
+    """
+
+    symbol: str
+    at: int
+    shares: int
+    price: float
 
 
 @dataclass(slots=True)
@@ -51,6 +71,8 @@ class Journal:
         Events so far.
     orders, filled, wished
         Orders sent, shares traded, shares ordered.
+    fills
+        All of them.
     stopped
         Symbols whose protective stop went off since :meth:`take` was last called.
     """
@@ -64,6 +86,7 @@ class Journal:
         self.orders = self.filled = self.wished = 0
         self.seen = 0
         self.stopped: list[str] = []
+        self.fills: list[Fill] = []
         self._orders: dict[str, _Known] = {}
 
     def take(self, entries: Iterable[Stored]) -> None:
@@ -106,6 +129,7 @@ class Journal:
         midpoint, far = known.midpoint or price, known.far or price
         known.filled += shares
         self.filled += shares
+        self.fills.append(Fill(known.symbol, int(given["at"]), known.side * shares, price / MICRO))
         for costs, amount in (
             (self.spread, known.side * (far - midpoint) * shares),
             (self.impact, known.side * (price - far) * shares),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import pairwise
 from typing import TypeVar
 
@@ -33,6 +34,7 @@ from quantdesk.orders.order import Action, Order
 from quantdesk.orders.result import OrderStatus
 from quantdesk.orders.routing.config import RoutingConfig
 from quantdesk.orders.routing.router import SmartOrderRouter
+from quantdesk.scenarios.intraday import busted
 from quantdesk.scenarios.market import PathMarket
 from quantdesk.scenarios.path import Path
 from quantdesk.scenarios.result import Account, Attribution, Event
@@ -76,6 +78,9 @@ class Stage:
         What could not be judged, and what stands in for what.
     known
         What feeds show of the path, where that is less than what happens; the path itself when None.
+    references
+        Prices by symbol from which a trade of 2010-05-06 must not have been too far away: what was is broken
+        afterwards, as the exchanges did then. Empty on other days.
     """
 
     path: Path
@@ -87,6 +92,7 @@ class Stage:
     title: str = ""
     notes: tuple[str, ...] = ()
     known: Path | None = None
+    references: Mapping[str, float] = field(default_factory=dict)
 
 
 def run_account(stage: Stage, strategy: Named | Wisher, holdings: Holdings, *, name: str = "") -> Account:
@@ -145,6 +151,8 @@ class _Run:
         self.lack: dict[str, float] = {}
         self.unfilled: dict[str, float] = {}
         self.error = ""
+        self.undone = 0.0
+        self.undone_by: list[tuple[str, str, float]] = []
         self.allowance = Allowance(self.config.time_limit_s)
         self.events: list[Event] = []
         self.is_planned = isinstance(strategy, Named)
@@ -180,6 +188,7 @@ class _Run:
             self._over_closure(bar)
             if np.isfinite(self.path.close[bar, self.columns]).any():
                 self._ask(bar)
+        value += self._broken()
         sale = self._sale()
         if self.config.liquidate:
             value[-1] -= sale["spread"] + sale["impact"]
@@ -214,7 +223,7 @@ class _Run:
 
     def _is_last(self, bar: int) -> bool:
         """Whether a session ends with a bar."""
-        days = self.path.sessions.asi8
+        days = self.path.days
         return bar + 1 == len(days) or bool(days[bar + 1] != days[bar])
 
     def _poll(self) -> None:
@@ -249,15 +258,41 @@ class _Run:
                 self.lack.pop(symbol, None)
 
     def _order(self, symbol: str, action: Action, shares: int) -> None:
-        stop = None
+        stop: Decimal | None = None
         if self.config.stop_distance is not None and action in (Action.BUY, Action.SELL_SHORT):
             away = -1 if action is Action.BUY else 1
             price = self._middle(symbol) * (1 + away * self.config.stop_distance)
-            stop = max(round(price, 2), 0.01)
+            stop = Decimal(str(max(round(price, 2), 0.01)))
         result = self.desk.execute(Order(symbol, action, shares, stop_loss_price=stop, user_id="scenario"))
         closed = [one.code for one in result.violations if one.code in _CLOSED]
         if result.status is OrderStatus.REJECTED and closed:
             self.waiting[symbol] = None
+
+    def _broken(self) -> Floats:
+        """What breaking erroneous trades afterwards changes, shape ``(T + 1,)``: from the end of that day on.
+
+        The desk keeps its ledger: a trade that is broken was a trade. Its undoing is worth the way that the price has
+        gone since, from the close of the day on.
+        """
+        found = np.zeros(len(self.path.ends) + 1)
+        fills = self.journal.fills if self.stage.references else []
+        for fill, is_broken in zip(fills, busted(fills, self.stage.references), strict=True):
+            if not is_broken:
+                continue
+            closes = self.path.close[:, self.path.column(fill.symbol)]
+            day = self.path.days[np.searchsorted(self.path.ends, fill.at)]
+            last = int(np.flatnonzero((self.path.days == day) & np.isfinite(closes))[-1])
+            change = -fill.shares * (float(closes[last]) - fill.price)
+            found[last + 1 :] += change
+            self.undone += change
+            told = (
+                f"A trade at {fill.price:,.2f} was broken: 60 % or more from {self.stage.references[fill.symbol]:,.2f}."
+            )
+            numbers = {"shares": fill.shares, "price": fill.price, "dollars": change}
+            self.events.append(Event(fill.at, "execution_failure", "TRADE_BROKEN", fill.symbol, told, numbers))
+            sector, kind = sector_of(self.path, fill.symbol), str(self.path.asset(fill.symbol).kind)
+            self.undone_by = [*self.undone_by, (kind, sector, change)]
+        return found
 
     def _over_closure(self, bar: int) -> None:
         """Cancel what waits for a market that is shut, where that is wished."""
@@ -425,6 +460,11 @@ class _Run:
             "fees": -sum(self.journal.fees.values()) / MICRO,
             "unfilled": sum(self.unfilled.values()),
         }
+        for kind, sector, change in self.undone_by:
+            classes[kind] = classes.get(kind, 0.0) + change
+            sectors[sector] = sectors.get(sector, 0.0) + change
+        if self.undone_by:
+            causes["broken"] = self.undone
         if self.config.liquidate:
             causes["liquidation"] = -(sale["spread"] + sale["impact"])
             for sums in (classes, sectors):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from quantdesk.errors import BadInput
-from quantdesk.scenarios.intraday import by_minute
+from quantdesk.scenarios.intraday import by_minute, depth, references
 from quantdesk.scenarios.market import CALM, Effects, PathMarket
 from quantdesk.scenarios.path import GRADES, Grade, Path
 from quantdesk.scenarios.result import Event
@@ -52,6 +52,9 @@ def stage_of(
         raise BadInput(f"A duration of {minutes!r} minutes.", "Give a whole number of at least 1.")
     if scenario is not None and (minutes is not None or scenario.resolution == "minute"):
         path = by_minute(path, scenario, bars=minutes, seed=config.seed)
+    plan = None if scenario is None or not path.is_intraday else scenario.intraday
+    if plan is not None and plan.model == "flash_crash":
+        effects = Effects(depth=depth(path, seed=config.seed).share)
     stopped = emergent(path, known=() if scenario is None else scenario.closures)
     return Stage(
         stopped.path,
@@ -63,6 +66,7 @@ def stage_of(
         "" if scenario is None else scenario.title,
         stopped.notes,
         _known(stopped.path, effects),
+        references(path) if path.is_intraday else {},
     )
 
 
