@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -57,6 +58,7 @@ class ScenarioEngine:
     def __init__(self, store: MarketStore | None = None) -> None:
         self.store = store or MarketStore()
         self._stages: OrderedDict[tuple[Any, ...], Stage] = OrderedDict()
+        self._turn = threading.RLock()
 
     def scenarios(self) -> tuple[Scenario, ...]:
         """Those of the catalogue, a user's own included."""
@@ -259,34 +261,55 @@ class ScenarioEngine:
         return reversed_stress(path, holdings_of(portfolio, path), limit, days, eras)
 
     def stage(self, scenario: Subject, duration_minutes: int | None = None, config: RunConfig | None = None) -> Stage:
-        """The path of a scenario, its market and its halts: what :meth:`run` lets strategies trade in."""
-        config = config or RunConfig()
-        if not isinstance(scenario, (str, Scenario)):
-            return self._staged(scenario, duration_minutes, config)
-        declared = scenario if isinstance(scenario, Scenario) else catalog.load(scenario)
-        # What levers change is no part of it: many runs of one scenario replay it once.
-        key = (declared.model_dump_json(), duration_minutes, config.seed, config.market, self.store.version)
-        if key not in self._stages:
-            path = replay(declared, self.store)
-            self._stages[key] = stage_of(path, declared, config, minutes=duration_minutes)
-            if len(self._stages) > _KEPT:
-                self._stages.popitem(last=False)
-        self._stages.move_to_end(key)
-        return dataclasses.replace(self._stages[key], config=config)
+        """The path of a scenario, its market and its halts: what :meth:`run` lets strategies trade in.
 
-    def _staged(self, scenario: Subject, duration_minutes: int | None, config: RunConfig) -> Stage:
-        """The stage of what is no scenario of days and minutes."""
+        The last ones are kept: what the levers of a configuration change is no part of them, so that many runs of one
+        scenario replay it once.
+        """
+        config = config or RunConfig()
+        subject = catalog.load(scenario) if isinstance(scenario, str) else scenario
+        key = (_identity(subject), duration_minutes, config.market, _chance(subject, duration_minutes, config.seed))
+        with self._turn:
+            version = "" if isinstance(subject, (Path, Shocked)) else self.store.version
+            made = self._stages.get((*key, version)) or self._staged(subject, duration_minutes, config)
+            self._stages[*key, version] = made
+            self._stages.move_to_end((*key, version))
+            while len(self._stages) > _KEPT:
+                self._stages.popitem(last=False)
+        return dataclasses.replace(made, config=config)
+
+    def _staged(self, subject: Subject, duration_minutes: int | None, config: RunConfig) -> Stage:
+        if isinstance(subject, Scenario):
+            return stage_of(replay(subject, self.store), subject, config, minutes=duration_minutes)
         if duration_minutes is not None:
             raise BadInput(f"{duration_minutes!r} minutes of a path of days.", "Leave the duration out.")
-        if isinstance(scenario, Path):
-            return stage_of(scenario, None, config)
-        if isinstance(scenario, (Shock, Shocks, list)):
-            scenario = self.shocked(scenario, seed=config.seed)
-        if not isinstance(scenario, Shocked):
-            raise BadInput(f"{scenario!r} is no scenario.", "Give a name, a scenario, a shock or a path.")
-        made = stage_of(scenario.path, None, config, effects=effects_of(scenario))
-        said = (scenario.shocks.describe(), *scenario.notes, *((scenario.error.text(),) if scenario.error else ()))
-        return dataclasses.replace(made, title=scenario.shocks.describe(), notes=(*made.notes, *said))
+        if isinstance(subject, Path):
+            return stage_of(subject, None, config)
+        shocked = subject if isinstance(subject, Shocked) else self.shocked(_shocks(subject), seed=config.seed)
+        made = stage_of(shocked.path, None, config, effects=effects_of(shocked))
+        said = (shocked.shocks.describe(), *shocked.notes, *((shocked.error.text(),) if shocked.error else ()))
+        return dataclasses.replace(made, title=shocked.shocks.describe(), notes=(*made.notes, *said))
+
+
+def _identity(subject: Subject) -> str:
+    """What a scenario is, as text: equal ones have equal stages."""
+    if isinstance(subject, Scenario):
+        return subject.model_dump_json()
+    if isinstance(subject, Path):
+        return subject.sha256
+    return f"{subject.path.sha256} {subject.text()}" if isinstance(subject, Shocked) else repr(subject)
+
+
+def _chance(subject: Subject, duration_minutes: int | None, seed: int) -> int | None:
+    """The seed, where the path rests on it: days that were, and paths that are given, do not."""
+    by_minute = isinstance(subject, Scenario) and (duration_minutes is not None or subject.resolution == "minute")
+    return None if isinstance(subject, (Scenario, Path, Shocked)) and not by_minute else seed
+
+
+def _shocks(subject: object) -> Shock | Shocks | Sequence[Shock]:
+    if isinstance(subject, (Shock, Shocks, list)):
+        return subject
+    raise BadInput(f"{str(subject)[:80]!r} is no scenario.", "Give a name, a scenario, a shock or a path.")
 
 
 def shares_real(path: Path) -> dict[str, float]:
