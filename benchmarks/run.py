@@ -10,6 +10,7 @@ measured. The result is printed and kept in benchmarks/results, with the machine
     notebooks   each as a report. Alternative: papermill alone, which leaves neither page nor record.
     features    each script features_*.py beside this one says what it compares; it prints its rows as JSON.
     orders      the same with orders_*.py. Other backtesters' environments are made by orders_competitors.py.
+    scenarios   the same with scenarios_*.py.
 """
 
 from __future__ import annotations
@@ -272,9 +273,10 @@ def main() -> None:
     options.add_argument("--keep", type=Path, help="work in this folder and leave it")
     options.add_argument("--features", action="store_true", help="the feature store alone, on this checkout as it is")
     options.add_argument("--orders", action="store_true", help="orders alone, on this checkout as it is")
+    options.add_argument("--scenarios", action="store_true", help="scenarios alone, on this checkout as it is")
     options.add_argument("--quick", action="store_true", help="leave out what takes minutes")
     given = options.parse_args()
-    for name in ("features", "orders"):
+    for name in ("features", "orders", "scenarios"):
         if getattr(given, name):
             keep(scripts(ROOT, f"{name}_*.py", quick=given.quick), f"-{name}")
             return
@@ -286,7 +288,8 @@ def main() -> None:
     scratch.mkdir(exist_ok=True)
     try:
         rows = [*set_up(clone, scratch), *hub(clone, scratch), *notebooks(clone, scratch)]
-        rows += [*scripts(clone, "features_*.py"), *scripts(clone, "orders_*.py")]
+        for stage in ("features", "orders", "scenarios"):
+            rows += scripts(clone, f"{stage}_*.py")
     finally:
         if given.keep is None:
             shutil.rmtree(folder, ignore_errors=True)
