@@ -113,7 +113,7 @@ class ScenarioEngine:
         result = self._result(self.stage(scenario, duration_minutes, config), chosen, portfolio)
         if not recommend:
             return result
-        found = self.recommend(scenario, chosen, portfolio, config=config, first=result, told=told)
+        found = self.recommend(scenario, chosen, portfolio, duration_minutes, config=config, first=result, told=told)
         return dataclasses.replace(
             result,
             recommendations=tuple(found),
@@ -149,6 +149,7 @@ class ScenarioEngine:
         scenario: Subject,
         strategies: Strategies = ("momentum_alpha",),
         portfolio: Mapping[str, float] | None = None,
+        duration_minutes: int | None = None,
         *,
         config: RunConfig | None = None,
         space: SearchSpace | None = None,
@@ -160,8 +161,8 @@ class ScenarioEngine:
 
         Parameters
         ----------
-        scenario, strategies, portfolio, config
-            As for :meth:`run`.
+        scenario, strategies, portfolio, duration_minutes, config
+            As for :meth:`run`. The minutes are those of the scenario in question: the others are run whole.
         space, rules
             See :func:`quantdesk.scenarios.recommend.recommend`.
         first
@@ -171,10 +172,11 @@ class ScenarioEngine:
         """
         config, rules = config or RunConfig(), rules or Rules()
         chosen = _chosen(strategies)
-        path = self.stage(scenario, None, config).path
+        path = self.stage(scenario, duration_minutes, config).path
         others = [name for name in catalog.names() if name != path.name]
         calm = {one.name: one for one in calm_scenarios(entries_of(path))}
         subjects: dict[str, Subject] = {path.name: scenario, **{name: name for name in others}, **calm}
+        minutes = {path.name: duration_minutes}
         count = 0
 
         def run(name: str, settings: RunConfig) -> StressResult:
@@ -183,10 +185,10 @@ class ScenarioEngine:
             count += 1
             if first is not None and name == path.name and settings == config:
                 return first
-            return self._result(self.stage(subjects[name], None, settings), chosen, portfolio)
+            return self._result(self.stage(subjects[name], minutes.get(name), settings), chosen, portfolio)
 
         question = Question(path.name, tuple(others), tuple(calm))
-        sizes = sizes_in(lambda name: self.stage(subjects[name], None, config).path)
+        sizes = sizes_in(lambda name: self.stage(subjects[name], minutes.get(name), config).path)
         return search(run, question, config, space=space, rules=rules, sizes=sizes)
 
     @staticmethod
