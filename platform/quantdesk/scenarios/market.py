@@ -8,13 +8,15 @@ law of :mod:`quantdesk.orders.venues.impact`. No quote is a record of what was d
 Times of quotes. A bar of minutes shows its open when it begins and its close from its middle on. A daily bar shows its
 open, its extremes (first the one that is nearer to the open) a third and two thirds through the session, and its close
 a minute before the end, each only where the series has it. Where a market is closed or a bar is missing, nobody quotes.
+Quotes before the close of a bar are as wide and as deep as the volatility of earlier bars makes them: nobody knows then
+how wild the bar will have been.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -37,6 +39,7 @@ __all__ = ["CALM", "Effects", "MarketConfig", "PathMarket"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 _LOT = 100
 _CLOSING = 60 * SECOND
 _FIRST_CHOICE = ("NYSE", "Nasdaq", "NYSE Arca", "Cboe BZX", "IEX", "Cboe EDGX", "MEMX")
@@ -121,9 +124,10 @@ class PathMarket:
         self._seen: dict[tuple[str, int], tuple[list[int], list[int], list[int]]] = {}
         self.shape = Shape(bars_are="real" if self._has(Grade.REAL) else "simulated")
         extra = [self._multiple(given) for given in (effects.depth, effects.spread)]
-        found = self.config.liquidity.at(stress_of(path)[:, self._columns])
-        self.conditions = Conditions(
-            found.half_spread_bps * extra[1], found.depth * extra[0], found.volume, found.impact / np.sqrt(extra[0])
+        stress = stress_of(path)
+        early = np.vstack([_stress_before(path), stress[:-1]])
+        self.conditions, self._early = (
+            _times(self.config.liquidity.at(table[:, self._columns]), extra[0], extra[1]) for table in (stress, early)
         )
 
     # ------------------------------------------------------------------------------------------------ as a source
@@ -329,24 +333,27 @@ class PathMarket:
 
     def _made(self, symbol: str, first: int, end: int, opens: int, closes: int) -> Flow:
         place = self._place[symbol]
-        at, mid, bar = self._shown(symbol, *self._steps(self._columns[place], first, end))
-        tick = tick_of(float(np.nanmedian(mid)))
-        half = mid * self.conditions.half_spread_bps[bar, place] * 1e-4 * MICRO
+        at, mid, bar, is_close = self._shown(symbol, *self._steps(self._columns[place], first, end))
+        tick = tick_of(float(mid[0]))
+        now, early = self.conditions, self._early
+        half = mid * np.where(is_close, now.half_spread_bps[bar, place], early.half_spread_bps[bar, place])
+        half *= 1e-4 * MICRO
         middle = mid * MICRO
         bid = np.maximum(np.floor((middle - half) / tick), 1).astype(np.int64) * tick
         ask = np.maximum(np.ceil((middle + half) / tick).astype(np.int64) * tick, bid + tick)
         part = np.array([1 / (rank + 1) for rank in range(len(self.venues))])
         part /= part.sum()
-        shares = self.quoted[1][bar, place][:, None] * part
+        depth = np.where(is_close, now.depth[bar, place], early.depth[bar, place])
+        shares = (self.config.displayed * self._volume[place] * depth)[:, None] * part
         size = np.maximum(np.rint(shares / _LOT), 1).astype(np.int64) * _LOT
         behind = (np.arange(len(self.venues)) // 2) * tick
         bids = np.maximum(bid[:, None] - behind, tick)
         impact = Impact(
             float(self._sigma[place]),
             float(self._volume[place]),
-            round(float(np.nanmean(middle))),
+            max(round(float(middle[0])), 1),
             tick,
-            self.config.y * float(np.median(self.conditions.impact[first:end, place])),
+            self.config.y * float(early.impact[first, place]),
         )
         return Flow(
             symbol, self.venues, opens, closes, at, np.rint(middle).astype(np.int64),
@@ -355,17 +362,19 @@ class PathMarket:
             "reconstructed" if self.shape.bars_are == "real" else "simulated",
         )  # fmt: skip
 
-    def _shown(self, symbol: str, at: Ints, mid: Floats, bar: Ints) -> tuple[Ints, Floats, Ints]:
+    def _shown(
+        self, symbol: str, at: Ints, mid: Floats, bar: Ints, is_close: Bools
+    ) -> tuple[Ints, Floats, Ints, Bools]:
         """The quotes that reach anybody; the first of a session always does, for a flow begins with one."""
         seen = np.ones(len(at), dtype=bool)
         for symbols, since, until in self._dark:
             if symbol in symbols:
                 seen &= (at < since) | (at >= until)
         seen[0] = True
-        return at[seen], mid[seen], bar[seen]
+        return at[seen], mid[seen], bar[seen], is_close[seen]
 
-    def _steps(self, column: int, first: int, end: int) -> tuple[Ints, Floats, Ints]:
-        """Moments, midpoints in dollars, and bars of the quotes of one session."""
+    def _steps(self, column: int, first: int, end: int) -> tuple[Ints, Floats, Ints, Bools]:
+        """Moments, midpoints in dollars, bars of the quotes of one session, and which of them are closes."""
         path = self.path
         begins, ends, close = path.begins[first:end], path.ends[first:end], path.close[first:end, column]
         bars = np.arange(first, end)
@@ -385,7 +394,20 @@ class PathMarket:
             rises = (high - opened) < (opened - low)
             mid = np.stack([opened, np.where(rises, high, low), np.where(rises, low, high), close], axis=1)
         there = np.isfinite(mid).ravel() & np.repeat(np.isfinite(close), mid.shape[1])
-        return at.ravel()[there], mid.ravel()[there], np.repeat(bars, mid.shape[1])[there]
+        is_close = np.tile(np.arange(mid.shape[1]) == mid.shape[1] - 1, len(mid))
+        return at.ravel()[there], mid.ravel()[there], np.repeat(bars, mid.shape[1])[there], is_close[there]
+
+
+def _stress_before(path: Path) -> Floats:
+    """The stress that is known before the first bar, shape ``(1, N)``."""
+    shut = np.full((1, len(path.assets)), np.nan)
+    codes = np.full(shut.shape, GRADES.index(Grade.CLOSED), dtype=np.int8)
+    return stress_of(replace(path.cut(0, 1), close=shut, grades=codes))
+
+
+def _times(found: Conditions, depth: Floats, spread: Floats) -> Conditions:
+    """Conditions in a market whose depth and spreads are multiples of them."""
+    return Conditions(found.half_spread_bps * spread, found.depth * depth, found.volume, found.impact / np.sqrt(depth))
 
 
 def _tables(conditions: Conditions) -> tuple[Floats, Floats, Floats, Floats]:
