@@ -11,6 +11,7 @@ from typing import TypeVar
 __all__ = ["Allowance", "TookTooLong", "within"]
 
 T = TypeVar("T")
+_AGAIN_S = 0.01
 
 
 class TookTooLong(BaseException):  # not an Exception: code that catches those must not catch its own end
@@ -21,31 +22,41 @@ def within(seconds: float, call: Callable[[], T]) -> T:
     """The answer of a call, if it comes in time.
 
     The call is ended between two steps of the interpreter: a loop of Python ends, a single long call of C ends when it
-    returns. It runs in the caller's thread, so that it may hold what only that one may.
+    returns. It runs in the caller's thread, so that it may hold what only that one may. Code that catches it is told
+    again, a hundred times a second, and an answer that it gives after its time is none. A loop that catches everything
+    in every turn can go on for ever: only a process of its own, as the grid has, ends that.
 
     Raises
     ------
     TookTooLong
         It did not.
     """
-    caller = threading.get_ident()
-    lock, over = threading.Lock(), False
+    caller = ctypes.c_ulong(threading.get_ident())
+    lock, woken = threading.Lock(), threading.Event()
+    is_over, is_late = [False], [False]
 
-    def end() -> None:
-        with lock:
-            if not over:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(caller), ctypes.py_object(TookTooLong))
+    def watch() -> None:
+        while not woken.wait(_AGAIN_S if is_late[0] else max(seconds, 0.0)):
+            with lock:
+                if not is_over[0]:
+                    is_late[0] = True
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(caller, ctypes.py_object(TookTooLong))
 
-    timer = threading.Timer(max(seconds, 0.0), end)
-    timer.daemon = True
-    timer.start()
     try:
-        answer = call()
+        threading.Thread(target=watch, daemon=True).start()
+        return call()
     finally:
-        with lock:
-            over = True
-        timer.cancel()
-    return answer
+        is_over[0] = True
+        for _ in range(2):  # what was sent already may arrive here, once
+            try:
+                with lock:
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(caller, None)
+                woken.set()
+                break
+            except TookTooLong:
+                continue
+        if is_late[0]:
+            raise TookTooLong
 
 
 class Allowance:

@@ -394,7 +394,7 @@ class _Run:
             self.error = f"It took longer than {self.config.time_limit_s:g} s."
         except QuantdeskError as error:
             self.error = str(error)
-        except Exception as error:  # noqa: BLE001 (a strategy may raise anything, and fails alone)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (a strategy may raise anything, and fails alone)
             self.error = f"{type(error).__name__}: {error}"
         self.events.append(
             Event(self.exchange.now(), "strategy_failure", "STRATEGY_FAILED", "", f"{self.name}: {self.error}")
@@ -402,22 +402,37 @@ class _Run:
         return None
 
     def _cut(self, weights: Weights) -> dict[str, float]:
-        """Wishes within the limits of the settings; what is cut off stays cash."""
-        config, found = self.config, dict(weights)
+        """Wishes within the limits of the settings; what is cut off stays cash.
+
+        What a strategy leaves out stays as it is, and takes its part of what the settings allow.
+        """
+        config, found, kept = self.config, dict(weights), self._kept(weights)
         if config.position_limit is not None:
             most = config.position_limit
             found = {symbol: min(max(weight, -most), most) for symbol, weight in found.items()}
         if config.sector_limit is not None:
-            sums: dict[str, float] = {}
-            for symbol, weight in found.items():
-                sums[sector_of(self.path, symbol)] = sums.get(sector_of(self.path, symbol), 0.0) + abs(weight)
-            found = {
-                symbol: weight * min(1.0, config.sector_limit / sums[sector_of(self.path, symbol)] if weight else 1.0)
-                for symbol, weight in found.items()
-            }
+            sums, taken = self._by_sector(found), self._by_sector(kept)
+            rooms = {sector: max(config.sector_limit - taken.get(sector, 0.0), 0.0) for sector in sums}
+            parts = {sector: min(1.0, rooms[sector] / gross) if gross else 1.0 for sector, gross in sums.items()}
+            found = {symbol: weight * parts[sector_of(self.path, symbol)] for symbol, weight in found.items()}
         gross = sum(abs(weight) for weight in found.values())
-        room = 1.0 - config.cash_buffer
+        room = max(1.0 - config.cash_buffer - sum(abs(weight) for weight in kept.values()), 0.0)
         return {symbol: weight * min(1.0, room / gross) for symbol, weight in found.items()} if gross else found
+
+    def _kept(self, weights: Weights) -> dict[str, float]:
+        """Weights of what is held, or ordered and still to be sent, and that a wish does not name."""
+        value = self._equity()
+        shares = {**self.desk.portfolio.positions, **{symbol: self.wants[symbol] for symbol in self.waiting}}
+        left = {symbol: many for symbol, many in shares.items() if symbol not in weights and many and value > 0}
+        return {symbol: many * self.marks[symbol] / value for symbol, many in left.items()}
+
+    def _by_sector(self, weights: Mapping[str, float]) -> dict[str, float]:
+        """Sums of the sizes of weights."""
+        sums: dict[str, float] = {}
+        for symbol, weight in weights.items():
+            sector = sector_of(self.path, symbol)
+            sums[sector] = sums.get(sector, 0.0) + abs(weight)
+        return sums
 
     def _want(self, weights: Mapping[str, float]) -> None:
         value = self._equity()
