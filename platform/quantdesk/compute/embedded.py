@@ -70,7 +70,8 @@ class LocalDask(Dask):
             "threads_per_worker": 1,
             "processes": True,
             "host": "127.0.0.1",
-            "dashboard_address": None,
+            "dashboard_address": "127.0.0.1:0",  # of what is left without a dashboard: health and metrics
+            "scheduler_kwargs": {"dashboard": False},
             "silence_logs": logging.CRITICAL,
         }
         with (
