@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from quantdesk.cli.terminal import Json, emit, out, progress, table
+from quantdesk.cli.scenario_screen import show_catalogue, show_comparison, show_result, show_shock
+from quantdesk.cli.scenario_strategies import strategies_of
+from quantdesk.cli.terminal import Json, emit, out, progress
 from quantdesk.errors import BadDates
-
-if TYPE_CHECKING:
-    from quantdesk.scenarios import StressResult
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Crises: list, run, shock, reverse, compare.", no_args_is_help=True)
 
 Strategy = Annotated[
-    list[str] | None, typer.Option("--strategy", "-s", help="A name; may be repeated.", show_default="momentum_alpha")
+    list[str] | None,
+    typer.Option(
+        "--strategy",
+        "-s",
+        help="A name, the path of a notebook, or module:function; may be repeated.",
+        show_default="momentum_alpha",
+    ),
 ]
 Part = Annotated[
     list[str] | None,
@@ -43,23 +51,7 @@ def list_(as_json: Json = False) -> None:
     from quantdesk.scenarios.commands import listed
 
     found = listed()
-    if as_json:
-        emit([one.model_dump(mode="json") for one in found])
-        return
-    rows = [
-        (
-            one.name,
-            one.start,
-            one.end,
-            one.resolution,
-            "yes" if one.intraday else "no",
-            ", ".join(one.aliases),
-            one.summary,
-        )
-        for one in found
-    ]
-    columns = ("scenario", "first", "last", "bars", "minutes", "also", "what happened")
-    table(f"{len(rows)} scenarios", columns, rows)
+    emit([one.model_dump(mode="json") for one in found]) if as_json else show_catalogue(found)
 
 
 @app.command()
@@ -88,11 +80,12 @@ def run(
         "position_limit": position_limit,
         "sector_limit": sector_limit,
     }
-    with progress(quiet=as_json) as shown:
+    chosen = strategies_of(strategy or ["momentum_alpha"])
+    with progress(quiet=as_json) as shown, _nothing_printed(as_json):
         shown(f"{scenario} …", 0, 0)
         result = ScenarioEngine().run(
             scenario,
-            strategy or ["momentum_alpha"],
+            chosen,
             portfolio_of(hold or [], portfolio),
             minutes,
             seed=seed,
@@ -100,7 +93,7 @@ def run(
             recommend=recommend,
             told=lambda done, most: shown("what would have helped", done, most),
         )
-    emit(result) if as_json else _show(result)
+    emit(result) if as_json else show_result(result)
 
 
 @app.command()
@@ -125,7 +118,7 @@ def shock(
     from quantdesk.scenarios import ScenarioEngine
     from quantdesk.scenarios.commands import portfolio_of
 
-    engine = ScenarioEngine()
+    chosen, engine = strategies_of(strategy or ["momentum_alpha"]), ScenarioEngine()
     made = engine.generate_synthetic_shock(
         shock_type,  # type: ignore[arg-type]  # it is looked at there, and refused with the nearest names
         magnitude,
@@ -137,12 +130,13 @@ def shock(
         style=style,
     )
     shocked = engine.shocked(made, on=_day(on), era=era, seed=seed)
-    result = engine.run(shocked, strategy or ["momentum_alpha"], portfolio_of(hold or [], portfolio), seed=seed)
+    with _nothing_printed(as_json):
+        result = engine.run(shocked, chosen, portfolio_of(hold or [], portfolio), seed=seed)
     if as_json:
         emit(result)
         return
-    _show(result, notes=False)
-    out.print(shocked.text(), markup=False, style="dim")
+    show_result(result, notes=False)
+    show_shock(shocked)
 
 
 @app.command()
@@ -189,83 +183,17 @@ def compare(
     """Compare strategies over crises: P&L and deepest drawdown of each, on QUANTDESK_COMPUTE's processes or cluster."""
     from quantdesk.scenarios.commands import compared, portfolio_of
 
-    chosen = strategy or ["momentum_alpha", "mean_reversion", "equal_weight"]
-    with progress(quiet=as_json) as shown:
+    chosen = strategies_of(strategy or ["momentum_alpha", "mean_reversion", "equal_weight"])
+    with progress(quiet=as_json) as shown, _nothing_printed(as_json):
         found = compared(scenario or (), chosen, portfolio_of(hold or [], portfolio), seed=seed, progress=shown)
-    if as_json:
-        emit(found)
-        return
-    cells = {(one["scenario"], one["strategy"]): one for one in found}
-    names = list(dict.fromkeys(one["scenario"] for one in found))
-    rows = [(name, _real(cells[name, chosen[0]]), *(_cell(cells[name, one]) for one in chosen)) for name in names]
-    table("P&L / deepest drawdown, % of the start", ("scenario", "real", *chosen), rows, numeric=["real", *chosen])
-    for one in found:
-        if one["error"]:
-            out.print(f"  ✗ {one['scenario']}, {one['strategy']}: {one['error']}", markup=False)
+    emit(found) if as_json else show_comparison(found, list(chosen))
 
 
-def _real(one: dict[str, Any]) -> str:
-    return "" if one["share_real"] is None else f"{100 * one['share_real']:.0f} %"
-
-
-def _cell(one: dict[str, Any]) -> str:
-    if one["error"]:
-        return "✗ failed"
-    return f"{100 * one['pnl'] / one['start_value']:+.1f} / {one['max_drawdown']:.1f}"
-
-
-def _show(result: StressResult, *, notes: bool = True) -> None:
-    """A result as people read it: the figures, where they come from, what happened, what it rests on."""
-    given = result.content()
-    found = given["results"]
-    out.print(f"[bold]{result.title}[/]  ", end="")
-    out.print(f"{result.scenario_id}, seed {result.seed}", style="dim", markup=False)
-    style = "green" if found["pnl_impact"] >= 0 else "red"
-    counts = (
-        f"{found['risk_limit_breaches']} limit breaches · {found['execution_failures']} execution failures · "
-        f"{found['system_alerts']} alerts"
-    )
-    out.print(
-        f"  P&L [{style}]{found['pnl_impact']:+,.0f} $[/] · deepest drawdown {found['max_drawdown']:.1f} % · {counts}"
-    )
-    shares = ", ".join(
-        f"{name} {100 * share:.0f} %" for name, share in given["share_real"].items() if share is not None
-    )
-    out.print(f"  real data: {shares}", style="dim", markup=False)
-    for line in dict.fromkeys(given["labels"]):
-        out.print(f"  {line.replace('_', ' ')}", style="dim", markup=False)
-    causes = ("price", "spread", "impact", "fees", "unfilled")
-    rows = [
-        (
-            one["strategy"],
-            f"{one['pnl']:+,.0f}",
-            f"{one['max_drawdown']:.1f}",
-            *(f"{one['attribution']['cause'][cause]:+,.0f}" for cause in causes),
-            f"{one['orders']:,}",
-            one["error"] or "",
-        )
-        for one in given["by_strategy"]
-    ]
-    columns = ("strategy", "P&L $", "drawdown %", *(f"{cause} $" for cause in causes), "orders", "failed because")
-    table("", columns, rows, numeric=columns[1:-1])
-    for what, name in (
-        ("halts", "halts"),
-        ("breaches", "risk_limit_breaches"),
-        ("failures", "execution_failures"),
-        ("alerts", "system_alerts"),
-    ):
-        events = given["events"][name]
-        for event in events[:5]:
-            out.print(
-                f"  {event['at'][:16].replace('T', ' ')}  {event['cause']} {event['symbol']} ", end="", markup=False
-            )
-            out.print(event["message"], style="dim", markup=False)
-        if len(events) > 5:
-            out.print(f"  … {len(events) - 5:,} more {what}; --json tells all", style="dim")
-    for sentence in given["recommendations"]:
-        out.print(f"→ {sentence}", markup=False)
-    for note in given["notes"] if notes else ():
-        out.print(f"  {note}", style="dim", markup=False)
+@contextlib.contextmanager
+def _nothing_printed(as_json: bool) -> Iterator[None]:
+    """What a strategy prints goes to the standard error where the standard output is one JSON document."""
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        yield
 
 
 def _reverse(one: Any) -> dict[str, Any]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from quantdesk.errors import BadInput, DataError
-from quantdesk.scenarios.run import RunConfig
-from quantdesk.scenarios.scenario import Scenario
+
+if TYPE_CHECKING:
+    from quantdesk.scenarios.run import RunConfig
+    from quantdesk.scenarios.scenario import Scenario
+    from quantdesk.scenarios.strategies import Named, Wisher
 
 __all__ = ["compared", "configured", "listed", "portfolio_of"]
 
@@ -68,6 +71,8 @@ def _read(file: Path) -> dict[str, float]:
 
 def configured(settings: Mapping[str, Any], hedges: Sequence[str] = ()) -> RunConfig:
     """The settings of a run: those that were given, and the defaults for the others."""
+    from quantdesk.scenarios.run import RunConfig
+
     given = {name: value for name, value in settings.items() if value is not None}
     bought = portfolio_of(hedges, None) if hedges else {}
     return RunConfig(**given, hedges=bought)
@@ -75,7 +80,7 @@ def configured(settings: Mapping[str, Any], hedges: Sequence[str] = ()) -> RunCo
 
 def compared(
     scenarios: Sequence[str],
-    strategies: Sequence[str],
+    strategies: Mapping[str, str | Named | Wisher],
     portfolio: Mapping[str, float],
     *,
     seed: int = 0,
@@ -92,7 +97,7 @@ def compared(
     from quantdesk.scenarios.grid import cells_of, run_grid
 
     names = list(scenarios) or [one.name for one in listed()]
-    cells = cells_of(names, list(strategies), portfolios={"": portfolio}, seeds=(seed,))
+    cells = cells_of(names, dict(strategies), portfolios={"": portfolio}, seeds=(seed,))
     found = run_grid(cells, progress=lambda done, total: progress("scenarios x strategies", done, total))
     rows = []
     for one in found:
