@@ -182,6 +182,32 @@ def test_the_path_begins_as_wild_as_the_history_ended_and_as_arch_forecasts():
     assert drawn[9] < drawn[0]
 
 
+def test_skewed_moves_drift_by_their_mean_whatever_their_volatility_is_now():
+    values = simulated(1500, 3) / 100
+    values = np.where(values < 0, 1.6 * values, 0.8 * values)
+    values[-3:] = [-0.06, 0.05, -0.07]
+    drawn = whole(Drawn(Filtered.of(Moves(("A",), values[:, None])), 1, 1_000_000, seed=4))
+    assert drawn.std() > 2 * values.std()
+    assert drawn.mean() == pytest.approx(values.mean(), abs=4 * drawn.std() / 1000)
+
+
+def test_falls_that_are_larger_than_rises_make_variance_last_and_it_is_said_where_it_has_no_end(moves):
+    residuals = np.tile([-1.8, 0.6, 0.6, 0.6], 200)
+    made = Filtered(("A",), (Gjr(0.0, 1e-6, 0.0, 0.12, 0.92, 5.0, 1e-4, 0.0, residuals),), ("survivors_only",))
+    assert made.models[0].persistence == pytest.approx(0.98)
+    assert made.persistence == pytest.approx([0.92 + 0.12 * 0.75])
+    assert made.labels == ("survivors_only", "variance_grows_without_end:A")
+    assert "variance of A grows without end" in made.said
+    wild = whole(Drawn(made, 60, 20_000, seed=1))[:, :, 0].var(axis=0)
+    first = 1e-6 + 0.92e-4
+    assert wild[0] == pytest.approx(first, rel=0.05)
+    assert wild[59] == pytest.approx(1.01**59 * first + 1e-6 * (1.01**59 - 1) / 0.01, rel=0.15)
+    calm = Filtered.of(moves)
+    assert (calm.persistence < 1).all()
+    assert calm.labels == moves.labels
+    assert "end" not in calm.said
+
+
 def test_residuals_keep_the_dependence_of_the_history(moves):
     method = Filtered.of(moves)
     assert method.symbols == moves.symbols

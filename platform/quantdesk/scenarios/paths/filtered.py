@@ -3,6 +3,10 @@
 Barone-Adesi, Giannopoulos and Vosper (1999): each asset's volatility is modelled, here by GJR-GARCH(1,1) with Student t
 errors (Glosten, Jagannathan and Runkle 1993), and what is left of each day, the residuals of all assets together, is
 drawn again. So the dependence of assets within a day is that of the history, and the path begins as wild as it ended.
+
+Residuals are drawn around 0 and the paths drift by the mean of the moves: the location of a t distribution is not the
+mean of skewed moves, and what is left of it would make paths drift by their volatility. Losses that are larger than
+gains make variance last longer than the model's own numbers say: how much longer stands in the result.
 """
 
 from __future__ import annotations
@@ -41,6 +45,8 @@ class Gjr:
         v and e of the last day.
     residuals
         ``e / sqrt(v)`` of each day, shape ``(T,)``.
+    drift
+        The mean of the moves, which paths keep; `mean` where it is None.
     """
 
     mean: float
@@ -52,10 +58,11 @@ class Gjr:
     variance: float
     surprise: float
     residuals: Floats
+    drift: float | None = None
 
     @property
     def persistence(self) -> float:
-        """What a day's variance leaves to the next on the mean: below 1, or it has no mean."""
+        """What a day's variance leaves to the next on the mean, if falls and rises were alike; below 1."""
         return self.alpha + self.gamma / 2 + self.beta
 
 
@@ -105,6 +112,7 @@ def fit_gjr(values: Floats, symbol: str = "") -> Gjr:
         variance=float(spread[-1] / scale) ** 2,
         surprise=float(errors[-1] / scale),
         residuals=errors / spread,
+        drift=float(np.mean(values)),
     )
 
 
@@ -140,11 +148,15 @@ class Filtered:
                 f"{len(self.symbols)} symbols have {len(self.models)} models of {sorted(lengths)} days.",
                 "Give one model each, all of the same days.",
             )
-        rows = [[getattr(model, name) for model in self.models] for name in ("mean", "omega", "alpha", "gamma", "beta")]
-        object.__setattr__(self, "_parameters", np.array(rows))
+        rows = [[getattr(model, name) for model in self.models] for name in ("omega", "alpha", "gamma", "beta")]
+        drifts = [model.mean if model.drift is None else model.drift for model in self.models]
+        object.__setattr__(self, "_parameters", np.array([drifts, *rows]))
         residuals = np.column_stack([model.residuals for model in self.models])
-        # Their mean square is 1 but for the fit: so is that of what they drive.
+        # Their mean is 0 and their mean square 1 but for the fit: so are those of what they drive.
+        residuals = residuals - residuals.mean(axis=0)
         object.__setattr__(self, "_residuals", np.ascontiguousarray(residuals / np.sqrt((residuals**2).mean(axis=0))))
+        endless = [f"variance_grows_without_end:{name}" for name in self._endless]
+        object.__setattr__(self, "labels", tuple(dict.fromkeys((*self.labels, *endless))))
 
     @classmethod
     def of(cls, moves: Moves) -> Filtered:
@@ -153,11 +165,28 @@ class Filtered:
         return cls(moves.symbols, models, moves.labels)
 
     @property
+    def persistence(self) -> Floats:
+        """What a day's variance leaves to the next on the mean with the residuals that are drawn, shape ``(N,)``.
+
+        ``alpha + gamma mean(z**2 [z < 0]) + beta``. From 1 on it has no mean: paths become wilder without end, which
+        hardly shows in some weeks and spoils a year.
+        """
+        falls = (self._residuals**2 * (self._residuals < 0)).mean(axis=0)
+        _, _, alpha, gamma, beta = self._parameters
+        found: Floats = alpha + gamma * falls + beta
+        return found
+
+    @property
+    def _endless(self) -> list[str]:
+        return [name for name, lasts in zip(self.symbols, self.persistence.tolist(), strict=True) if lasts >= 1]
+
+    @property
     def said(self) -> str:
         """One sentence that names the method and its parameters."""
+        endless = f"; the variance of {', '.join(self._endless)} grows without end" if self._endless else ""
         return (
             f"simulated: filtered historical simulation, GJR-GARCH(1,1)-t, residuals of {len(self._residuals)} days "
-            "drawn jointly"
+            f"drawn jointly{endless}"
         )
 
     def draw(self, random: np.random.Generator, out: Floats) -> None:
