@@ -35,7 +35,7 @@ from .notebooks.refresh import CHECKED, HERE, TEMPLATES, copy_of, freeze, names,
 
 NAMES = names()
 ALL = pytest.mark.parametrize("name", NAMES)
-SIMULATED = {"06_execution_quality"}
+SIMULATED = {"06_execution_quality", "07_scenario_stress"}
 """Templates whose results are made, around real data."""
 # One process runs them all: the data and both runs are made once.
 pytestmark = pytest.mark.xdist_group("notebooks")
@@ -224,10 +224,13 @@ def test_every_result_shows_its_labels(reported: dict[str, Run], name: str) -> N
     made = {"reconstructed", "simulated"} if name in SIMULATED else set()
     assert set(reported[name].labels) == {"real", "adjusted_with_hindsight", "survivors_only"} | made
     for figure in figures(reported[name]):
-        title = json.dumps(figure["layout"]["title"], ensure_ascii=False)
-        assert "survivors only" in title
-        assert all(label in title for label in made)
-        assert not made or "real" not in title.replace("realised", "").replace("Realised", "")
+        title = figure["layout"]["title"]
+        said = title["subtitle"]["text"].split("<br>")[0]
+        assert said.startswith("Data: ")
+        assert "survivors only" in said
+        assert all(label in said for label in made)
+        # What is made is never called real; one figure counts what is real of the prices it was made from.
+        assert ("● real" in said) == (not made or title["text"].startswith("What is real in"))
 
 
 @ALL
@@ -316,6 +319,20 @@ def test_the_account_grows_as_its_holdings_did(reported: dict[str, Run], frozen:
     own = pd.Series(path, prices.index).loc[growth.index]
     assert np.allclose(own, growth, rtol=2e-4)  # over 23 years; what is paid on what is paid makes the rest
     assert np.corrcoef(np.diff(np.log(own)), np.diff(np.log(growth)))[0, 1] > 0.99999999
+
+
+def test_stress_sums_and_halts_are_those_of_the_history(reported: dict[str, Run]) -> None:
+    """Hold by hand: the shares of the first closes, valued at the last ones; the halt of 9 March 2020 at its minute."""
+    done = reported["07_scenario_stress"]
+    said = metrics(done)
+    names, part = list(done.parameters["symbols"]), done.parameters["invested"]
+    windows = {"lehman_2008": ("2008-09-12", "2008-11-20"), "rate_shock_2022": ("2022-01-03", "2022-10-12")}
+    for crisis, (first, last) in windows.items():
+        prices = MarketStore().panel(names, start=first, end=last)
+        own = 100 * part * (prices.iloc[-1] / prices.iloc[0] - 1).mean()
+        assert said["pnl_percent"][crisis]["hold"] == pytest.approx(own, abs=0.05)  # whole shares
+    (cell,) = [cell for cell in code(read(done.executed)) if cell.id == "stopped"]
+    assert "2020-03-09 09:34 MWC1 market" in cell.outputs[0].text
 
 
 def test_the_exceedances_are_those_of_the_returns(reported: dict[str, Run]) -> None:

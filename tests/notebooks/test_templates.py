@@ -18,6 +18,7 @@ NAMES = [
     "04_risk_analysis",
     "05_performance_attribution",
     "06_execution_quality",
+    "07_scenario_stress",
 ]
 
 

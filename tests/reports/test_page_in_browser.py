@@ -298,3 +298,23 @@ def test_every_picture_and_figure_has_a_text(charts: str, open_page) -> None:
     unnamed = "all => all.filter(one => !one.getAttribute('aria-label') && !one.getAttribute('alt')).length"
     assert page.locator("[role=img], main img").evaluate_all(unnamed) == 0
     assert page.locator("h1:visible").count() == 1
+
+
+def test_on_a_phone_labels_stay_inside_and_the_legend_stands_below(open_page) -> None:
+    from quantdesk.reports.figures.style import finish
+
+    drawn = go.Figure([go.Scatter(y=[1, 2], name=f"a strategy with a long name {number}") for number in range(5)])
+    labels = ("reconstructed", "simulated", "adjusted_with_hindsight", "survivors_only")
+    finish(drawn, "The portfolio in the autumn of a long crisis", labels)
+    html = render(a_run(), v4.new_notebook(cells=[shown("application/vnd.plotly.v1+json", drawn.to_plotly_json())]))
+    places = """() => Object.fromEntries(['.gtitle', '.gtitle-subtitle', '.legend', '.main-svg'].map(
+        name => [name, document.querySelector('.drawing ' + name).getBoundingClientRect().toJSON()]))"""
+    found = open_page(html, viewport={"width": 390, "height": 800}).page.evaluate(places)
+    paper = found[".main-svg"]
+    assert found[".gtitle-subtitle"]["right"] <= paper["right"]
+    assert found[".gtitle"]["top"] >= paper["top"] - 1
+    assert found[".legend"]["top"] > found[".gtitle-subtitle"]["bottom"]
+    assert found[".legend"]["bottom"] <= paper["bottom"] + 1
+    wide = open_page(html).page.evaluate(places)
+    middle = (wide[".main-svg"]["top"] + wide[".main-svg"]["bottom"]) / 2
+    assert wide[".legend"]["bottom"] < middle  # where there is room, above the lines

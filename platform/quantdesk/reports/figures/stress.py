@@ -110,6 +110,7 @@ def _lane(figure: go.Figure, lane: int, name: str, events: list[tuple[str, Event
         marker={**marker, "size": [8 + min(3 * (len(together) - 1), 9) for _, together in found], "opacity": 1},
         text=[_list(together) for _, together in found],
         hovertemplate="%{x|%d %b %Y %H:%M}<br>%{text}<extra></extra>",
+        cliponaxis=False,
         showlegend=False,
         row=3,
         col=1,
