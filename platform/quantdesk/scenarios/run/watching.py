@@ -167,10 +167,16 @@ class Watching:
 
     @cached_property
     def _past(self) -> Floats:
-        """Daily returns of the history, shape ``(days, traded)``; 0 where one is not known."""
+        """Daily returns of the history, shape ``(days, traded)``; 0 where one is not known.
+
+        Days on which none of them traded, and another market did, are no days of theirs.
+        """
         history = self._market.path.history
-        if history is None or len(history.ends) < 100:
+        if history is None:
             return np.zeros((0, len(self._market.symbols)))
         closes = history.close[:, [history.column(symbol) for symbol in self._market.symbols]]
+        closes = closes[np.isfinite(closes).any(axis=1)]
+        if len(closes) < 100:
+            return np.zeros((0, len(self._market.symbols)))
         found: Floats = np.nan_to_num(closes[1:] / closes[:-1] - 1)
         return found
