@@ -129,7 +129,7 @@ def test_values_are_proportional_to_quantities(lehman, found, a, b):
 def test_labels_say_what_is_taken_for_granted(found):
     for label in ("index_stands_for_its_fund", "bonds_priced_off_par_yields", "future_moves_as_spot",
                   "foreign_rate_as_dollar", "skew_and_term_structure_assumed", "implied_volatility_from_realised",
-                  "dividends_left_out", "currency_without_interest"):  # fmt: skip
+                  "dividends_left_out", "currency_without_interest", "index_without_dividends"):  # fmt: skip
         assert label in found.labels
     assert len(set(found.labels)) == len(found.labels)
 

@@ -238,6 +238,8 @@ def test_hedges_are_paid_from_cash_and_never_beyond_it(path_of) -> None:
         holdings_of({"cash": CASH}, path),
     )
     assert sold.value[0] == CASH  # what it brought in is collateral
+    assert "what is sold short pays no loan and no margin" in sold.labels
+    assert "what is sold short pays no loan and no margin" not in account.labels
     assert sold.wished_shares == free.wished_shares  # and nobody trades with it
     dear = Stage(path, stage.market, RunConfig(hedges={"XOM": 1_000_000}), stage.halts)
     with pytest.raises(BadInput, match="hedges cost"):

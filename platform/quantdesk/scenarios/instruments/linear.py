@@ -51,8 +51,8 @@ class Share:
 
     @property
     def assumes(self) -> tuple[str, ...]:
-        """An index cannot be bought."""
-        return ("index_stands_for_its_fund",) if self.kind == "index" else ()
+        """An index cannot be bought, and its level holds no dividends: who is short of its fund pays them."""
+        return ("index_stands_for_its_fund", "index_without_dividends") if self.kind == "index" else ()
 
     @property
     def ends(self) -> dt.date | None:

@@ -30,6 +30,7 @@ class RunConfig:
         stops.
     position_limit, sector_limit
         Largest part of the account's value in one symbol, in one sector; wishes are cut to it, and the rest stays cash.
+        Between two wishes prices may carry a position beyond it, and what no strategy wishes for is not cut.
         None for no limit beyond those of the guardrails.
     hedges
         Instruments that are bought at the beginning, as in a portfolio: quantity by instrument.

@@ -46,7 +46,8 @@ def overlay_of(path: Path, holdings: Holdings, hedges: Mapping[str, float]) -> O
     """Bind the instruments of a portfolio and its hedges at the first bar, and value them at every bar.
 
     Hedges are bought at the first bar, at their values: without a spread, which is said in the labels. What a short
-    sale brings in is kept as collateral: no strategy trades with it.
+    sale brings in is kept as collateral: no strategy trades with it, and it earns nothing. There is no fee for the loan
+    and no margin, which is said too.
 
     Raises
     ------
@@ -77,7 +78,11 @@ def overlay_of(path: Path, holdings: Holdings, hedges: Mapping[str, float]) -> O
         kind = str(position.instrument.asset_class)
         for sums, key in ((classes, kind), (sectors, position.instrument.sector or kind)):
             sums[key] = sums.get(key, 0.0) + amount
-    labels = (*values.labels, *(("hedges are bought at midpoints",) if hedges else ()))
+    labels = (
+        *values.labels,
+        *(("hedges are bought at midpoints",) if hedges else ()),
+        *(("what is sold short pays no loan and no margin",) if collateral else ()),
+    )
     return Overlay(
         values.total + collateral, holdings.cash - paid, classes, sectors, sum(values.stale.values()), labels
     )

@@ -198,7 +198,8 @@ def _freeze(shock: Shock, world: World) -> Impulse:
     moved |= {name: change for name, change in (("BAA", widening), ("AAA", 0.0)) if name in world.known}
     notes = [
         f"BAA - AAA widens by {100 * widening:.1f} bp, {widening / LEHMAN.widening:.2f} of what it did in 2008; so do, "
-        f"in logs, financials ({100 * math.expm1(part.financials):.1f} %) and quotes ({part.quotes:.2f} times)."
+        f"in logs, financials ({100 * math.expm1(part.financials):.1f} %) and quotes ({part.quotes:.2f} times, on top "
+        "of what the moves themselves do to them)."
     ]
     if found := regression(world.closes, [name for name in banks if name in world.closes.columns]):
         notes.append(
