@@ -208,7 +208,9 @@ def test_known_closures_close_their_exchange_and_nothing_else() -> None:
     tomorrow = DAY + dt.timedelta(days=1)
     abroad = ClosureEntry(exchange="XLON", **entry)
     later = ClosureEntry(exchange="XNYS", **{**entry, "first": tomorrow, "last": tomorrow})
-    assert emergent(path, known=[abroad, later]).met == ()
+    (told,) = emergent(path, known=[abroad, later]).met  # what lies behind the path's end is none of its halts
+    assert (told.symbol, told.code) == ("XLON", "CLOSED")
+    assert "nothing of this scenario is traded there" in told.cause
 
 
 def shut(path: Path, rows: slice, columns: slice) -> Path:

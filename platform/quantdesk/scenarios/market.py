@@ -7,15 +7,16 @@ law of :mod:`quantdesk.orders.venues.impact`. No quote is a record of what was d
 
 Times of quotes. A bar of minutes shows its open when it begins and its close from its middle on. A daily bar shows its
 open, its extremes (first the one that is nearer to the open) a third and two thirds through the session, and its close
-a minute before the end, each only where the series has it. Where a market is closed or a bar is missing, nobody quotes.
-Quotes before the close of a bar are as wide and as deep as the volatility of earlier bars makes them: nobody knows then
-how wild the bar will have been.
+a minute before the end, each only where the series has it. Without an open there are no extremes: nobody knows which
+came first, and who waits for the first quote of a day would always trade at one. Where a market is closed or a bar is
+missing, nobody quotes. Quotes before the close of a bar are as wide and as deep as the volatility of earlier bars makes
+them: nobody knows then how wild the bar will have been.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -42,6 +43,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 _LOT = 100
 _CLOSING = 60 * SECOND
+_LEAST_PRICE, _MOST_PRICE = 1e-4, 1e9
 _FIRST_CHOICE = ("NYSE", "Nasdaq", "NYSE Arca", "Cboe BZX", "IEX", "Cboe EDGX", "MEMX")
 _EMPTY = np.zeros(0, dtype=np.int64)
 
@@ -122,6 +124,7 @@ class PathMarket:
         self._place = {symbol: place for place, symbol in enumerate(path.traded)}
         self._flows: dict[tuple[str, int], Flow] = {}
         self._seen: dict[tuple[str, int], tuple[list[int], list[int], list[int]]] = {}
+        self._must_be_prices()
         self.shape = Shape(bars_are="real" if self._has(Grade.REAL) else "simulated")
         extra = [self._multiple(given) for given in (effects.depth, effects.spread)]
         stress = stress_of(path)
@@ -191,9 +194,13 @@ class PathMarket:
         if step < 0:
             return None
         # Of a daily bar four moments are known: that nothing is shown between them does not make a quote old.
-        is_dark = any(symbol in symbols and since <= at < until for symbols, since, until in self._dark)
-        since = moments[step] if self.path.is_intraday or is_dark else at
-        return bid[step], ask[step], since
+        dark = self.dark_since(symbol, at)
+        since = moments[step] if self.path.is_intraday or dark is not None else at
+        return bid[step], ask[step], since if dark is None else min(since, dark)
+
+    def dark_since(self, symbol: str, at: int) -> int | None:
+        """When the feed of a symbol that is silent at a moment fell silent; None where it is not."""
+        return min((since for names, since, until in self._dark if symbol in names and since <= at < until), default=None)
 
     def _displayed(self, symbol: str, number: int) -> tuple[list[int], list[int], list[int]]:
         """Moments, best bids and best offers of a session; lists, for they are looked up again and again."""
@@ -217,6 +224,13 @@ class PathMarket:
             {symbol: float(self._sigma[place]) for symbol, place in zip(positions, places, strict=True)},
         )
 
+    def labels(self, symbols: Iterable[str]) -> tuple[str, ...]:
+        """What must be said of trades in some symbols: ``volumes_assumed``, ``indices_traded_as_funds``."""
+        places = [self._place[symbol] for symbol in symbols]
+        indices = any(self.path.asset(self.symbols[place]).kind == "index" for place in places)
+        said = {"volumes_assumed": bool(self._is_assumed[places].any()), "indices_traded_as_funds": indices}
+        return tuple(label for label, holds in said.items() if holds)
+
     @cached_property
     def normal_spreads(self) -> dict[str, float]:
         """Basis points between the best quotes in calm times, by symbol: never less than a step of prices."""
@@ -232,6 +246,21 @@ class PathMarket:
         return self.conditions.half_spread_bps, self.config.displayed * self._volume * self.conditions.depth
 
     # --------------------------------------------------------------------------------------------------- inside
+
+    def _must_be_prices(self) -> None:
+        for name in ("open", "high", "low", "close"):
+            table = getattr(self.path, name)
+            if table is None:
+                continue
+            values = table[:, self._columns]
+            wrong = np.argwhere((values < _LEAST_PRICE) | (values > _MOST_PRICE))
+            if len(wrong):
+                bar, place = wrong[0].tolist()
+                raise BadInput(
+                    f"The {name} of {self.symbols[place]} on {self.path.sessions[bar].date()} is "
+                    f"{values[bar, place]:g}.",
+                    f"Prices of what is traded lie between {_LEAST_PRICE:g} and {_MOST_PRICE:g} dollars.",
+                )
 
     def _has(self, grade: Grade) -> bool:
         return bool((self.path.grades[:, self._columns] == GRADES.index(grade)).any())
@@ -262,14 +291,24 @@ class PathMarket:
     def _volume(self) -> Floats:
         """Shares a day before the window, shape ``(traded,)``; from the assumed dollar volume where unknown."""
         first = np.array([self._first_price(column) for column in self._columns])
+        return np.where(self._is_assumed, self.config.dollar_volume / first, self._known_volume)
+
+    @cached_property
+    def _is_assumed(self) -> Bools:
+        """Of which symbols the volume is not known; that of an index is of its members, and not of a fund."""
+        kinds = np.array([asset.kind == "index" for asset in self.path.assets])[self._columns]
+        return np.asarray(~(self._known_volume > 0) | kinds, dtype=np.bool_)
+
+    @cached_property
+    def _known_volume(self) -> Floats:
+        """Mean of the last days before the window, shape ``(traded,)``; NaN where there is none."""
         found = np.full(len(self._columns), np.nan)
         history = self.path.history
         if history is not None and history.volume is not None:
             volumes = history.volume[-21:, [history.column(symbol) for symbol in self.symbols]]
             known = np.isfinite(volumes).any(axis=0)
             found[known] = np.nanmean(volumes[:, known], axis=0)
-        kinds = np.array([asset.kind == "index" for asset in self.path.assets])[self._columns]
-        return np.where(np.isfinite(found) & (found > 0) & ~kinds, found, self.config.dollar_volume / first)
+        return found
 
     def _first_price(self, column: int) -> float:
         values = self.path.close[:, column]
@@ -391,6 +430,7 @@ class PathMarket:
             )
             if path.open is None:
                 opened = np.full(1, np.nan)
+            high, low = (np.where(np.isnan(opened), np.nan, table) for table in (high, low))
             rises = (high - opened) < (opened - low)
             mid = np.stack([opened, np.where(rises, high, low), np.where(rises, low, high), close], axis=1)
         there = np.isfinite(mid).ravel() & np.repeat(np.isfinite(close), mid.shape[1])

@@ -189,10 +189,14 @@ class _Work:
         since, until = _midnight(closure.first), _midnight(closure.last + _DAY)
         concerned = np.array([asset.calendar == closure.exchange.upper() for asset in self.path.assets])
         rows = (self.path.begins >= since) & (self.path.begins < until)
-        if not concerned.any() or until <= self.path.begins[0] or since >= self.path.ends[-1]:
+        if until <= self.path.begins[0] or since >= self.path.ends[-1]:
             return
         self.closed |= rows[:, None] & concerned
         cause = f"{closure.exchange} was shut: {closure.reason} ({closure.source})"
+        if not concerned.any():  # it was a part of the crisis, whatever is looked at here
+            cause += "; nothing of this scenario is traded there"
+            self.met.append(HaltMet(closure.exchange, "CLOSED", since, until, cause))
+            return
         if closure.exchange.upper() == _NEW_YORK:
             self.halts.halt_market(since, until, code="CLOSED", message=cause)
             self.met.append(HaltMet("*", "CLOSED", since, until, cause))

@@ -5,7 +5,7 @@ Nothing here is decided by the scenario: a breach is what guardrails wrote down,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +62,11 @@ class _Known:
 class Journal:
     """A fold over the entries of a ledger.
 
+    Parameters
+    ----------
+    price_of
+        Dollars a share of a symbol now: of orders that were never sent, of which the ledger has no price.
+
     Attributes
     ----------
     spread, impact, fees
@@ -77,7 +82,8 @@ class Journal:
         Symbols whose protective stop went off since :meth:`take` was last called.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, price_of: Callable[[str], float]) -> None:
+        self._price_of = price_of
         self.spread: dict[str, int] = {}
         self.impact: dict[str, int] = {}
         self.fees: dict[str, int] = {}
@@ -160,10 +166,11 @@ class Journal:
             return
         codes = ", ".join(dict.fromkeys(one["code"] for one in known.refused))
         told = " ".join(one["message"] for one in known.refused) or str(stored.payload["reason"])
+        price = known.midpoint / MICRO if known.midpoint else self._price_of(known.symbol)
         numbers = {
             "shares": known.side * known.shares,
             "filled_shares": known.side * known.filled,
-            "unfilled_dollars": (known.shares - known.filled) * known.midpoint / MICRO,
+            "unfilled_dollars": (known.shares - known.filled) * price,
         }
         self.failures.append(
             Event(stored.at, "execution_failure", codes or str(status).upper(), known.symbol, told, numbers)

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quantdesk.errors import QuantdeskError
+from quantdesk.errors import BadInput, QuantdeskError
 from quantdesk.orders.alerts import bundled as bundled_rules
 from quantdesk.orders.amounts import MICRO, SECOND
 from quantdesk.orders.desk import Desk, DeskConfig
@@ -145,7 +145,7 @@ class _Run:
         self.watching = Watching(
             self.desk, stage.market, self.config.alerts or bundled_rules(), self.config.watch_every_s
         )
-        self.journal = Journal()
+        self.journal = Journal(self._middle)
         self.wants: dict[str, int] = {}
         self.waiting: dict[str, None] = {}
         self.lack: dict[str, float] = {}
@@ -207,7 +207,7 @@ class _Run:
             stale=self.stale,
             error=self.error,
             ledger=self.desk.ledger.head()[1],
-            labels=self.overlay.labels,
+            labels=(*self.overlay.labels, *self.stage.market.labels(symbol for symbol, _ in self.desk.portfolio)),
             liquidation=sale,
         )
 
@@ -263,7 +263,15 @@ class _Run:
             away = -1 if action is Action.BUY else 1
             price = self._middle(symbol) * (1 + away * self.config.stop_distance)
             stop = Decimal(str(max(round(price, 2), 0.01)))
-        result = self.desk.execute(Order(symbol, action, shares, stop_loss_price=stop, user_id="scenario"))
+        try:
+            order = Order(symbol, action, shares, stop_loss_price=stop, user_id="scenario")
+        except BadInput as error:  # more shares than an order can have, a stop at a price that is none
+            side = 1 if action is Action.BUY else -1
+            numbers = {"shares": side * shares, "filled_shares": 0, "unfilled_dollars": shares * self._middle(symbol)}
+            told = Event(self.exchange.now(), "execution_failure", "NO_ORDER", symbol, str(error), numbers)
+            self.events.append(told)
+            return
+        result = self.desk.execute(order)
         closed = [one.code for one in result.violations if one.code in _CLOSED]
         if result.status is OrderStatus.REJECTED and closed:
             self.waiting[symbol] = None
@@ -328,6 +336,8 @@ class _Run:
         return self.wants[symbol] - self.desk.portfolio.position(symbol).shares
 
     def _is_quoted(self, symbol: str, at: int) -> bool:
+        if self.stage.market.dark_since(symbol, at) is not None:
+            return False  # what no feed shows is no quote to send an order at
         flow = self.stage.market.begun(symbol, at)
         if flow is None or at >= flow.closes:
             return False

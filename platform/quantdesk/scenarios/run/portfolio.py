@@ -76,7 +76,7 @@ def holdings_of(portfolio: Mapping[str, float], path: Path) -> Holdings:
 def _number(name: str, value: object) -> float:
     number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or abs(value) > _MOST:  # type: ignore[arg-type]
-        raise BadInput(f"The portfolio holds {value!r} of {name}.", "Give a finite number.")
+        raise BadInput(f"The portfolio holds {value!r} of {name}.", f"Give a finite number, at most {_MOST:.0e}.")
     return float(value)  # type: ignore[arg-type]
 
 
