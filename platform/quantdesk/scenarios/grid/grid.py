@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path as Folder
 
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 
 from quantdesk.compute import Compute, Lost, chosen
 from quantdesk.errors import BadInput, DataError

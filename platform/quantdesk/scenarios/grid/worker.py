@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path as Folder
 from typing import Any
 
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 
 from quantdesk.errors import QuantdeskError
 from quantdesk.market import MarketStore
