@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -257,7 +258,18 @@ def test_a_path_without_the_asset_class_is_refused(closes, path_from, base, kind
 def test_a_move_beyond_experience_is_called_an_extrapolation(base, panel):
     result = generate(Shock(type="equity_crash", magnitude=0.5, unit="absolute"), base, panel=panel)
     (note,) = (note for note in result.notes if note.startswith("Beyond all that the data show over 5 sessions"))
-    assert "AAPL" in note
+    assert "JPM" in note
     assert "SPX" not in note  # it was asked for, not extrapolated
     small = generate(Shock(type="equity_crash", magnitude=0.01, unit="absolute"), base, panel=panel)
     assert not any("Beyond" in note for note in small.notes)
+
+
+def test_extrapolated_volatility_is_named_first_and_then_what_is_furthest_beyond(base, panel):
+    result = generate(Shock(type="equity_crash", magnitude=0.8, unit="absolute"), base, panel=panel)
+    (note,) = (note for note in result.notes if note.startswith("Beyond all that the data show over 5 sessions"))
+    found = re.findall(r"(\w+) ([+-]\d+) % \(most ever: ([+-]\d+) %\)", note)
+    assert found[0][0] == "VIX"
+    ratios = [np.log1p(int(mean) / 100) / np.log1p(int(most) / 100) for _, mean, most in found[1:]]
+    assert len(ratios) == 3
+    assert ratios == sorted(ratios, reverse=True)
+    assert "more" in note

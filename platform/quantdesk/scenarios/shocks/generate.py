@@ -169,10 +169,13 @@ def _peak(plan: Plan) -> int:
 
 
 def _beyond(plan: Plan, steps: Floats) -> list[str]:
-    """Conditional moves larger than any that was seen over as many sessions: there the method only extrapolates."""
+    """Conditional moves larger than any that was seen over as many sessions: there the method only extrapolates.
+
+    Those that go furthest beyond come first, and before them volatility: it prices every option.
+    """
     peak, seen = _peak(plan), plan.seen
     shocked = {name for one in plan.impulses for name in one.moves}
-    found = []
+    far: dict[str, tuple[bool, float]] = {}
     for column, name in enumerate(plan.base.symbols):
         if name in shocked or name not in plan.cov.symbols:
             continue
@@ -184,7 +187,10 @@ def _beyond(plan: Plan, steps: Floats) -> list[str]:
                 for one in (mean, math.copysign(largest, mean))
             )
             unit = "bp" if plan.rates[column] else "%"
-            found.append("{} {:+.0f} {unit} (most ever: {:+.0f} {unit})".format(name, *said, unit=unit))
+            words = "{} {:+.0f} {unit} (most ever: {:+.0f} {unit})".format(name, *said, unit=unit)
+            ratio = abs(mean) / largest if largest > 0 else math.inf
+            far[words] = (plan.base.assets[column].kind != "volatility", -ratio)
+    found = sorted(far, key=lambda words: far[words])
     if not found:
         return []
     few = ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
