@@ -200,7 +200,9 @@ class PathMarket:
 
     def dark_since(self, symbol: str, at: int) -> int | None:
         """When the feed of a symbol that is silent at a moment fell silent; None where it is not."""
-        return min((since for names, since, until in self._dark if symbol in names and since <= at < until), default=None)
+        return min(
+            (since for names, since, until in self._dark if symbol in names and since <= at < until), default=None
+        )
 
     def _displayed(self, symbol: str, number: int) -> tuple[list[int], list[int], list[int]]:
         """Moments, best bids and best offers of a session; lists, for they are looked up again and again."""
