@@ -258,7 +258,7 @@ class _Calls:
         if time.monotonic() - self._counted > _COUNT_S:
             found = self._client.nthreads().values()  # type: ignore[no-untyped-call]
             self._threads, self._counted = max(1, sum(found)), time.monotonic()
-            self.is_shared = max(found, default=1) > 1
+            self.is_shared |= max(found, default=1) > 1  # once known, it holds: there may be no worker just now
         return self._threads
 
     def send(self, place: int, item: Any, *, is_alone: bool = False) -> None:

@@ -248,8 +248,9 @@ def test_a_worker_that_is_killed_in_the_middle_changes_no_result(path, tmp_path,
 @pytest.mark.slow
 def test_a_strategy_in_a_long_call_of_c_is_lost_alone(path, monkeypatch):
     monkeypatch.setattr("quantdesk.scenarios.grid.grid._GRACE_S", 20.0)
-    sleeps = Cell(path, lambda seen: time.sleep(600), config=RunConfig(time_limit_s=1), name="sleeps")
-    grid = run_grid([sleeps, Cell(path, "hold"), Cell(path, "equal_weight")], Processes(2))
+    quick = RunConfig(time_limit_s=1)
+    sleeps = Cell(path, lambda seen: time.sleep(600), config=quick, name="sleeps")
+    grid = run_grid([sleeps, *(Cell(path, "hold", config=quick) for _ in range(2))], Processes(2))
     assert [str(one.standing) for one in grid] == ["lost", "done", "done"]
     assert "took longer than" in grid.cells[0].error
 
