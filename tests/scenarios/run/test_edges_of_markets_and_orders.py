@@ -9,6 +9,7 @@ import pytest
 
 from quantdesk.errors import BadInput
 from quantdesk.scenarios import Account, Path, RunConfig, ScenarioEngine, Seen, named
+from quantdesk.scenarios.path import GRADES, Grade
 from quantdesk.scenarios.run import holdings_of, run_account, stage_of
 
 
@@ -93,3 +94,28 @@ def test_the_closure_of_moscow_is_met_though_nothing_of_it_is_traded(store) -> N
     assert "XMOS was shut" in closure.message
     days = closure.numbers["seconds"] / 86_400  # 2022-02-28 to 03-23, both included; the clocks of New York change
     assert days == pytest.approx(24, abs=0.05)
+
+
+def test_a_wish_for_what_has_no_price_fails_and_is_told_once(path_of) -> None:
+    path = path_of(bars=6)
+    close, grades = path.close.copy(), path.grades.copy()
+    close[:, 0], grades[:, 0] = np.nan, GRADES.index(Grade.MISSING)
+    never = dataclasses.replace(path, close=close, grades=grades)
+    stage = stage_of(never, None, RunConfig())
+    assert "AAPL has no value from 2008-09-12 to 2008-09-19." in stage.notes
+    account = through(never, lambda seen: {"AAPL": 0.1, "JPM": 0.1})
+    assert [(one.cause, one.symbol) for one in account.failures] == [("NO_PRICE", "AAPL")]
+    assert account.filled_shares > 0
+    assert not any("no value" in note for note in stage_of(path, None, RunConfig()).notes)
+
+
+def test_what_waits_for_a_missing_value_is_not_cancelled_as_by_a_closure(path_of) -> None:
+    path = path_of(bars=8)
+    found = {}
+    for grade in (Grade.MISSING, Grade.CLOSED):
+        close, grades = path.close.copy(), path.grades.copy()
+        close[3, 0], grades[3, 0] = np.nan, GRADES.index(grade)
+        hole = dataclasses.replace(path, close=close, grades=grades)
+        account = through(hole, buys_after(3, {"AAPL": 0.1}), over_closure="cancel")
+        found[grade] = account.orders, [one.cause for one in account.failures]
+    assert found == {Grade.MISSING: (1, []), Grade.CLOSED: (0, ["MARKET_CLOSED"])}

@@ -36,7 +36,7 @@ from quantdesk.orders.routing.config import RoutingConfig
 from quantdesk.orders.routing.router import SmartOrderRouter
 from quantdesk.scenarios.intraday import busted
 from quantdesk.scenarios.market import PathMarket
-from quantdesk.scenarios.path import Path
+from quantdesk.scenarios.path import GRADES, Grade, Path
 from quantdesk.scenarios.result import Account, Attribution, Event
 from quantdesk.scenarios.run.config import RunConfig
 from quantdesk.scenarios.run.journal import Journal
@@ -307,7 +307,7 @@ class _Run:
         if self.config.over_closure == "queue":
             return
         for symbol in list(self.waiting):
-            if np.isnan(self.path.close[bar, self.path.column(symbol)]):
+            if self.path.grades[bar, self.path.column(symbol)] == GRADES.index(Grade.CLOSED):
                 del self.waiting[symbol]
                 shares, told = self._wish(symbol), f"{symbol} was shut before its order was filled."
                 self.wants.pop(symbol)
@@ -448,14 +448,24 @@ class _Run:
         value = self._equity()
         for symbol, weight in weights.items():
             price = self.marks[symbol]
-            if not price > 0:
-                continue  # it has no price yet
+            if not price > 0:  # it has no price yet
+                self._has_no_price(symbol, weight)
+                continue
             shares = int(weight * value / price)
             self.lack.pop(symbol, None)
             self.wants[symbol] = shares
             self.waiting.pop(symbol, None)
             if self._wish(symbol):
                 self.waiting[symbol] = None
+
+    def _has_no_price(self, symbol: str, weight: float) -> None:
+        """Say once of a symbol that nobody could trade it when it was wished for."""
+        if not weight or any((one.cause, one.symbol) == ("NO_PRICE", symbol) for one in self.events):
+            return
+        told = f"{symbol} was wished for before it had a price."
+        self.events.append(
+            Event(self.exchange.now(), "execution_failure", "NO_PRICE", symbol, told, {"weight": weight})
+        )
 
     def _seen(self, bar: int) -> Seen:
         moments, closes = Days(self.known, self.traded).closes(bar)

@@ -64,10 +64,19 @@ def stage_of(
         _events(stopped.met),
         label_of(path),
         "" if scenario is None else scenario.title,
-        stopped.notes,
+        (*stopped.notes, *_without_a_price(stopped.path)),
         _known(stopped.path, effects),
         references(path) if path.is_intraday else {},
     )
+
+
+def _without_a_price(path: Path) -> tuple[str, ...]:
+    """What is traded by name, and has no value in the whole window."""
+    none = [symbol for symbol in path.traded if np.isnan(path.close[:, path.column(symbol)]).all()]
+    if not none:
+        return ()
+    first, last = path.sessions[0].date(), path.sessions[-1].date()
+    return (f"{', '.join(none)} {'has' if len(none) == 1 else 'have'} no value from {first} to {last}.",)
 
 
 def _known(path: Path, effects: Effects) -> Path:
