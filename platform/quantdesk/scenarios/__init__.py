@@ -15,6 +15,8 @@ What is where::
     shocks, reverse     invented crises; the most plausible one that breaches a limit                     (pure)
     paths               drawn ones: bootstrap, filtered history, Student's t                              (pure)
     strategies, run     what trades; the loop through the desk                                            (pure)
+    reproduction        whether a replay shows the figures that its scenario names                        (pure)
+    invention, outlook  the past that shocks begin with; what a portfolio could lose from a day on        (edge)
     result, engine      what came of it; one call for it                                                  (edge)
     recommend           what would have helped: searched, priced and run again                            (pure)
     grid, drills        scenarios x strategies on a cluster; faults of the platform itself                (pure)

@@ -25,6 +25,7 @@ from quantdesk.scenarios.shocks import Era, Shocked, closes_of, covariance, move
 __all__ = ["before", "effects_of", "last_day", "panel_of", "reversed_stress"]
 
 _FX = ("EURUSD", "USDJPY", "GBPUSD", "USDCHF", "AUDUSD")
+_WINDOW = 14
 _HISTORY = 1200
 """Calendar days: two years of covariance, and what features look back upon before them."""
 
@@ -47,7 +48,7 @@ def last_day(store: MarketStore) -> dt.date:
     return sessions_between("XNYS", day - dt.timedelta(days=10), day)[-1].date()
 
 
-def before(on: dt.date | None, store: MarketStore, *, history_days: int = _HISTORY) -> Path:
+def before(on: dt.date | None, store: MarketStore, *, history_days: int = _HISTORY, window_days: int = _WINDOW) -> Path:
     """Everything of the store that has a value around a day, with the years before it as history.
 
     Parameters
@@ -58,6 +59,8 @@ def before(on: dt.date | None, store: MarketStore, *, history_days: int = _HISTO
         Where it comes from.
     history_days
         Calendar days of history.
+    window_days
+        Calendar days until then that are bars of the path itself.
 
     Raises
     ------
@@ -65,7 +68,7 @@ def before(on: dt.date | None, store: MarketStore, *, history_days: int = _HISTO
         Nothing of the store has a value then.
     """
     day = on or last_day(store)
-    first = day - dt.timedelta(days=14)
+    first = day - dt.timedelta(days=window_days)
     held = [one for one in store.series() if one.preferred and one.frequency == "daily"]
     alive = [one for one in held if one.start <= first and one.end >= day]
     # The series of the longest history: covariances and eras lie in it.

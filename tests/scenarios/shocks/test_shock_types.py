@@ -273,3 +273,16 @@ def test_extrapolated_volatility_is_named_first_and_then_what_is_furthest_beyond
     assert len(ratios) == 3
     assert ratios == sorted(ratios, reverse=True)
     assert "more" in note
+
+
+def test_volatility_that_nobody_asked_for_is_held_at_a_stated_bound(store) -> None:
+    from quantdesk.scenarios import ScenarioEngine
+    from quantdesk.scenarios.shocks import Shock
+
+    engine = ScenarioEngine(store)
+    crash = engine.shocked(Shock(type="equity_crash", magnitude=0.4, unit="absolute"))
+    column = crash.path.column("VIX")
+    assert crash.path.close[:, column].max() == 100.0
+    assert any("held at 100" in note for note in crash.notes)
+    asked = engine.shocked(Shock(type="volatility_spike", magnitude=12.0, unit="absolute", affected_sectors=()))
+    assert asked.path.close[:, column].max() > 100.0  # who asks for it gets it

@@ -94,7 +94,7 @@ def _shocked(plan: Plan, steps: Floats, noise: Floats, seed: int) -> Shocked:
     rates = plan.rates[:width]
     close: Floats = plan.levels + total
     close[:, ~rates] = (plan.levels * np.exp(total))[:, ~rates]
-    close = np.round(close, _DECIMALS)
+    close, held = _held(plan, np.round(close, _DECIMALS))
     grades = np.where(np.isnan(close), _MISSING, _SIMULATED).astype(np.int8)
     close[0], grades[0] = base.close[-1], base.grades[-1]
     begins, ends = _sessions(base, horizon)
@@ -119,7 +119,7 @@ def _shocked(plan: Plan, steps: Floats, noise: Floats, seed: int) -> Shocked:
         labels=tuple(dict.fromkeys(plan.labels)),
     )
     notes = tuple(note for impulse in plan.impulses for note in impulse.notes)
-    notes = (*notes, *_beyond(plan, steps))
+    notes = (*notes, *_beyond(plan, steps), *held)
     if plan.cov.absent:
         notes = (*notes, f"The era does not know: {', '.join(plan.cov.absent)}.")
     return Shocked(
@@ -135,6 +135,21 @@ def _shocked(plan: Plan, steps: Floats, noise: Floats, seed: int) -> Shocked:
         notes=notes,
         seed=seed,
     )
+
+
+def _held(plan: Plan, close: Floats) -> tuple[Floats, list[str]]:
+    """Volatility that nobody asked for, held below a stated bound: the law has none, and it prices every option."""
+    asked = {name for impulse in plan.impulses for name in impulse.moves}
+    most, notes = plan.method.highest_volatility, []
+    for place, asset in enumerate(plan.base.assets):
+        if asset.kind == "volatility" and asset.symbol not in asked and (close[:, place] > most).any():
+            highest = float(np.nanmax(close[:, place]))
+            close[:, place] = np.minimum(close[:, place], most)
+            notes.append(
+                f"{asset.symbol} would go to {highest:,.0f} and is held at {most:g}: VIX never closed above 82.69"
+                " (2020-03-16)."
+            )
+    return close, notes
 
 
 def _sessions(base: Path, horizon: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -45,6 +45,8 @@ class Method:
         Of correlations that cannot be.
     correlations
         A user's own matrix for a correlation_breakdown, by symbol on both sides; the target mean is then not used.
+    highest_volatility
+        Points above which a volatility index does not go by itself; one that is shocked goes as far as it is asked.
     """
 
     estimator: Estimator = "sample"
@@ -52,8 +54,13 @@ class Method:
     aftermath_days: int = 5
     repair: Literal["higham", "clip"] = "higham"
     correlations: pd.DataFrame | None = None
+    highest_volatility: float = 100.0
 
     def __post_init__(self) -> None:
+        if not 0 < self.highest_volatility <= 1000:
+            raise BadParameter(
+                f"highest_volatility is {self.highest_volatility!r}.", "Give points above 0, up to 1000."
+            )
         if not (math.isfinite(self.noise) and 0 <= self.noise <= 10):
             raise BadParameter(f"The noise is {self.noise!r}.", "Give 0 to 10; 1 is that of the era.")
         if not 1 <= self.aftermath_days <= 252:
