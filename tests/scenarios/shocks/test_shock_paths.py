@@ -16,7 +16,7 @@ from quantdesk.scenarios.path import Grade
 from quantdesk.scenarios.shocks import Era, Method, Shock, Shocks, by_session, covariance, generate, moves
 from quantdesk.scenarios.shocks.moves import betas, closes_of, root
 
-STILL = Method(noise=0.0)
+STILL = Method(noise=0.0, highest_volatility=math.inf)
 STOCKS = ["AAPL", "MSFT", "JPM", "BAC", "XOM"]
 
 

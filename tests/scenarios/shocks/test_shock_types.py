@@ -16,7 +16,7 @@ from quantdesk.scenarios.shocks import Method, Shock, generate
 from quantdesk.scenarios.shocks.correlation import mean_of
 from quantdesk.scenarios.shocks.credit import LEHMAN, monthly_spread, regression, spread_deviation
 
-STILL = Method(noise=0.0)
+STILL = Method(noise=0.0, highest_volatility=math.inf)
 
 
 def change(result, symbol: str, bar: int = 5) -> float:

@@ -137,12 +137,21 @@ def _shocked(plan: Plan, steps: Floats, noise: Floats, seed: int) -> Shocked:
     )
 
 
+def _highest(base: Path, symbol: str) -> float:
+    """The highest value that a path and its history show; 0 for none."""
+    values = [part.close[:, part.column(symbol)] for part in (base, base.history) if part is not None]
+    return float(np.nanmax(np.nan_to_num(np.concatenate(values))))
+
+
 def _held(plan: Plan, close: Floats) -> tuple[Floats, list[str]]:
     """Volatility that nobody asked for, held below a stated bound: the law has none, and it prices every option."""
     asked = {name for impulse in plan.impulses for name in impulse.moves}
-    most, notes = plan.method.highest_volatility, []
+    notes = []
     for place, asset in enumerate(plan.base.assets):
-        if asset.kind == "volatility" and asset.symbol not in asked and (close[:, place] > most).any():
+        if asset.kind != "volatility" or asset.symbol in asked:
+            continue
+        most = max(plan.method.highest_volatility, _highest(plan.base, asset.symbol))
+        if (close[:, place] > most).any():
             highest = float(np.nanmax(close[:, place]))
             close[:, place] = np.minimum(close[:, place], most)
             notes.append(

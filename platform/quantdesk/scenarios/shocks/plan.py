@@ -46,7 +46,8 @@ class Method:
     correlations
         A user's own matrix for a correlation_breakdown, by symbol on both sides; the target mean is then not used.
     highest_volatility
-        Points above which a volatility index does not go by itself; one that is shocked goes as far as it is asked.
+        Points above which a volatility index does not go by itself, unless it was there before; one that is shocked
+        goes as far as it is asked.
     """
 
     estimator: Estimator = "sample"
