@@ -119,3 +119,18 @@ def test_what_waits_for_a_missing_value_is_not_cancelled_as_by_a_closure(path_of
         account = through(hole, buys_after(3, {"AAPL": 0.1}), over_closure="cancel")
         found[grade] = account.orders, [one.cause for one in account.failures]
     assert found == {Grade.MISSING: (1, []), Grade.CLOSED: (0, ["MARKET_CLOSED"])}
+
+
+def test_an_order_that_no_venue_could_take_says_why(path_of) -> None:
+    """A band above the bid leaves a market in which nobody bids: the order fails for that, and not just so."""
+    path = path_of(bars=4)
+    stage = stage_of(path, None, RunConfig())
+    price = round(float(path.close[2, 0]) * 1e6)
+    begins, ends = int(path.begins[2]), int(path.ends[2])
+    stage.halts.band("AAPL", price, round(price * 1.05), begins, ends)  # type: ignore[attr-defined]
+    wish = buys_after(2, {"AAPL": -0.1})
+    account = run_account(stage, wish, holdings_of({"cash": 1e6}, stage.path))  # type: ignore[arg-type]
+    (failure,) = account.failures
+    assert failure.cause == "NO_BID"
+    assert "nobody bids for AAPL" in failure.message
+    assert failure.numbers["unfilled_dollars"] == pytest.approx(-failure.numbers["shares"] * price / 1e6, rel=0.01)

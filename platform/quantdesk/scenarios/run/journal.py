@@ -57,6 +57,8 @@ class _Known:
     far: int = 0
     filled: int = 0
     refused: list[Mapping[str, Any]] = field(default_factory=list)
+    unsent: str = ""
+    why: str = ""
 
 
 class Journal:
@@ -128,6 +130,10 @@ class Journal:
         bid, ask = int(nbbo["bid"]), int(nbbo["ask"])
         if not known.midpoint and bid and ask:
             known.midpoint, known.far = (bid + ask) // 2, ask if known.side > 0 else bid
+        # Of an order that found no way to any venue the router alone says why: nobody bids, nobody offers ...
+        sent = bool(stored.payload["children"])
+        known.unsent = "" if sent else str(stored.payload["status"]).upper()
+        known.why = "" if sent else next((one for one in stored.payload["reasoning"] if "Nothing is sent" in one), "")
 
     def _filled(self, stored: Stored) -> None:
         known, given = self._orders[stored.order_id], stored.payload
@@ -165,7 +171,7 @@ class Journal:
         if status == OrderStatus.FILLED or not OrderStatus(status).is_final:
             return
         codes = ", ".join(dict.fromkeys(one["code"] for one in known.refused))
-        told = " ".join(one["message"] for one in known.refused) or str(stored.payload["reason"])
+        told = " ".join(one["message"] for one in known.refused) or str(stored.payload["reason"]) or known.why
         price = known.midpoint / MICRO if known.midpoint else self._price_of(known.symbol)
         numbers = {
             "shares": known.side * known.shares,
@@ -173,5 +179,12 @@ class Journal:
             "unfilled_dollars": (known.shares - known.filled) * price,
         }
         self.failures.append(
-            Event(stored.at, "execution_failure", codes or str(status).upper(), known.symbol, told, numbers)
+            Event(
+                stored.at,
+                "execution_failure",
+                codes or known.unsent or str(status).upper(),
+                known.symbol,
+                told,
+                numbers,
+            )
         )
