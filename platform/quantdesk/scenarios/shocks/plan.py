@@ -58,9 +58,9 @@ class Method:
     highest_volatility: float = 100.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.highest_volatility <= 1000:
+        if not self.highest_volatility > 0:
             raise BadParameter(
-                f"highest_volatility is {self.highest_volatility!r}.", "Give points above 0, up to 1000."
+                f"highest_volatility is {self.highest_volatility!r}.", "Give points above 0; inf for no bound."
             )
         if not (math.isfinite(self.noise) and 0 <= self.noise <= 10):
             raise BadParameter(f"The noise is {self.noise!r}.", "Give 0 to 10; 1 is that of the era.")
