@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -191,9 +192,22 @@ def compare(
 
 @contextlib.contextmanager
 def _nothing_printed(as_json: bool) -> Iterator[None]:
-    """What a strategy prints goes to the standard error where the standard output is one JSON document."""
-    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+    """What strategies print goes to the standard error where the standard output is one JSON document.
+
+    Worker processes inherit the file and not the object, so that the file itself is exchanged.
+    """
+    if not as_json:
         yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _reverse(one: Any) -> dict[str, Any]:

@@ -39,8 +39,8 @@ def show_catalogue(found: Sequence[Scenario]) -> None:
         return
     rows = [(one.name, one.start, one.end, _bars(one), one.summary) for one in found]
     table(f"{len(rows)} scenarios", ("scenario", "first", "last", "bars", "what happened"), rows)
-    short = [min(one.aliases, key=len) for one in found if one.aliases]
-    _say(f"Short names do, too: {', '.join(short)}. --json tells all of them.", style="dim")
+    short = [one.aliases[0] for one in found if one.aliases]
+    _say(f"Short names do, too: {', '.join(short)}. --json tells all of them.", style="dim", hang=2)
 
 
 def show_result(result: StressResult, *, notes: bool = True) -> None:
@@ -54,7 +54,11 @@ def show_result(result: StressResult, *, notes: bool = True) -> None:
     _say(f"data      {data_line(result)}")
     _say(f"detected  {detection_line([event for _, event in result.events('breaches')])}")
     if result.labels:
-        _say(f"labels    {', '.join(label.replace('_', ' ') for label in result.labels)}", style="dim", hang=12)
+        _say(
+            f"labels    {', '.join(label.replace('_', ' ').replace(':', ': ') for label in result.labels)}",
+            style="dim",
+            hang=12,
+        )
     out.print()
     _strategies(result)
     _limits(result)
@@ -128,12 +132,15 @@ def detection_line(breaches: Sequence[Event]) -> str:
     """How many breaches of limits an alert or a guardrail saw, and how fast."""
     if not breaches:
         return "no limit was breached"
-    after = [_after(one) for one in breaches]
+    refused = [one for one in breaches if one.severity == "blocking"]
+    after = [_after(one) for one in breaches if one.severity != "blocking"]
     seen = [one for one in after if not math.isnan(one)]
-    missed = len(after) - len(seen)
-    fast = f", half of them within {statistics.median(seen):,.0f} s" if seen else ""
-    unseen = f"; {missed} that no alert saw" if missed else ""
-    return f"{len(seen)} of {len(after)} limit breaches{fast}{unseen}"
+    parts = [f"{len(refused)} orders beyond a limit were refused at once"] if refused else []
+    if after:
+        fast = f", half of them within {statistics.median(seen):,.0f} s" if seen else ""
+        missed = f", none saw the other {len(after) - len(seen)}" if len(seen) < len(after) else ""
+        parts.insert(0, f"alerts saw {len(seen)} of {len(after)} breaches of limits{fast}{missed}")
+    return "; ".join(parts)
 
 
 def _strategies(result: StressResult) -> None:

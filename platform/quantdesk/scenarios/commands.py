@@ -93,9 +93,17 @@ def compared(
     list of dict
         One a scenario and strategy, the scenarios in the order of time: P&L and starting value in dollars, drawdown in
         percent, counts, the share of real data, and the error of what failed.
+
+    Raises
+    ------
+    UnknownName
+        No such scenario.
     """
+    from quantdesk.scenarios import catalog
     from quantdesk.scenarios.grid import cells_of, run_grid
 
+    for name in scenarios:
+        catalog.load(name)  # a name that is none is an error of the caller, not of a cell
     names = list(scenarios) or [one.name for one in listed()]
     cells = cells_of(names, dict(strategies), portfolios={"": portfolio}, seeds=(seed,))
     found = run_grid(cells, progress=lambda done, total: progress("scenarios x strategies", done, total))

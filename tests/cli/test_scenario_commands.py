@@ -1,0 +1,173 @@
+"""``quantdesk scenario``: what its commands print, in words and as JSON, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from quantdesk.market import bundled, load
+
+PROGRAM = Path(sys.executable).with_name("quantdesk")
+SHORT = "volmageddon"
+
+BUYS = "def strategy(seen):\n    print('hello')\n    return {'AAPL': 0.1} if not len(seen.bars) else None\n"
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state directory with the bundled market data; beside it a notebook and a module that trade."""
+    state = tmp_path_factory.mktemp("state")
+    load(bundled(), state / "market")
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(BUYS, id="buys")])
+    nbformat.write(book, state / "carry.ipynb")
+    (state / "ours.py").write_text(BUYS + "weights = {}\n")
+    (state / "portfolio.json").write_text(json.dumps({"cash": 1000, "AAPL": 100}))
+    return state
+
+
+def call(state: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("QUANTDESK_")}
+    return subprocess.run(
+        [str(PROGRAM), "scenario", *arguments],
+        env={**kept, "QUANTDESK_STATE": str(state), "QUANTDESK_COMPUTE_PROCESSES": "1", "COLUMNS": "120", **env},
+        cwd=state,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def answer(state: Path, *arguments: str) -> Any:
+    done = call(state, *arguments, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_list_needs_no_data_and_imports_nothing_heavy(tmp_path: Path) -> None:
+    found = answer(tmp_path, "list")
+    assert {"lehman_2008", "covid_2020", "flash_crash_2010"} <= {one["name"] for one in found}
+    words = call(tmp_path, "list").stdout
+    assert len(words.splitlines()) == len(found) + 1
+    script = (
+        "import sys; sys.argv = ['quantdesk', 'scenario', 'list']\n"
+        "from quantdesk.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = ('pandas', 'numpy', 'scipy', 'numba', 'arch', 'QuantLib', 'distributed')\n"
+        "print([one for one in heavy if one in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_run_with_a_notebook_and_a_function_is_one_json_document(state: Path) -> None:
+    found = answer(state, "run", SHORT, "-s", "carry.ipynb", "-s", "ours:strategy", "--portfolio", "portfolio.json")
+    assert found["scenario_id"].startswith("volmageddon_2018-")
+    notebook, module = found["by_strategy"]
+    assert [notebook["strategy"], module["strategy"]] == ["carry", "ours:strategy"]
+    assert notebook["pnl"] == module["pnl"] < 0
+    assert notebook["orders"] > 0
+    assert found["results"]["pnl_impact"] == pytest.approx(notebook["pnl"], abs=0.02)
+
+
+def test_a_run_in_words_says_what_is_real_and_how_fast_limits_were_seen(state: Path) -> None:
+    done = call(state, "run", SHORT, "-p", "cash=1000000")
+    lines = done.stdout.splitlines()
+    (data,) = [line for line in lines if line.startswith("  data ")]
+    assert data == (
+        "  data      75 % real · 25 % reconstructed · 0 % simulated · 0 % missing; of what is traded 100 % real"
+    )
+    (seen,) = [line for line in lines if line.startswith("  detected ")]
+    assert re.search(r"alerts saw \d+ of \d+ breaches of limits, half of them within \d+ s", seen)
+    assert "adjusted with hindsight" in done.stdout
+    header, row = next((lines[n], lines[n + 1]) for n, line in enumerate(lines) if line.startswith("strategy\t"))
+    told = dict(zip(header.split("\t"), row.split("\t"), strict=True))
+    causes = ("price $", "spread $", "impact $", "fees $", "unfilled $")
+    total = sum(float(told[cause].replace(",", "")) for cause in causes)
+    assert total == pytest.approx(float(told["P&L $"].replace(",", "")), abs=3)
+    assert told["to sell it"].endswith("$")
+    assert any(line.startswith("DAY_LOSS\t") for line in lines)
+
+
+def test_a_shock_prints_its_moves_and_the_error_of_the_method(state: Path) -> None:
+    done = call(state, "shock", "equity_crash", "0.2", "--absolute", "--days", "3", "-s", "hold", "-p", "SPX=100")
+    assert done.returncode == 0, done.stderr
+    assert "SPX\tshocked\t-20.00 %\t-20.00 %" in done.stdout
+    assert "simulated shock" in done.stdout
+    assert "How wrong this method was" in done.stdout
+
+
+def test_reverse_says_how_far_and_when_it_was_as_bad(state: Path) -> None:
+    found = answer(state, "reverse", "10000", "-p", "AAPL=1000", "--era", "crisis_2008")
+    (one,) = found.values()
+    assert one["reached"]
+    assert one["loss"] == pytest.approx(10_000, rel=0.01)
+    assert one["distance"] > 0
+    assert one["nearest"]
+
+
+def test_compare_tells_every_strategy_in_every_scenario(state: Path) -> None:
+    chosen = ["--scenario", SHORT, "--scenario", "yuan", "-s", "hold", "-s", "carry.ipynb"]
+    found = answer(state, "compare", *chosen, "-p", "cash=10000")
+    assert {(one["scenario"], one["strategy"]) for one in found} == {
+        (scenario, strategy) for scenario in ("volmageddon_2018", "yuan_2015") for strategy in ("hold", "carry")
+    }
+    assert all(one["error"] == "" for one in found)
+    assert [one["pnl"] for one in found if one["strategy"] == "hold"] == [0.0, 0.0]
+    assert all(one["pnl"] != 0 for one in found if one["strategy"] == "carry")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "words"),
+    [
+        (["run", "lehmann"], "UnknownName", "Did you mean lehman"),
+        (["run", SHORT, "-s", "momentum_alfa"], "UnknownName", "Did you mean momentum_alpha"),
+        (["run", SHORT, "-s", "nothing.ipynb"], "BadInput", "no notebook 'nothing.ipynb'"),
+        (["run", SHORT, "-s", "ours:strateg"], "UnknownName", "Did you mean strategy"),
+        (["run", SHORT, "-s", "ours:weights"], "BadInput", "cannot be called"),
+        (["run", SHORT, "-s", "no_such_module:strategy"], "BadInput", "ModuleNotFoundError"),
+        (["run", SHORT, "-s", "hold", "-s", "hold"], "BadInput", "given twice"),
+        (["run", SHORT, "-s", "; rm -rf"], "BadInput", "no strategy"),
+        (["run", SHORT, "-p", "AAPL"], "BadInput", "NAME=QUANTITY"),
+        (["run", SHORT, "--portfolio", "none.json"], "DataError", "none.json"),
+        (["shock", "equity_crash", "0"], "BadInput", "is 0"),
+        (["shock", "asteroid", "3"], "UnknownName", "asteroid"),
+        (["reverse", "1000", "-p", "AAPL=5", "--on", "yesterday"], "BadDates", "yesterday"),
+        (["compare", "--scenario", "nothing_2050"], "UnknownName", "nothing_2050"),
+    ],
+)
+def test_bad_input_is_one_sentence_with_its_exit_code(
+    state: Path,
+    arguments: list[str],
+    kind: str,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from quantdesk.cli import main
+
+    monkeypatch.setenv("QUANTDESK_STATE", str(state))
+    monkeypatch.chdir(state)
+    monkeypatch.syspath_prepend(str(state))
+    monkeypatch.setattr(sys, "argv", ["quantdesk", "scenario", *arguments, "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == (3 if kind == "DataError" else 2)
+    told = json.loads(capsys.readouterr().out)
+    assert told["error"] == kind
+    assert words in told["problem"] + told["remedy"]
+
+
+def test_bad_input_in_words_goes_to_the_standard_error(state: Path) -> None:
+    done = call(state, "run", "lehmann")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Did you mean lehman" in done.stderr
+    assert "Traceback" not in done.stderr
