@@ -137,7 +137,7 @@ class ScenarioEngine:
             },
             methods=path.methods,
             seed=stage.config.seed,
-            data_hashes={**path.hashes, "path": path.sha256},
+            data_hashes={**path.hashes, "path": path.sha256, **_hashes(strategies)},
             labels=tuple(dict.fromkeys((*path.labels, *(label for one in accounts for label in one.labels)))),
             notes=stage.notes,
             config=stage.config.to_dict(),
@@ -291,6 +291,12 @@ class ScenarioEngine:
         made = stage_of(shocked.path, None, config, effects=effects_of(shocked))
         said = (shocked.shocks.describe(), *shocked.notes, *((shocked.error.text(),) if shocked.error else ()))
         return dataclasses.replace(made, title=shocked.shocks.describe(), notes=(*made.notes, *said))
+
+
+def _hashes(strategies: Mapping[str, Named | Wisher]) -> dict[str, str]:
+    """Of strategies that have one, as those of notebooks do."""
+    given = {f"strategy {name}": getattr(one, "sha256", None) for name, one in strategies.items()}
+    return {name: found for name, found in given.items() if isinstance(found, str)}
 
 
 def _identity(subject: Subject) -> str:
