@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from quantdesk.errors import BadInput
 from quantdesk.orders.alerts import AlertRules
-from quantdesk.orders.guardrails import Policy
+from quantdesk.orders.guardrails import Policy, bundled
 from quantdesk.scenarios.market import MarketConfig
 
-__all__ = ["RunConfig"]
+__all__ = ["LEVELS", "RunConfig"]
+
+LEVELS = "levels_reconstructed"
+"""The label of prices whose levels are not those of their day."""
 
 _PARTS = ("cash_buffer", "stop_distance", "position_limit", "sector_limit")
 
@@ -45,7 +49,7 @@ class RunConfig:
     market
         Spreads, depth, venues.
     policy
-        Of the guardrails; the bundled one when None.
+        Of the guardrails; when None the bundled one, as :meth:`policy_for` has it.
     alerts
         The rules that watch the desk; the bundled ones when None.
     watch_every_s
@@ -88,6 +92,18 @@ class RunConfig:
         for name in ("time_limit_s", "watch_every_s"):
             if not 1e-3 <= getattr(self, name) < math.inf:
                 raise BadInput(f"{name} is {getattr(self, name)!r}.", "Give seconds, at least a thousandth of one.")
+
+    def policy_for(self, labels: Collection[str]) -> Policy:
+        """The policy of the guardrails for data with some labels.
+
+        Where levels of prices are not those of their day, a number of shares means nothing, and the bundled policy's
+        limit on it is left out; a policy of one's own stays as it is.
+        """
+        if self.policy is not None or LEVELS not in labels:
+            return self.policy or bundled()
+        policy = bundled()
+        checks = {**policy.checks, "MAX_SHARES": {**policy.checks["MAX_SHARES"], "enabled": False}}
+        return dataclasses.replace(policy, name=f"{policy.name}, without numbers of shares", checks=checks)
 
     def to_dict(self) -> dict[str, Any]:
         """What a result says of it: the levers, and the policy's name."""

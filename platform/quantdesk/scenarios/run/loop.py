@@ -27,7 +27,6 @@ from quantdesk.orders.alerts import bundled as bundled_rules
 from quantdesk.orders.amounts import MICRO, SECOND
 from quantdesk.orders.desk import Desk, DeskConfig
 from quantdesk.orders.guardrails import Guardrails
-from quantdesk.orders.guardrails.files import bundled as bundled_policy
 from quantdesk.orders.halts import Halts, KnownHalts
 from quantdesk.orders.ledger import MemoryLedger
 from quantdesk.orders.order import Action, Order
@@ -132,7 +131,7 @@ class _Run:
             self.exchange,
             MemoryLedger(),
             stage.halts,
-            guardrails=Guardrails(self.config.policy or bundled_policy()),
+            guardrails=Guardrails(self.config.policy_for(self.path.labels)),
             facts=lambda symbol: stage.market.facts(symbol, self.exchange.now(), stage.label),
             config=DeskConfig(
                 cash=round(self.overlay.cash * MICRO), seed=self.config.seed, routing=RoutingConfig(earliest_terms=True)
@@ -478,8 +477,19 @@ class _Run:
             pd.DataFrame(self.known.close[:upto][:, self.columns], index=ends, columns=list(self.traded)),
             self.desk.portfolio.positions,
             self.desk.portfolio.cash / MICRO,
-            self._equity(),
+            self._equity_seen(closes),
         )
+
+    def _equity_seen(self, closes: Floats) -> float:
+        """The account at the last prices that feeds have shown."""
+        if self.known is self.path:
+            return self._equity()
+        worth = self.desk.portfolio.cash / MICRO
+        for symbol, shares in self.desk.portfolio.positions.items():
+            shown = closes[:, self.traded.index(symbol)]
+            shown = shown[np.isfinite(shown)]
+            worth += shares * (float(shown[-1]) if shown.size else self.marks[symbol])
+        return worth
 
     # --------------------------------------------------------------------------------------------------- attribution
 

@@ -12,7 +12,7 @@ from quantdesk.scenarios.intraday import by_minute, depth, references
 from quantdesk.scenarios.market import CALM, Effects, PathMarket
 from quantdesk.scenarios.path import GRADES, Grade, Path
 from quantdesk.scenarios.result import Event
-from quantdesk.scenarios.run.config import RunConfig
+from quantdesk.scenarios.run.config import LEVELS, RunConfig
 from quantdesk.scenarios.run.loop import Stage
 from quantdesk.scenarios.scenario import Scenario
 from quantdesk.scenarios.stopped import HaltMet, emergent
@@ -64,10 +64,16 @@ def stage_of(
         _events(stopped.met),
         label_of(path),
         "" if scenario is None else scenario.title,
-        (*stopped.notes, *_without_a_price(stopped.path)),
+        (*stopped.notes, *_without_a_price(stopped.path), *_without_levels(path, config)),
         _known(stopped.path, effects),
         references(path) if path.is_intraday else {},
     )
+
+
+def _without_levels(path: Path, config: RunConfig) -> tuple[str, ...]:
+    if config.policy is not None or LEVELS not in path.labels:
+        return ()
+    return ("Levels of prices are not those of their day: the guardrails' limit on numbers of shares is left out.",)
 
 
 def _without_a_price(path: Path) -> tuple[str, ...]:
