@@ -1,23 +1,65 @@
-"""From a path to a stage: minutes where they are asked for, the halts that emerge, the market. Pure."""
+"""What all accounts of a run share: the path, by minutes where they are asked for, its halts, its market. Pure."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from quantdesk.errors import BadInput
+from quantdesk.orders.halts import Halts, KnownHalts
 from quantdesk.scenarios.intraday import by_minute, depth, references
 from quantdesk.scenarios.market import CALM, Effects, PathMarket
 from quantdesk.scenarios.path import GRADES, Grade, Path
 from quantdesk.scenarios.result import Event
 from quantdesk.scenarios.run.config import LEVELS, RunConfig
-from quantdesk.scenarios.run.loop import Stage
 from quantdesk.scenarios.scenario import Scenario
 from quantdesk.scenarios.stopped import HaltMet, emergent
 
-__all__ = ["stage_of"]
+__all__ = ["Stage", "stage_of"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What all accounts of a run share.
+
+    Attributes
+    ----------
+    path
+        What happens.
+    market
+        Its quotes.
+    halts
+        What stops trading.
+    met
+        The halts of the path, as events.
+    config
+        The settings.
+    label
+        What must be said of every fill.
+    title
+        Of the scenario, for people.
+    notes
+        What could not be judged, and what stands in for what.
+    known
+        What feeds show of the path, where that is less than what happens; the path itself when None.
+    references
+        Prices by symbol from which a trade of 2010-05-06 must not have been too far away: what was is broken
+        afterwards, as the exchanges did then. Empty on other days.
+    """
+
+    path: Path
+    market: PathMarket
+    config: RunConfig = field(default_factory=RunConfig)
+    halts: Halts = field(default_factory=KnownHalts)
+    met: tuple[Event, ...] = ()
+    label: str = ""
+    title: str = ""
+    notes: tuple[str, ...] = ()
+    known: Path | None = None
+    references: Mapping[str, float] = field(default_factory=dict)
 
 
 def stage_of(
