@@ -2,7 +2,7 @@
 
     python benchmarks/scenarios_grid.py [--json] [--quick]
 
-The grid: 200 runs, each `equal_weight` with a million dollars through a made path of 20 stocks and 60 days with another
+The grid: 200 runs, each `equal_weight` with a million dollars through a made path of 20 stocks and 20 days with another
 seed, so that every run does the whole work of the desk and none of it is shared but the stage. The clusters are started
 before, and every worker has run a cell: what is measured is the grid. The results are compared byte by byte.
 
@@ -56,7 +56,7 @@ def main() -> None:
     options.add_argument("--json", action="store_true")
     options.add_argument("--quick", action="store_true")
     given = options.parse_args()
-    runs, bars, turns = (24, 10, 1) if given.quick else (200, 60, 2)
+    runs, bars, turns = (24, 10, 1) if given.quick else (200, 20, 1)
     cells = cells_of([path(bars)], ["equal_weight"], seeds=range(runs))
     found = {}
     places = {"here": InProcess(), "processes": Processes(2), "one": LocalDask(1), "two": LocalDask(2)}

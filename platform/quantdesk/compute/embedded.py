@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
@@ -12,7 +13,7 @@ from quantdesk.compute.cluster import Dask
 from quantdesk.errors import BadParameter
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, WorkerPlugin
 
 __all__ = ["LocalDask"]
 
@@ -78,4 +79,16 @@ class LocalDask(Dask):
             LocalCluster(**options) as cluster,  # type: ignore[no-untyped-call]
             Client(cluster, set_as_default=False) as client,  # type: ignore[no-untyped-call]
         ):
+            client.register_plugin(_plugin(), name="quantdesk-interrupts")
             yield client
+
+
+def _plugin() -> WorkerPlugin:
+    """Ctrl-C is for the one who started the workers, and ends them: by themselves they would answer with tracebacks."""
+    from distributed import WorkerPlugin
+
+    class Unmoved(WorkerPlugin):
+        def setup(self, worker: object) -> None:  # noqa: ARG002
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    return Unmoved()
