@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import os
 import subprocess
@@ -185,6 +186,7 @@ c.ClusterConfig.worker_cmd = [{python!r}, "-m", "distributed.cli.dask_worker"]
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # dask-gateway closes itself twice
 def test_a_real_gateway_gives_the_same(tmp_path):
     pytest.importorskip("dask_gateway_server", reason="no dask-gateway-server: pip install dask-gateway-server")
     pytest.importorskip("dask_gateway")
@@ -207,6 +209,7 @@ def test_a_real_gateway_gives_the_same(tmp_path):
             threading.Event().wait(0.2)
         place = DaskGateway(f"http://127.0.0.1:{public}", 2)
         assert dict(place.each(eval, SQUARES)) == {number: number**2 for number in range(12)}
+        gc.collect()
     finally:
         server.terminate()
         server.wait(20)

@@ -58,14 +58,13 @@ class DaskGateway(Dask):
                 "Install it: pip install dask-gateway. Or name a scheduler in QUANTDESK_COMPUTE_SCHEDULER.",
             ) from error
         try:
-            gateway = Gateway(address=self.scheduler)
-            cluster = gateway.new_cluster()
+            cluster = Gateway(address=self.scheduler).new_cluster()
         except (OSError, ValueError, GatewayClusterError, GatewayServerError) as error:
             raise EnvironmentProblem(
                 f"The Dask Gateway at {self.scheduler} gives no cluster ({type(error).__name__}: {error}).",
                 "Look at its address (QUANTDESK_COMPUTE_GATEWAY) and at who may ask (gateway.auth of Dask).",
             ) from error
-        with cluster:  # the gateway closes itself when nobody has it any more, and does not bear being closed before
+        with cluster:
             cluster.scale(self.workers)
             with cluster.get_client(set_as_default=False) as client:
                 client.wait_for_workers(1, timeout=300)
