@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import threading
 import time
@@ -32,31 +33,52 @@ def within(seconds: float, call: Callable[[], T]) -> T:
         It did not.
     """
     caller = ctypes.c_ulong(threading.get_ident())
-    lock, woken = threading.Lock(), threading.Event()
-    is_over, is_late = [False], [False]
+    done, ended = threading.Lock(), threading.Lock()
+    is_late = [False]
 
     def watch() -> None:
-        while not woken.wait(_AGAIN_S if is_late[0] else max(seconds, 0.0)):
-            with lock:
-                if not is_over[0]:
-                    is_late[0] = True
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(caller, ctypes.py_object(TookTooLong))
+        wait = max(seconds, 0.0)
+        while not done.acquire(timeout=wait):
+            is_late[0] = True
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(caller, ctypes.py_object(TookTooLong))
+            wait = _AGAIN_S
+        ended.release()
 
+    done.acquire()
+    ended.acquire()
     try:
-        threading.Thread(target=watch, daemon=True).start()
-        return call()
-    finally:
-        is_over[0] = True
-        for _ in range(2):  # what was sent already may arrive here, once
+        try:
             try:
-                with lock:
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(caller, None)
-                woken.set()
-                break
-            except TookTooLong:
-                continue
+                _thread.start_new_thread(watch, ())  # one step: what it sends arrives within these walls
+            except RuntimeError:
+                ended.release()
+                raise
+            return call()
+        finally:
+            _settle(done, ended)
+    finally:
+        _settle(done, ended)  # once more: the first may have been cut short before it began
         if is_late[0]:
             raise TookTooLong
+
+
+def _settle(done: threading.Lock, ended: threading.Lock) -> None:
+    """End the watch, and let arrive what it has sent.
+
+    Each step can be interrupted by what is on its way, and is then done again: so there are only locks here, whose
+    methods are one step each, and none of the classes of `threading` that hold one while they work.
+    """
+    while True:
+        try:
+            while ended.locked():
+                if done.locked():
+                    done.release()
+                time.sleep(1e-4)
+            for _ in range(8):  # between two of these steps it arrives
+                pass
+        except TookTooLong:
+            continue
+        return
 
 
 class Allowance:
