@@ -19,7 +19,7 @@ What is where::
     invention, outlook  the past that shocks begin with; what a portfolio could lose from a day on        (edge)
     result, engine      what came of it; one call for it                                                  (edge)
     recommend           what would have helped: searched, priced and run again                            (pure)
-    grid, drills        scenarios x strategies on a cluster; faults of the platform itself                (pure)
+    grid, drills        scenarios x strategies on a cluster; faults of the platform itself                (edge)
 
 Nothing is a table of results: breaches, failures and alerts emerge from what the desk did.
 """
