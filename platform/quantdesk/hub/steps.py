@@ -24,7 +24,6 @@ DEMO_REPORTS = (
     "04_risk_analysis",
     "05_performance_attribution",
     "06_execution_quality",
-    "07_scenario_stress",
 )
 STAGES = Path(__file__).resolve().parents[1]
 
