@@ -17,7 +17,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from quantdesk.records.files import atomic_directory, atomic_write, exclusive, sha256_of
+from quantdesk.records.files import atomic_directory, atomic_write, exclusive, sha256_of, text_of
 
 if TYPE_CHECKING:
     from quantdesk.records.append_only import protect
@@ -48,6 +48,7 @@ __all__ = [
     "exclusive",
     "protect",
     "sha256_of",
+    "text_of",
 ]
 
 

@@ -17,9 +17,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from quantdesk.errors import EnvironmentProblem
+from quantdesk.errors import BadInput, EnvironmentProblem
 
-__all__ = ["atomic_directory", "atomic_write", "exclusive", "sha256_of"]
+__all__ = ["atomic_directory", "atomic_write", "exclusive", "sha256_of", "text_of"]
 
 _SPACE = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
@@ -153,3 +153,27 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's bytes, in lower-case hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def text_of(path: Path, what: str, remedy: str) -> str:
+    """The text of a file that somebody named.
+
+    Parameters
+    ----------
+    path
+        Which.
+    what
+        That it should be, for people: ``"policy"``.
+    remedy
+        What to name instead, a sentence.
+
+    Raises
+    ------
+    BadInput
+        It cannot be read, or is no UTF-8 text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise BadInput(f"The {what} {path} cannot be read ({reason}).", remedy) from error

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from quantdesk.errors import BadInput
 from quantdesk.orders.alerts.rules import AlertRules, parse
+from quantdesk.records import text_of
 
 __all__ = ["AlertsConfig", "bundled", "in_force", "read"]
 
@@ -50,12 +50,7 @@ def read(path: Path) -> AlertRules:
     BadInput
         It cannot be read, or something in it is wrong; the message names the rule and the key.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BadInput(f"The alert rules {path} cannot be read ({reason}).", "Name a TOML file of rules.") from error
-    return parse(text, str(path), bundled())
+    return parse(text_of(path, "alert rules", "Name a TOML file of rules."), str(path), bundled())
 
 
 def in_force() -> AlertRules:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from quantdesk.errors import BadInput
 from quantdesk.orders.guardrails.policy import Policy
 from quantdesk.orders.guardrails.text import parse
+from quantdesk.records import text_of
 
 __all__ = ["GuardrailsConfig", "bundled", "in_force", "read"]
 
@@ -51,12 +51,7 @@ def read(path: Path) -> Policy:
     BadInput
         It cannot be read, or something in it is wrong; the message names the line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BadInput(f"The policy {path} cannot be read ({reason}).", "Name a TOML file of checks.") from error
-    return parse(text, str(path), bundled())
+    return parse(text_of(path, "policy", "Name a TOML file of checks."), str(path), bundled())
 
 
 def in_force() -> Policy:

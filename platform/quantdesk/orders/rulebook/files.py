@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from quantdesk.errors import BadInput
 from quantdesk.orders.rulebook.book import Layer, Rulebook
 from quantdesk.orders.rulebook.text import parse
+from quantdesk.records import text_of
 
 __all__ = ["RulebookConfig", "bundled", "in_force", "read"]
 
@@ -52,12 +52,7 @@ def read(path: Path) -> Layer:
     BadInput
         It cannot be read, or an entry is wrong; the message names the line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BadInput(f"The rulebook {path} cannot be read ({reason}).", "Name a TOML file of rules.") from error
-    return parse(text, str(path))
+    return parse(text_of(path, "rulebook", "Name a TOML file of rules."), str(path))
 
 
 def in_force() -> Rulebook:

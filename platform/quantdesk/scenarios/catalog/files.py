@@ -14,6 +14,7 @@ from types import MappingProxyType
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quantdesk.errors import BadInput, UnknownName
+from quantdesk.records import text_of
 from quantdesk.scenarios.catalog.text import parse
 from quantdesk.scenarios.scenario import Scenario
 
@@ -57,12 +58,7 @@ def read(path: Path) -> Scenario:
     BadInput
         It cannot be read, or a field is wrong; the message names file, line, field and value.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BadInput(f"The scenario {path} cannot be read ({reason}).", "Name a TOML file of a scenario.") from error
-    return parse(text, str(path))
+    return parse(text_of(path, "scenario", "Name a TOML file of a scenario."), str(path))
 
 
 def all_scenarios(config: ScenarioConfig | None = None) -> Mapping[str, Scenario]:

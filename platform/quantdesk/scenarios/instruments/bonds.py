@@ -21,8 +21,39 @@ __all__ = ["Bond", "Ladder"]
 Floats = NDArray[np.float64]
 
 
+class _Treasury:
+    """What bonds of the Treasury have in common, one or several."""
+
+    __slots__ = ()
+
+    @property
+    def unit(self) -> str:
+        """What a quantity of 1 is."""
+        return "dollar of face"
+
+    @property
+    def asset_class(self) -> AssetClass:
+        """For attribution."""
+        return "rates"
+
+    @property
+    def sector(self) -> str:
+        """The issuer."""
+        return "treasury"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The curve."""
+        return ("UST",)
+
+    @property
+    def ends(self) -> dt.date | None:
+        """Never: what it paid stays in its value."""
+        return None
+
+
 @dataclass(frozen=True)
-class Bond:
+class Bond(_Treasury):
     """A dollar of face: its value is the full price (coupons accrued in it) and all that it paid since it was bought.
 
     Attributes
@@ -49,34 +80,9 @@ class Bond:
         return f"Treasury {self.name}, {what}, {self.maturity}"
 
     @property
-    def unit(self) -> str:
-        """What a quantity of 1 is."""
-        return "dollar of face"
-
-    @property
-    def asset_class(self) -> AssetClass:
-        """For attribution."""
-        return "rates"
-
-    @property
-    def sector(self) -> str:
-        """The issuer."""
-        return "treasury"
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The curve."""
-        return ("UST",)
-
-    @property
     def assumes(self) -> tuple[str, ...]:
         """The data know no prices of bonds."""
         return ("bonds_priced_off_par_yields",)
-
-    @property
-    def ends(self) -> dt.date | None:
-        """Never: what it paid stays in its value."""
-        return None
 
     def value(self, state: State) -> float:
         """Dollars for a dollar of face: what is to come, discounted, and what was paid, without interest."""
@@ -93,7 +99,7 @@ class Bond:
 
 
 @dataclass(frozen=True)
-class Ladder:
+class Ladder(_Treasury):
     """A dollar of face spread evenly over bonds of several maturities, bought together and held."""
 
     bonds: tuple[Bond, ...]
@@ -104,34 +110,9 @@ class Ladder:
         return f"Treasury ladder {' '.join(bond.name for bond in self.bonds)}"
 
     @property
-    def unit(self) -> str:
-        """What a quantity of 1 is."""
-        return "dollar of face"
-
-    @property
-    def asset_class(self) -> AssetClass:
-        """For attribution."""
-        return "rates"
-
-    @property
-    def sector(self) -> str:
-        """The issuer."""
-        return "treasury"
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The curve."""
-        return ("UST",)
-
-    @property
     def assumes(self) -> tuple[str, ...]:
         """Those of its bonds."""
         return self.bonds[0].assumes
-
-    @property
-    def ends(self) -> dt.date | None:
-        """Never: what it paid stays in its value."""
-        return None
 
     def value(self, state: State) -> float:
         """The mean of its bonds."""
