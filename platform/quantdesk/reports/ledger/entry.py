@@ -1,0 +1,426 @@
+"""What the ledger takes and gives. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+__all__ = [
+    "FINAL",
+    "Attempt",
+    "Claim",
+    "Comment",
+    "Delivery",
+    "DeliveryState",
+    "Filter",
+    "Order",
+    "Page",
+    "Recorded",
+    "Schedule",
+    "SignOff",
+    "State",
+    "Verdict",
+    "Viewer",
+]
+
+
+class State(StrEnum):
+    """How far a run is. What is after ``running`` is final, and named as :class:`quantdesk.reports.Status` does."""
+
+    WAITING = "waiting"
+    """For reports that must be complete before it."""
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    KERNEL_DIED = "kernel_died"
+    OUT_OF_MEMORY = "out_of_memory"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    UNREADABLE = "unreadable"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing comes after it."""
+        return self not in (State.WAITING, State.QUEUED, State.RUNNING)
+
+
+FINAL = tuple(state for state in State if state.is_final)
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Who asks. A private run is shown to who asked for it, to the report's owner and to administrators.
+
+    Attributes
+    ----------
+    name
+        The user's name.
+    is_admin
+        Whether all may be seen.
+    """
+
+    name: str
+    is_admin: bool = False
+
+
+@dataclass(frozen=True)
+class Order:
+    """A run that somebody, or a schedule, asks for.
+
+    Attributes
+    ----------
+    id
+        The name of the run and of its folder (:func:`quantdesk.reports.runs.new_id`); fixed before it begins, so that
+        a folder that is there tells that it was done.
+    report, title
+        What to run.
+    parameters
+        Checked values that were given; the others keep their defaults.
+    requested_by
+        The user; for a schedule, who made it.
+    owner
+        The owner of the report.
+    is_private
+        Whether others may not see it.
+    trigger
+        ``manual``, ``schedule``, ``lab``, ``api`` or ``command``.
+    schedule_id, due
+        Of a schedule, and the time it was due (UTC). There is one run of the two, ever.
+    after
+        Names of runs that must be completed before; the run waits until :meth:`.Queue.release`.
+    attempts
+        How often it may be tried, 1 or more.
+    concurrency
+        How many runs of the report may be under way at once; None for no limit.
+    not_before
+        The earliest start (UTC).
+    details
+        What else the executor needs, as JSON: the path of a notebook, limits, a job of JupyterLab.
+    """
+
+    id: str
+    report: str
+    title: str
+    parameters: Mapping[str, Any]
+    requested_by: str
+    owner: str = ""
+    is_private: bool = False
+    trigger: str = "manual"
+    schedule_id: str | None = None
+    due: datetime | None = None
+    after: tuple[str, ...] = ()
+    attempts: int = 1
+    concurrency: int | None = None
+    not_before: datetime | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A run as the ledger has it.
+
+    Attributes
+    ----------
+    id, report, title, parameters, requested_by, owner, is_private, trigger, schedule_id, due, after, attempts,
+    concurrency, details
+        See :class:`Order`.
+    state
+        How far it is.
+    attempt
+        The number of the present or last attempt; 0 before the first.
+    queued, started, ended
+        UTC; the start is that of the last attempt.
+    holder
+        The worker that has it, while it runs.
+    is_cancelling
+        Whether a cancellation was asked for.
+    progress
+        ``what``, ``done``, ``total``, ``elapsed_s``, ``estimate_s`` of a run that is under way.
+    problem
+        Why it is not complete, in a sentence; empty otherwise.
+    folder
+        Where its files are; empty before its end.
+    record
+        Its ``run.json``, of one that has ended; empty before.
+    metrics
+        What it recorded: name to value (None where it was not a number that JSON has) and unit.
+    cache_key, cached_from
+        What it was made from, hashed; and the run whose files it shares because of that.
+    """
+
+    id: str
+    report: str
+    title: str
+    parameters: Mapping[str, Any]
+    requested_by: str
+    owner: str
+    is_private: bool
+    trigger: str
+    schedule_id: str | None
+    due: datetime | None
+    after: tuple[str, ...]
+    attempts: int
+    concurrency: int | None
+    details: Mapping[str, Any]
+    state: State
+    attempt: int
+    queued: datetime
+    started: datetime | None
+    ended: datetime | None
+    holder: str
+    is_cancelling: bool
+    progress: Mapping[str, Any]
+    problem: str
+    folder: str
+    record: Mapping[str, Any]
+    metrics: Mapping[str, tuple[float | str | None, str]]
+    cache_key: str | None
+    cached_from: str | None
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds of the last attempt; None before its end."""
+        if self.started is None or self.ended is None:
+            return None
+        return (self.ended - self.started).total_seconds()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right of one worker to carry out one run, until it ends or is not renewed in time.
+
+    Attributes
+    ----------
+    run
+        The run, as it was when it was claimed.
+    holder
+        The worker.
+    fence
+        Larger than that of every earlier claim of the run: who was succeeded can change nothing.
+    deadline
+        When it is over, by the worker's own steady clock (:func:`time.monotonic`, seconds).
+    """
+
+    run: Recorded
+    holder: str
+    fence: int
+    deadline: float
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt of a run, as it ended.
+
+    Attributes
+    ----------
+    run_id, number
+        Of which run, from 1.
+    holder
+        The worker.
+    started, ended
+        UTC.
+    state
+        How it ended.
+    problem
+        Why it was not complete; empty when it was.
+    """
+
+    run_id: str
+    number: int
+    holder: str
+    started: datetime
+    ended: datetime
+    state: State
+    problem: str
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which runs. What is None or empty does not filter.
+
+    Attributes
+    ----------
+    report
+        Name of a report.
+    states
+        Any of these.
+    requested_by, owner
+        A person.
+    schedule_id
+        Of a schedule.
+    text
+        In the report's name or title, or the run's name; case does not matter.
+    since, until
+        Asked for at or after, and before (UTC).
+    """
+
+    report: str | None = None
+    states: tuple[State, ...] = ()
+    requested_by: str | None = None
+    owner: str | None = None
+    schedule_id: str | None = None
+    text: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of the runs, newest first, and the cursor that gives those after them; None at the end."""
+
+    runs: tuple[Recorded, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a report runs by itself.
+
+    Attributes
+    ----------
+    id
+        Its name, for ever; given by the ledger when empty.
+    report, parameters
+        What runs.
+    trigger, timezone
+        When, as text (:mod:`quantdesk.reports.schedule`), and in which zone.
+    catch_up
+        What of missed due times is run: ``skip``, ``latest`` or ``all``.
+    is_enabled
+        Whether it runs at present.
+    after
+        Names of reports whose runs of the same day must be completed before.
+    created_by
+        Whose it is; its runs are asked for by this user.
+    is_private
+        Whether others may not see it and its runs.
+    source
+        ``user``, ``declaration`` (of the notebook) or ``lab``.
+    details
+        What else is needed for its runs, as JSON.
+    handled
+        Every due time up to this one (UTC) has its run, or was passed over by policy.
+    version
+        Counts the changes: who edits an older version is refused.
+    """
+
+    id: str
+    report: str
+    trigger: str
+    timezone: str
+    created_by: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    catch_up: str = "latest"
+    is_enabled: bool = True
+    after: tuple[str, ...] = ()
+    is_private: bool = False
+    source: str = "user"
+    details: Mapping[str, Any] = field(default_factory=dict)
+    handled: datetime | None = None
+    version: int = 0
+
+
+@dataclass(frozen=True)
+class Comment:
+    """What somebody said of a run, or of one of its cells. It is not changed any more.
+
+    Attributes
+    ----------
+    number
+        Grows with each.
+    run_id, cell_id
+        Of what; the cell is empty for the run as a whole.
+    author, at, text
+        Who, when (UTC), what: plain text, and hostile until it is escaped.
+    """
+
+    number: int
+    run_id: str
+    cell_id: str
+    author: str
+    at: datetime
+    text: str
+
+
+class Verdict(StrEnum):
+    """What a sign-off says."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True)
+class SignOff:
+    """That somebody answers for a run. The last one of a person counts; the earlier ones stay.
+
+    Attributes
+    ----------
+    number
+        Grows with each.
+    run_id, author, at
+        Of what, who, when (UTC).
+    verdict
+        Approved, rejected, or withdrawn.
+    note
+        Why, in plain text.
+    """
+
+    number: int
+    run_id: str
+    author: str
+    at: datetime
+    verdict: Verdict
+    note: str
+
+
+class DeliveryState(StrEnum):
+    """How far a message is."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    SENT = "sent"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A message to one address.
+
+    Attributes
+    ----------
+    id
+        Its name: the same message is added once.
+    run_id
+        What it is about; empty when it is about no run.
+    channel, target
+        Which way (``email``, ``webhook``, ``file``), and to whom.
+    message
+        As JSON.
+    state
+        How far it is.
+    attempts
+        How often it was tried.
+    not_before
+        The next attempt (UTC).
+    problem
+        Why the last attempt failed; empty otherwise.
+    created
+        UTC.
+    """
+
+    id: str
+    run_id: str
+    channel: str
+    target: str
+    message: Mapping[str, Any]
+    state: DeliveryState
+    attempts: int
+    not_before: datetime
+    problem: str
+    created: datetime
