@@ -2,29 +2,35 @@
 
 A notebook is found by the name of its file without the ending (``02_strategy_backtest``), by a beginning that fits one
 alone (``02``), or by a path to an ``.ipynb`` file. The folder is ``QUANTDESK_NOTEBOOKS``, otherwise ``notebooks/`` of
-the checkout.
+the checkout. What it declares stands in its metadata under ``quantdesk``, or beside it in ``<name>.toml``.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from quantdesk.errors import BadInput, DataError, EnvironmentProblem, UnknownName
+from quantdesk.errors import BadInput, DataError, EnvironmentProblem, QuantdeskError, UnknownName
 from quantdesk.home import checkout
-from quantdesk.reports.spec import Parameter, read_parameters
+from quantdesk.records.fields import Where, places
+from quantdesk.reports.declaration import Declaration, check_triggers, from_metadata, from_toml
+from quantdesk.reports.spec import Parameter, check, read_parameters, refined
 
 __all__ = ["NotebooksConfig", "Report", "find_report", "list_reports", "load"]
 
 LARGEST = 50_000_000
 """Bytes of a notebook file; a template is a thousandth of that."""
+LARGEST_DECLARATION = 1_000_000
+"""Bytes of a declaration beside a notebook."""
 
 
 class NotebooksConfig(BaseSettings):
@@ -72,6 +78,8 @@ class Report:
         What it asks for, in the order of the notebook.
     sha256
         Of the file's bytes.
+    declaration
+        What it declares beyond its cells; every field has a default.
     """
 
     name: str
@@ -80,19 +88,39 @@ class Report:
     description: str
     parameters: tuple[Parameter, ...]
     sha256: str
+    declaration: Declaration = field(default_factory=Declaration)
 
 
-def list_reports(config: NotebooksConfig | None = None) -> tuple[Report, ...]:
+def list_reports(
+    config: NotebooksConfig | None = None, *, broken: Callable[[str, QuantdeskError], None] | None = None
+) -> tuple[Report, ...]:
     """Every report, by name.
+
+    Parameters
+    ----------
+    config
+        Where they are.
+    broken
+        Told the name of a notebook that cannot be read, and why; the others are listed. Without it the first raises.
 
     Raises
     ------
     EnvironmentProblem
         The folder of notebooks is not there.
     DataError
-        A file in it is no notebook.
+        A file in it is no notebook, or its declaration is wrong, and nobody asked to be told.
     """
-    return tuple(_report(path) for path in _files(config or NotebooksConfig.from_env()))
+    files = _files(config or NotebooksConfig.from_env())
+    names = [path.stem for path in files]
+    found = []
+    for path in files:
+        try:
+            found.append(_report(path, names))
+        except DataError as error:
+            if broken is None:
+                raise
+            broken(path.stem, error)
+    return tuple(found)
 
 
 def find_report(name: str, config: NotebooksConfig | None = None) -> Report:
@@ -105,19 +133,19 @@ def find_report(name: str, config: NotebooksConfig | None = None) -> Report:
     BadInput
         The name fits several notebooks, or is a path that leads to no notebook.
     DataError
-        The file is no notebook: the message names it and says why.
+        The file is no notebook, or its declaration is wrong: the message names it and says why.
     """
     if name.endswith(".ipynb") or "/" in name or "\\" in name or "\0" in name or name in {".", ".."}:
         return _report(_given(name))
     files = {path.stem: path for path in _files(config or NotebooksConfig.from_env())}
     if name in files:
-        return _report(files[name])
+        return _report(files[name], files)
     fitting = [stem for stem in files if name and stem.startswith(name)]
     if len(fitting) > 1:
         raise BadInput(f"{name!r} fits several reports: {', '.join(fitting)}.", "Write more of the name.")
     if not fitting:
         raise UnknownName("report", name[:200], files)
-    return _report(files[fitting[0]])
+    return _report(files[fitting[0]], files)
 
 
 def _given(name: str) -> Path:
@@ -202,14 +230,76 @@ def _identify(document: Any) -> None:
         seen.add(cell["id"])
 
 
-def _report(path: Path) -> Report:
+def _report(path: Path, known: Collection[str] | None = None) -> Report:
+    """Read one; `known` are the names of all reports, None where there is no folder to ask."""
     notebook, digest = load(path)
     tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())]
     if len(tagged) > 1:
         raise DataError(f"{path} has {len(tagged)} cells tagged parameters.", "Leave the tag on one of them.")
     parameters = read_parameters(tagged[0].source, where=str(path)) if tagged else ()
+    declaration, where = _declared(path, notebook.metadata)
+    parameters = refined(parameters, declaration.parameters, where)
+    report = Report(path.stem, path, "", "", parameters, digest, declaration)
+    _check_schedules(report, where)
+    _check_after(report, where, known)
     title, description = _headline("\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown"))
-    return Report(path.stem, path, title or path.stem, description, parameters, digest)
+    return replace(
+        report,
+        title=declaration.title or title or path.stem,
+        description=declaration.description or description,
+    )
+
+
+def _declared(path: Path, metadata: Any) -> tuple[Declaration, Where]:
+    """The declaration of a notebook, and how to name a place in it."""
+    beside = path.with_suffix(".toml")
+    inside = metadata.get("quantdesk")
+    if beside.is_file():
+        if inside is not None:
+            raise DataError(
+                f"{path} declares itself twice: in its metadata under quantdesk, and in {beside.name}.",
+                "Keep one of them.",
+            )
+        text = _text(beside)
+        return from_toml(text, str(beside)), places(text, str(beside))
+    if inside is None:
+        return Declaration(), lambda _: str(path)
+    # A notebook node is a dict of dicts; plain JSON again, so that it is read as any other.
+    return from_metadata(json.loads(json.dumps(inside)), str(path)), lambda _: f"{path}, metadata.quantdesk"
+
+
+def _text(beside: Path) -> str:
+    try:
+        if beside.stat().st_size > LARGEST_DECLARATION:
+            raise DataError(f"{beside} has more than {LARGEST_DECLARATION:,} bytes.", "Declare less.")
+        return beside.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise DataError(f"{beside} cannot be read ({reason}).", "Mend or remove it.") from error
+
+
+def _check_schedules(report: Report, where: Where) -> None:
+    """Refuse a schedule whose trigger or parameters nobody could run."""
+    entries = report.declaration.schedules
+    if not entries:
+        return
+    if importlib.util.find_spec("quantdesk.reports.schedule.text") is not None:
+        parse = importlib.import_module("quantdesk.reports.schedule").parse
+        check_triggers(report.declaration, parse, str(report.path))
+    for number, entry in enumerate(entries):
+        try:
+            check(report.parameters, entry.parameters, report=report.name)
+        except BadInput as error:
+            raise DataError(f"{where(('schedules', number, 'parameters'))}: {error.problem}", error.remedy) from error
+
+
+def _check_after(report: Report, where: Where, known: Collection[str] | None) -> None:
+    for number, name in enumerate(report.declaration.after):
+        place = where(("after", number))
+        if name == report.name:
+            raise DataError(f"{place}: {name} would wait for itself.", "Name another report.")
+        if known is not None and name not in known:
+            raise DataError(f"{place}: there is no report {name!r}.", UnknownName("report", name, known).remedy)
 
 
 def _headline(prose: str) -> tuple[str, str]:
