@@ -1,0 +1,64 @@
+"""The front page and the page of the API. An edge module: FastAPI.
+
+The gallery, ``quantdesk.hub.app.gallery``, takes the front page over where it is there: a package with ``routers()``
+and a folder ``templates``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from starlette.responses import Response
+
+from quantdesk.hub.app.access import Rights
+
+__all__ = ["routers"]
+
+_GALLERY = "quantdesk.hub.app.gallery"
+pages = APIRouter(include_in_schema=False)
+front = APIRouter(include_in_schema=False)
+
+
+def routers(app: FastAPI) -> tuple[APIRouter, ...]:
+    """Those of the gallery where there is one, else a plain front page; and the page of the API."""
+    if importlib.util.find_spec(_GALLERY) is None:
+        return (pages, front)
+    gallery = importlib.import_module(_GALLERY)
+    app.state.pages.add(_GALLERY)
+    return (pages, *gallery.routers())
+
+
+@front.get("/")
+async def home(request: Request, user: Rights.Read) -> Response:
+    """What is here."""
+    return request.app.state.pages.render(request, "front.html", rights=sorted(user.rights))  # type: ignore[no-any-return]
+
+
+@pages.get("/api", dependencies=[Rights.reading])
+async def reference(request: Request) -> Response:
+    """The API, for people."""
+    document = request.app.openapi()
+    found: dict[str, list[dict[str, Any]]] = {tag["name"]: [] for tag in document["tags"]}
+    for path, methods in document["paths"].items():
+        for verb, operation in methods.items():
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+            example = body.get("example") or next((one["value"] for one in body.get("examples", {}).values()), None)
+            found.setdefault((operation.get("tags") or ["other"])[0], []).append(
+                {
+                    "verb": verb.upper(),
+                    "path": path,
+                    "summary": operation.get("summary", ""),
+                    "description": operation.get("description", ""),
+                    "parameters": operation.get("parameters", []),
+                    "example": json.dumps(example, indent=2) if example is not None else "",
+                    "statuses": [status for status in operation["responses"] if status != "default"],
+                }
+            )
+    about = {tag["name"]: tag["description"] for tag in document["tags"]}
+    return request.app.state.pages.render(  # type: ignore[no-any-return]
+        request, "reference.html", groups={name: ops for name, ops in found.items() if ops}, about=about
+    )

@@ -1,0 +1,158 @@
+"""The hub's service as the hub sees it: scopes, roles, registration, what is kept running. An edge module.
+
+The service is external to JupyterHub: it is started beside it, so that it may die and come back without the hub
+noticing. Its socket is opened by the launcher and stays open as long as the hub runs: in between its port can be nobody
+else's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import secrets
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from quantdesk.hub.accounts import Account, Accounts
+from quantdesk.hub.config import ADDRESS, HubConfig, HubFiles
+from quantdesk.hub.supervise import Command
+from quantdesk.hub.sweep import MARK, marked
+from quantdesk.records import atomic_write
+
+__all__ = ["SCOPES", "Secrets", "commands", "listener", "register", "tokens"]
+
+NAME = "quantdesk"
+PREFIX = f"/services/{NAME}"
+ACCESS = f"access:services!service={NAME}"
+SCOPES = {
+    f"custom:{NAME}:read": {"description": "See reports, features and halts of quantdesk."},
+    f"custom:{NAME}:run": {"description": "Run reports and scenarios in quantdesk."},
+    f"custom:{NAME}:trade": {"description": "Send orders through the desk of quantdesk."},
+    f"custom:{NAME}:admin": {
+        "description": "See and change everything in quantdesk.",
+        "subscopes": [f"custom:{NAME}:{right}" for right in ("read", "run", "trade")],
+    },
+}
+MEMBERS, TRADERS, ADMINISTRATORS = f"{NAME}-members", f"{NAME}-traders", f"{NAME}-administrators"
+"""Groups of the hub, whose people an administrator chooses on the hub's page."""
+TOKEN, PORT = "QUANTDESK_SERVICE_TOKEN", "QUANTDESK_SERVICE_PORT"
+
+
+@dataclasses.dataclass(frozen=True)
+class Secrets:
+    """What the service proves itself to the hub with, and what it signs with."""
+
+    token: str
+    signing: str
+
+
+def tokens(files: HubFiles) -> Secrets:
+    """The secrets of this state directory, made at the first call; nobody else can read their file."""
+    path = files.root / "service.json"
+    try:
+        found = json.loads(path.read_text())
+        kept = Secrets(str(found["token"]), str(found["signing"]))
+        if len(kept.token) >= 32 and len(kept.signing) >= 32:
+            return kept
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        pass  # there are none, or they are damaged: everybody logs in again
+    made = Secrets(secrets.token_hex(24), secrets.token_hex(32))
+    with atomic_write(path, mode=0o600) as temporary:
+        temporary.write_text(json.dumps(dataclasses.asdict(made)))
+    return made
+
+
+def listener() -> socket.socket:
+    """A socket that listens on a free port of this machine, for the service's workers."""
+    made = socket.socket()
+    made.bind((ADDRESS, 0))
+    made.listen(1024)
+    return made
+
+
+def register(c: Any, config: HubConfig) -> None:
+    """Tell JupyterHub of scopes, roles and, where the environment holds a token of it, of the service."""
+    token, port = os.environ.pop(TOKEN, ""), os.environ.get(PORT, "")
+    c.JupyterHub.custom_scopes = SCOPES
+    basic = [f"custom:{NAME}:read", f"custom:{NAME}:run"]
+    trade, admin = f"custom:{NAME}:trade", f"custom:{NAME}:admin"
+    roles = [
+        {"name": MEMBERS, "description": "May use quantdesk", "scopes": basic, "groups": [MEMBERS]},
+        {"name": TRADERS, "description": "May trade", "scopes": [*basic, trade], "groups": [TRADERS]},
+        {"name": ADMINISTRATORS, "description": "May do everything in quantdesk", "scopes": [admin],
+         "groups": [ADMINISTRATORS]},
+    ]  # fmt: skip
+    c.JupyterHub.load_groups = {
+        MEMBERS: {"users": list(config.member_names)},
+        TRADERS: {"users": list(config.trader_names)},
+        ADMINISTRATORS: {"users": [config.administrator]},
+    }
+    if not (token and port):
+        c.JupyterHub.extra_user_scopes = set() if config.members else set(basic)
+        c.JupyterHub.load_roles.extend(roles)
+        return
+    c.JupyterHub.extra_user_scopes = {ACCESS} if config.members else {ACCESS, *basic}
+    c.JupyterHub.load_roles.extend(roles)
+    c.JupyterHub.services.append(
+        {
+            "name": NAME,
+            "url": f"http://{ADDRESS}:{port}",
+            "api_token": token,
+            "oauth_client_id": f"service-{NAME}",
+            "oauth_redirect_uri": f"{PREFIX}/oauth_callback",
+            "oauth_no_confirm": True,
+            "oauth_client_allowed_scopes": list(SCOPES),
+            "display": True,
+        }
+    )
+
+
+def commands(config: HubConfig, files: HubFiles, made: Secrets, socket_number: int) -> list[Command]:
+    """What is kept running beside the hub, as data.
+
+    Parameters
+    ----------
+    config, files
+        Of the hub.
+    made
+        The secrets.
+    socket_number
+        Descriptor of the listening socket.
+    """
+    account = Accounts(files).service("service") if config.isolated else None
+    folder = files.state / "service"
+    own_folder(folder, account)
+    environment = service_environment(config, files, account) | {
+        "QUANTDESK_SERVICE_TOKEN": made.token,
+        "QUANTDESK_SERVICE_SECRET": made.signing,
+        "QUANTDESK_SERVICE_SOCKET": str(socket_number),
+    }
+    who = (account.uid, account.gid) if account else None
+    line = [sys.executable, "-P", "-m", "quantdesk.hub.app"]
+    return [Command("service", line, environment, who, (socket_number,))]
+
+
+def service_environment(config: HubConfig, files: HubFiles, account: Account | None) -> dict[str, str]:
+    """What a part of the service finds in its environment besides this process's own settings."""
+    folder = files.state / "service"
+    kept = {
+        "QUANTDESK_STATE": str(files.state),
+        "QUANTDESK_SERVICE_HUB_API": f"http://{ADDRESS}:{config.port}/hub/api",
+        "QUANTDESK_SERVICE_FOLDER": str(folder),
+        MARK: marked(files.state),
+    }
+    if account is not None:
+        kept |= {"HOME": str(folder), "USER": account.name, "LOGNAME": account.name, "TMPDIR": str(folder / "tmp")}
+    return kept
+
+
+def own_folder(folder: Path, account: Account | None) -> None:
+    """A folder that is the service's alone, with a place for temporary files."""
+    for one in (folder, folder / "tmp"):
+        one.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if account is not None:
+            os.chown(one, account.uid, account.gid, follow_symlinks=False)
+            one.chmod(0o700)
