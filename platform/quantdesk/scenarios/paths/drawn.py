@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -31,6 +33,10 @@ _FLOOR = -0.99
 """A price that a draw takes below nothing keeps a hundredth of itself: a fat tail knows no limited liability."""
 
 _MOST_DAYS = 2_520
+
+_THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_FEW = 4
+"""Blocks, of some milliseconds in all, for which a thread is not worth its start."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +104,14 @@ class Drawn:
         for begin, end in self._spans(first, last, blocks):
             whole_begin, whole_end = begin // self.block, -(-end // self.block)
             out = np.empty(((whole_end - whole_begin) * self.block, self.days, width))
-            for place, block in enumerate(range(whole_begin, whole_end)):
-                self.method.draw(generator(self.seed, block), out[place * self.block : (place + 1) * self.block])
             offset = whole_begin * self.block
+
+            def draw(blocks: range, out: Floats = out, offset: int = offset) -> None:
+                for block in blocks:
+                    place = block * self.block - offset
+                    self.method.draw(generator(self.seed, block), out[place : place + self.block])
+
+            _side_by_side(draw, range(whole_begin, whole_end))
             yield begin, out[begin - offset : end - offset]
 
     def moves(self, path: int) -> Floats:
@@ -149,12 +160,17 @@ class Drawn:
         weights = self._weights(values)
         end = self.paths if last is None else last
         out = np.empty(max(end - first, 0))
-        buffer = np.empty(self.block)
-        for begin, stop in self._spans(first, last, 1):
-            block = begin // self.block
-            self.method.weigh(generator(self.seed, block), self.days, weights, buffer)
-            offset = block * self.block
-            out[begin - first : stop - first] = buffer[begin - offset : stop - offset]
+        spans = list(self._spans(first, last, 1))
+
+        def weigh(places: range) -> None:
+            buffer = np.empty(self.block)
+            for begin, stop in spans[places.start : places.stop]:
+                block = begin // self.block
+                self.method.weigh(generator(self.seed, block), self.days, weights, buffer)
+                offset = block * self.block
+                out[begin - first : stop - first] = buffer[begin - offset : stop - offset]
+
+        _side_by_side(weigh, range(len(spans)))
         return out
 
     def to_path(self, path: int, history: Path) -> Path:
@@ -223,6 +239,22 @@ class Drawn:
             stop = min((begin // size + 1) * size, end)
             yield begin, stop
             begin = stop
+
+
+def _side_by_side(work: Callable[[range], None], numbers: range) -> None:
+    """Do a part of some numbers on each core: a block has numbers of its own, so nothing depends on who draws it.
+
+    Both numpy's generators and the compiled loops let go of the interpreter while they work.
+    """
+    threads = min(_THREADS, len(numbers) // _FEW)
+    if threads < 2:
+        work(numbers)
+        return
+    each = -(-len(numbers) // threads)
+    parts = [numbers[begin : begin + each] for begin in range(0, len(numbers), each)]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        for done in [pool.submit(work, part) for part in parts]:
+            done.result()
 
 
 def _positive(size: int) -> int:
