@@ -171,11 +171,12 @@ def _lines(text: str) -> Iterator[tuple[Path, int]]:
             names = _parts(header[2])
             if header[1] == "[[":
                 counts[names] = counts.get(names, -1) + 1
-            table = tuple(
-                part
-                for size in range(1, len(names) + 1)
-                for part in (names[size - 1], *([counts[names[:size]]] if names[:size] in counts else []))
-            )
+            steps: list[str | int] = []
+            for size, step in enumerate(names, start=1):
+                steps.append(step)
+                if names[:size] in counts:
+                    steps.append(counts[names[:size]])
+            table = tuple(steps)
             array = None
             yield table, number
         elif key := _KEY.match(line):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from quantdesk.reports.runs import Run, Status
+from quantdesk.reports.result import Run, Status
 from quantdesk.reports.theme import LIGHT
 
 __all__ = ["TAG", "Shown", "mark", "place", "sentence", "shown"]
@@ -46,6 +46,7 @@ _SHOWN = {
     Status.FAILED: Shown("✕", "Failed", "negative"),
     Status.TIMED_OUT: Shown("◷", "Timed out", "negative"),
     Status.KERNEL_DIED: Shown("▼", "Kernel died", "negative"),
+    Status.OUT_OF_MEMORY: Shown("▲", "Out of memory", "negative"),
     Status.CANCELLED: Shown("■", "Cancelled", "warning"),
     Status.LOST: Shown("?", "Lost", "negative"),
     Status.UNREADABLE: Shown("?", "Unreadable", "negative"),

@@ -98,7 +98,7 @@ Line = Annotated[str, Field(max_length=200), AfterValidator(_plain_line)]
 Unit = Annotated[str, Field(max_length=24), AfterValidator(_plain_line)]
 Named = Annotated[str, Field(pattern=rf"^{NAME}$")]
 Tag = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
-User = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}$")]
+User = Annotated[str, Field(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63})?$")]
 ReportName = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]{1,120}$")]
 Recipient = Annotated[str, AfterValidator(_recipient)]
 Seconds = Annotated[float, Field(gt=0, le=LONGEST_TIMEOUT_S)]
@@ -259,6 +259,8 @@ class Declaration(_Part):
     cache
         Whether a run on the same notebook, parameters and data may be answered by an earlier one. False for a report
         that reads a clock, or anything else that the platform has no version of.
+    data_max_age_h
+        Hours that the newest day of the data may be over when a run ends; an alert when it is longer.
     seed
         What ``random`` and ``numpy.random`` of the kernel start from, where the notebook has no parameter ``seed``.
     parameters, metrics, tables
@@ -267,7 +269,7 @@ class Declaration(_Part):
 
     title: Line = ""
     description: Annotated[str, Field(max_length=2000)] = ""
-    owner: User | Literal[""] = ""
+    owner: User = ""
     visibility: Literal["team", "private"] = "team"
     tags: Annotated[tuple[Tag, ...], Field(max_length=32)] = ()
     schedules: Annotated[tuple[ScheduleEntry, ...], Field(max_length=100)] = ()
@@ -281,6 +283,7 @@ class Declaration(_Part):
     retention: Retention = Retention()
     recipients: Annotated[tuple[Recipient, ...], Field(max_length=100)] = ()
     cache: bool = True
+    data_max_age_h: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
     parameters: dict[str, ParameterEntry] = Field(default_factory=dict)
     metrics: Annotated[tuple[MetricEntry, ...], Field(max_length=1000)] = ()

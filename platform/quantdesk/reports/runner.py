@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,10 +18,12 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from quantdesk.errors import BadInput, BadParameter, EnvironmentProblem, RunFailed
+from quantdesk.reports.declaration import Declaration
 from quantdesk.reports.environment import cleaned
 from quantdesk.reports.notebooks import find_report
+from quantdesk.reports.progress import Step, estimate
 from quantdesk.reports.publish import Request
-from quantdesk.reports.runs import Run, RunsConfig, Status, new_id
+from quantdesk.reports.runs import Run, RunsConfig, Status, is_id, last_completed, new_id, read_run
 from quantdesk.reports.scratch import prepared, recover
 from quantdesk.reports.spec import check, parse
 from quantdesk.reports.supervise import Progress, supervise
@@ -38,6 +41,12 @@ class RunnerConfig(BaseSettings):
         Seconds for a whole report, from ``QUANTDESK_REPORTS_TIMEOUT_S``.
     cell_timeout_s
         Seconds for one cell, from ``QUANTDESK_REPORTS_CELL_TIMEOUT_S``.
+    largest_output_mb
+        Megabytes of output that one cell keeps, and a fifth of what a run keeps, from
+        ``QUANTDESK_REPORTS_LARGEST_OUTPUT_MB``.
+    memory_mb
+        Megabytes that the kernel and what it starts may use, for reports that declare no limit, from
+        ``QUANTDESK_REPORTS_MEMORY_MB``; 0 for no limit.
     allow_env
         Names of variables that a kernel may see although they look like secrets, separated by commas, from
         ``QUANTDESK_REPORTS_ALLOW_ENV``.
@@ -47,6 +56,8 @@ class RunnerConfig(BaseSettings):
 
     timeout_s: float = Field(default=3600.0, gt=0)
     cell_timeout_s: float = Field(default=1800.0, gt=0)
+    largest_output_mb: float = Field(default=20.0, gt=0, le=1000)
+    memory_mb: int = Field(default=0, ge=0)
     allow_env: Annotated[tuple[str, ...], NoDecode] = ()
 
     @field_validator("allow_env", mode="before")
@@ -61,8 +72,16 @@ class RunnerConfig(BaseSettings):
 
     @property
     def limits(self) -> Limits:
-        """The time limits."""
-        return Limits(self.timeout_s, self.cell_timeout_s)
+        """The limits of a report that declares none."""
+        return Limits(self.timeout_s, self.cell_timeout_s, self.memory_mb * 1_000_000 or None)
+
+    def limits_of(self, declaration: Declaration) -> Limits:
+        """The limits of a report: what it declares, and ours for the rest."""
+        ours = self.limits
+        total = declaration.timeout_s or ours.total_s
+        return Limits(
+            total, min(declaration.cell_timeout_s or ours.cell_s, total), declaration.memory_bytes or ours.memory_bytes
+        )
 
 
 class ReportFailed(RunFailed):
@@ -93,6 +112,10 @@ def run(
     progress: Progress | None = None,
     limits: Limits | None = None,
     cancel: threading.Event | None = None,
+    steps: Callable[[Step], None] | None = None,
+    identity: str | None = None,
+    attempt: int = 1,
+    requested_by: str | None = None,
 ) -> Run:
     """Run a report and publish its folder.
 
@@ -107,9 +130,17 @@ def run(
     progress
         Called in this thread, a few times a cell at most.
     limits
-        Time limits; those of :class:`RunnerConfig` when not given.
+        Limits of time and memory; those that the report declares when not given, and those of :class:`RunnerConfig`
+        where it declares none.
     cancel
         When set by another thread, the run is cancelled. Ctrl-C does the same.
+    steps
+        As `progress`, with the time that has passed and the time that is left by the report's last complete run.
+    identity
+        The name of the run, chosen before by a queue. When a run of that name is there already, nothing runs and it is
+        what is returned, or raised.
+    attempt, requested_by
+        For the record: which try it is, and the user who asked.
 
     Returns
     -------
@@ -119,7 +150,7 @@ def run(
     Raises
     ------
     UnknownName, BadInput
-        There is no such report, or `output` is there already.
+        There is no such report, `output` is there already, `identity` is no name, or its run is under way.
     BadParameter
         A parameter that the report does not have, or a wrong type.
     DataError
@@ -130,15 +161,17 @@ def run(
         It did not complete: a cell raised, time ran out, the kernel died, it was cancelled. What was computed is
         published, with a banner that says so, and the message names the folder.
     """
+    config = RunsConfig.from_env()
+    if identity is not None and (done := _done(identity, output, config)) is not None:
+        return _complete(done)
     report = find_report(name)
     values = (
         parse(report.parameters, parameters, report=report.name)
         if isinstance(parameters, list)
         else check(report.parameters, parameters or {}, report=report.name)
     )
-    config = RunsConfig.from_env()
     settings = RunnerConfig.from_env()
-    limits = limits or settings.limits
+    limits = limits or settings.limits_of(report.declaration)
     if limits.total_s <= 0 or limits.cell_s <= 0:
         raise BadParameter(
             f"A time limit of {min(limits.total_s, limits.cell_s):g} s is none.", "Give seconds above 0."
@@ -147,7 +180,7 @@ def run(
         _make_room(output)
     recover(config)
     started = datetime.now(UTC)
-    identity = new_id(report.name, started)
+    identity = identity or new_id(report.name, started)
     request = Request(
         id=identity,
         report=report.name,
@@ -162,13 +195,64 @@ def run(
         total_s=limits.total_s,
         cell_s=limits.cell_s,
         started=started.isoformat(),
+        memory_bytes=limits.memory_bytes,
+        largest_output=int(settings.largest_output_mb * 1_000_000),
+        declaration=report.declaration.to_dict(),
+        seed=report.declaration.seed,
+        attempt=attempt,
+        requested_by=requested_by,
     )
     environment = cleaned(os.environ, settings.allow_env)
     with prepared(request) as place:
-        published = supervise(place, environment, progress or _silent, cancel)
-    if published.status is not Status.COMPLETED:
-        raise ReportFailed(published)
-    return published
+        published = supervise(place, environment, _told(request, progress, steps, config), cancel)
+    return _complete(published)
+
+
+def _complete(run: Run) -> Run:
+    if run.status is not Status.COMPLETED:
+        raise ReportFailed(run)
+    return run
+
+
+def _done(identity: str, output: Path | None, config: RunsConfig) -> Run | None:
+    """The finished run of that name, where there is one."""
+    if not is_id(identity):
+        raise BadInput(
+            f"{identity[:80]!r} is no name of a run.",
+            "Use letters, digits, _, - and ., at most 120, none of ._- first.",
+        )
+    recover(config)
+    folder = output or config.runs / identity
+    if (folder / "run.json").is_file() and (found := read_run(folder)).id == identity:
+        return found
+    if (config.scratch / identity).exists():
+        raise BadInput(f"The run {identity} is under way.", "Wait for its end, or cancel it.")
+    return None
+
+
+def _told(
+    request: Request, progress: Progress | None, steps: Callable[[Step], None] | None, config: RunsConfig
+) -> Progress:
+    """Whom to tell: both callers, the second with times."""
+    if steps is None:
+        return progress or _silent
+    last = last_completed(request.report, config)
+    # A cell that sets parameters stands before the others where values are given; it takes no time.
+    shift = 1 if request.given else 0
+    times = tuple(one.seconds for one in last.cells) if last is not None else ()
+    whole = last.duration_s if last is not None else None
+    begun = time.monotonic()
+
+    def tell(what: str, done: int, total: int) -> None:
+        elapsed = time.monotonic() - begun
+        if progress is not None:
+            progress(what, done, total)
+        left: float | None = None
+        if whole is not None:
+            left = estimate(times, done - shift, 0.0) if total else max(0.0, whole - elapsed)
+        steps(Step(what, done, total, elapsed, left))
+
+    return tell
 
 
 def _make_room(output: Path) -> None:

@@ -5,8 +5,11 @@
     state/reports/runs/20261123T014539.123Z-02_strategy_backtest-9f3a1c/
         notebook.ipynb      executed as far as it came
         report.html         the page, complete in itself
-        run.json            the record: parameters, provenance, status
+        run.json            the record: parameters, provenance, status, metrics
         log.txt             what worker and kernel wrote past the notebook
+        metrics.json        recorded metrics and what is missing, where the report records or declares any
+        tables/             recorded frames, a parquet file each
+        thumbnails/         small pictures of its figures
 
 A folder appears whole or not at all and is never changed. Its name sorts by start and is unique.
 """
@@ -18,11 +21,8 @@ import re
 import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -30,14 +30,20 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from quantdesk.errors import BadInput, DataError, EnvironmentProblem, UnknownName
 from quantdesk.home import state_dir
 from quantdesk.records import atomic_directory
+from quantdesk.reports.result import CellTime, Metric, Problem, Provenance, Run, Status, Table
 
 __all__ = [
+    "CellTime",
+    "Metric",
     "Problem",
     "Provenance",
     "Run",
     "RunsConfig",
     "Status",
+    "Table",
     "find_run",
+    "is_id",
+    "last_completed",
     "list_runs",
     "new_id",
     "publish",
@@ -74,148 +80,18 @@ class RunsConfig(BaseSettings):
         return self.reports_root / "scratch"
 
 
-class Status(StrEnum):
-    """How a run ended."""
-
-    COMPLETED = "completed"
-    FAILED = "failed"
-    TIMED_OUT = "timed_out"
-    KERNEL_DIED = "kernel_died"
-    CANCELLED = "cancelled"
-    LOST = "lost"
-    UNREADABLE = "unreadable"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why a run is not complete.
-
-    Parameters
-    ----------
-    message
-        One or two sentences.
-    cell
-        Number of the code cell, counted from 1 as in ``In [7]``; None when no cell was running.
-    cell_id
-        Its id in the executed notebook.
-    heading
-        The last heading above it.
-    """
-
-    message: str
-    cell: int | None = None
-    cell_id: str | None = None
-    heading: str = ""
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What a run was made from, as far as this machine could tell; None where it could not.
-
-    Parameters
-    ----------
-    data_version
-        Content hash of the market store's catalogue.
-    lock_sha256
-        Of ``requirements.lock`` in the checkout.
-    packages
-        Versions of the packages that quantdesk asks for.
-    python
-        Version of the interpreter.
-    git_commit
-        Of the checkout; with ``+changes`` at its end when tracked files differed from it.
-    host, user
-        Where and as whom it ran.
-    """
-
-    data_version: str | None = None
-    lock_sha256: str | None = None
-    packages: Mapping[str, str] = field(default_factory=dict)
-    python: str = ""
-    git_commit: str | None = None
-    host: str = ""
-    user: str = ""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run of a report, as its ``run.json`` tells it.
-
-    Parameters
-    ----------
-    id
-        Name of the run: UTC start, report, six random digits.
-    report, title
-        Name of the notebook, and its heading.
-    status
-        How it ended.
-    parameters
-        All values that the notebook ran with, defaults included.
-    given
-        The names among them that were given.
-    seed
-        The parameter ``seed`` where the notebook has one.
-    notebook, notebook_sha256
-        Path of the notebook that was run, and hash of its bytes.
-    started, ended
-        UTC.
-    problem
-        Why it is not complete; None when it is.
-    labels
-        The kinds of data that the notebook stated (see :data:`quantdesk.reports.theme.LABELS`).
-    provenance
-        Data, packages, commit, host.
-    folder
-        Where the run lies; not part of the record.
-    """
-
-    id: str
-    report: str
-    title: str
-    status: Status
-    parameters: Mapping[str, Any]
-    given: tuple[str, ...]
-    seed: int | None
-    notebook: str
-    notebook_sha256: str
-    started: datetime
-    ended: datetime
-    problem: Problem | None
-    labels: tuple[str, ...]
-    provenance: Provenance
-    folder: Path
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds from start to end."""
-        return (self.ended - self.started).total_seconds()
-
-    @property
-    def page(self) -> Path:
-        """The self-contained HTML page."""
-        return self.folder / "report.html"
-
-    @property
-    def executed(self) -> Path:
-        """The executed notebook."""
-        return self.folder / "notebook.ipynb"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The record as JSON holds it."""
-        record = asdict(self)
-        record.pop("folder")
-        record["started"], record["ended"] = self.started.isoformat(), self.ended.isoformat()
-        return {"schema": 1, **record, "status": self.status.value, "duration_s": round(self.duration_s, 3)}
-
-
 def new_id(report: str, at: datetime) -> str:
     """A name for a run: it sorts by `at`, and two never meet."""
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", report)[:60].strip("-") or "report"
     moment = at.astimezone(UTC)
-    return f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z-{stem}-{secrets.token_hex(3)}"
+    return f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z-{_stem(report)}-{secrets.token_hex(3)}"
 
 
-def publish(run: Run, *, notebook: str, page: str, log: Path | None) -> Run:
+def is_id(text: str) -> bool:
+    """Whether `text` may be the name of a run: it becomes the name of a folder."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,119}", text) is not None
+
+
+def publish(run: Run, *, notebook: str, page: str, log: Path | None, beside: Mapping[str, bytes] | None = None) -> Run:
     """Write the folder of a run, whole or not at all.
 
     Parameters
@@ -226,6 +102,8 @@ def publish(run: Run, *, notebook: str, page: str, log: Path | None) -> Run:
         Text of the executed notebook (JSON) and of the HTML page.
     log
         A file to keep beside them.
+    beside
+        Further files: content by path below the folder.
 
     Raises
     ------
@@ -238,6 +116,9 @@ def publish(run: Run, *, notebook: str, page: str, log: Path | None) -> Run:
             (folder / "notebook.ipynb").write_text(notebook, "utf-8")
             (folder / "report.html").write_text(page, "utf-8", newline="\n")
             (folder / "run.json").write_text(record, "utf-8")
+            for path, content in (beside or {}).items():
+                (folder / path).parent.mkdir(exist_ok=True)
+                (folder / path).write_bytes(content)
             if log is not None and log.is_file():
                 shutil.copyfile(log, folder / "log.txt")
             else:
@@ -259,23 +140,19 @@ def read_run(folder: Path) -> Run:
     """
     path = folder / "run.json"
     try:
-        record = json.loads(path.read_text("utf-8"))
-        problem = record["problem"]
-        known = {item.name for item in fields(Run)}
-        values = {name: value for name, value in record.items() if name in known}
-        values |= {
-            "status": Status(record["status"]),
-            "started": datetime.fromisoformat(record["started"]),
-            "ended": datetime.fromisoformat(record["ended"]),
-            "problem": None if problem is None else Problem(**problem),
-            "provenance": Provenance(**record["provenance"]),
-            "labels": tuple(record["labels"]),
-            "given": tuple(record["given"]),
-            "folder": folder,
-        }
-        return Run(**values)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return Run.from_dict(json.loads(path.read_text("utf-8")), folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path} is no record of a run ({error}).", "Delete the folder, or restore it.") from error
+
+
+def last_completed(report: str, config: RunsConfig | None = None, *, most: int = 20) -> Run | None:
+    """The newest complete run of a report among its `most` newest ones on this disk; None where there is none."""
+    folder = (config or RunsConfig.from_env()).runs
+    for name in [name for name in _names(folder) if _report_of(name) == _stem(report)][:most]:
+        run = _listed(folder / name)
+        if run.status is Status.COMPLETED and run.report == report:
+            return run
+    return None
 
 
 def list_runs(config: RunsConfig | None = None) -> tuple[Run, ...]:
@@ -300,7 +177,7 @@ def find_run(name: str, config: RunsConfig | None = None) -> Run:
     names = _names(folder)
     if name in names:
         return read_run(folder / name)
-    of_report = [known for known in names if name == "latest" or known.split("-", 1)[-1].rpartition("-")[0] == name]
+    of_report = [known for known in names if name == "latest" or _report_of(known) == name]
     if of_report:
         return read_run(folder / of_report[0])
     fitting = [known for known in names if name and known.startswith(name)]
@@ -309,6 +186,15 @@ def find_run(name: str, config: RunsConfig | None = None) -> Run:
     if not fitting:
         raise UnknownName("run", name[:200], names)
     return read_run(folder / fitting[0])
+
+
+def _stem(report: str) -> str:
+    """The part of a run's name that stands for its report."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", report)[:60].strip("-") or "report"
+
+
+def _report_of(name: str) -> str:
+    return name.split("-", 1)[-1].rpartition("-")[0]
 
 
 def _names(folder: Path) -> list[str]:

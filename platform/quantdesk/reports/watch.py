@@ -1,8 +1,9 @@
-"""The clock beside a running notebook: time limits, cancellation, and a parent that went away. An edge module.
+"""What stands beside a running notebook: limits of time and memory, cancellation, a parent that left. An edge module.
 
-One thread waits for the next deadline, for a signal, or for the end of the pipe that the parent holds open. When one
-of them comes, it notes why, interrupts the kernel so that the cell shows where it was, and kills it if it does not
-stop within a few seconds. Whoever runs the notebook then finds the kernel's end and asks `Watch.reason`.
+One thread waits for the next deadline, for a signal, or for the end of the pipe that the parent holds open, and looks
+at the memory in use a few times a second. When one of them comes, it notes why, interrupts the kernel so that the cell
+shows where it was, and kills it if it does not stop within a few seconds. Whoever runs the notebook then finds the
+kernel's end and asks `Watch.reason`.
 """
 
 from __future__ import annotations
@@ -17,17 +18,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 
-from quantdesk.reports.runs import Status
+from quantdesk.reports.memory import Meter
+from quantdesk.reports.result import Status
 
 __all__ = ["Limits", "Reason", "Watch"]
 
 GRACE_S = 5.0
 """Seconds between the interrupt and the kill."""
+GRACE_OF_MEMORY_S = 1.0
+"""The same where memory runs out: the machine is shared."""
+SAMPLE_S = 0.25
+"""Seconds between two looks at the memory."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a report may take.
+    """How long a report may take, and how much memory.
 
     Parameters
     ----------
@@ -35,10 +41,13 @@ class Limits:
         Seconds for all of it, the start of the kernel included.
     cell_s
         Seconds for one cell.
+    memory_bytes
+        Bytes that the kernel and what it starts may use together; None for no limit.
     """
 
     total_s: float = 3600.0
     cell_s: float = 1800.0
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,10 +69,21 @@ class Watch:
         A file descriptor that reaches its end when the parent dies; None for a run without one.
     signal_kernel
         Sends a signal to the kernel and what it started; does nothing when there is no kernel.
+    meter
+        Measures the memory of the run; None where nobody looks.
     """
 
-    def __init__(self, limits: Limits, *, parent: int | None, signal_kernel: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        parent: int | None,
+        signal_kernel: Callable[[int], None],
+        meter: Meter | None = None,
+    ) -> None:
         self._limits = limits
+        self._meter = meter
+        self._next_sample = 0.0
         self._parent = parent
         self._signal_kernel = signal_kernel
         self._end = time.monotonic() + limits.total_s
@@ -79,6 +99,11 @@ class Watch:
     def reason(self) -> Reason | None:
         """Why the run has to end; None while it may go on."""
         return self._reason
+
+    @property
+    def peak_memory_bytes(self) -> int | None:
+        """The most memory that was seen in use; None where nobody looked."""
+        return self._meter.peak if self._meter is not None else None
 
     def start(self) -> None:
         """Begin to watch, and take over SIGINT, SIGTERM and SIGHUP of this process."""
@@ -116,12 +141,15 @@ class Watch:
             return
         self._signal_kernel(signal.SIGINT)
         # Only the kernel has to be gone: the worker goes on to write the page.
-        if not self._closed.wait(GRACE_S):
+        grace = GRACE_OF_MEMORY_S if self._reason.status is Status.OUT_OF_MEMORY else GRACE_S
+        if not self._closed.wait(grace):
             self._signal_kernel(signal.SIGKILL)
 
     def _wait(self) -> Reason | None:
         cell_end = self._cell_end
         until = min(self._end, cell_end) if cell_end is not None else self._end
+        if self._meter is not None:
+            until = min(until, self._next_sample)
         watched = [self._wake_read] if self._parent is None else [self._wake_read, self._parent]
         readable, _, _ = select.select(watched, [], [], max(0.0, until - time.monotonic()))
         if self._wake_read in readable and b"c" in os.read(self._wake_read, 4096):
@@ -133,4 +161,17 @@ class Watch:
             return Reason(Status.TIMED_OUT, f"The report had {self._limits.total_s:g} s in all.")
         if self._cell_end is not None and now >= self._cell_end:
             return Reason(Status.TIMED_OUT, f"A cell may take {self._limits.cell_s:g} s.")
-        return None
+        return self._of_memory(now)
+
+    def _of_memory(self, now: float) -> Reason | None:
+        if self._meter is None or now < self._next_sample:
+            return None
+        allowed = self._limits.memory_bytes
+        used = self._meter.sample(allowed)
+        # Counted from the end of the look: on a machine that is short of memory a look takes long.
+        self._next_sample = time.monotonic() + SAMPLE_S
+        if allowed is None or used <= allowed:
+            return None
+        return Reason(
+            Status.OUT_OF_MEMORY, f"The report used {used / 1e6:,.0f} MB of memory and may use {allowed / 1e6:,.0f} MB."
+        )

@@ -15,7 +15,7 @@ from typing import Any
 from quantdesk.reports import banner, theme
 from quantdesk.reports.page.outputs import Output, output
 from quantdesk.reports.page.prose import Heading, prose
-from quantdesk.reports.runs import Run
+from quantdesk.reports.result import Run
 
 __all__ = ["render", "render_bare"]
 
