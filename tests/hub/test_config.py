@@ -19,7 +19,7 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from quantdesk.errors import BadParameter, EnvironmentProblem
-from quantdesk.hub import configure, proxy
+from quantdesk.hub import configure, proxy, service
 from quantdesk.hub.auth import HubAuthenticator
 from quantdesk.hub.config import HubConfig, HubFiles, valid_user
 from quantdesk.hub.spawner import DeskSpawner
@@ -167,7 +167,7 @@ def test_the_hubs_files_are_its_own(executed: tuple[Config, HubFiles]) -> None:
 
 def test_the_service_that_stops_idle_servers_may_do_that_and_no_more(executed: tuple[Config, HubFiles]) -> None:
     config, _ = executed
-    (role,) = config.JupyterHub.load_roles
+    (role,) = (one for one in config.JupyterHub.load_roles if one["name"] == "idle-culler")
     assert set(role["scopes"]) == {"list:users", "read:users:activity", "read:servers", "delete:servers"}
     (service,) = config.JupyterHub.services
     assert "--timeout=3600" in service["command"]
@@ -176,8 +176,75 @@ def test_the_service_that_stops_idle_servers_may_do_that_and_no_more(executed: t
 
 def test_an_idle_timeout_of_zero_means_never(tmp_path: Path) -> None:
     config = Config()
+    config.JupyterHub.services = []
     configure._culler(config, HubConfig(idle_timeout=0))
-    assert "services" not in config.JupyterHub
+    assert config.JupyterHub.services == []
+
+
+def test_everybody_whom_the_administrator_approved_may_read_and_run_and_no_more(
+    executed: tuple[Config, HubFiles],
+) -> None:
+    config, _ = executed
+    assert config.JupyterHub.extra_user_scopes == {"custom:quantdesk:read", "custom:quantdesk:run"}
+    roles = {role["name"]: role for role in config.JupyterHub.load_roles}
+    assert roles["quantdesk-traders"]["groups"] == ["quantdesk-traders"]
+    assert "custom:quantdesk:trade" in roles["quantdesk-traders"]["scopes"]
+    assert roles["quantdesk-administrators"]["scopes"] == ["custom:quantdesk:admin"]
+    groups = config.JupyterHub.load_groups
+    assert groups["quantdesk-administrators"]["users"] == ["ana"]
+    assert groups["quantdesk-traders"]["users"] == []
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What JupyterHub is told when the launcher has opened a socket for the service."""
+
+    def told(**given: str) -> Any:
+        monkeypatch.setenv("QUANTDESK_SERVICE_TOKEN", "t" * 48)
+        monkeypatch.setenv("QUANTDESK_SERVICE_PORT", "9123")
+        config = Config()
+        config.JupyterHub.services, config.JupyterHub.load_roles = [], []
+        service.register(config, HubConfig.from_env(admin="root", **given))
+        return config.JupyterHub
+
+    return told
+
+
+def test_the_service_is_external_and_its_token_stays_out_of_the_environment(registered: Any) -> None:
+    told = registered(traders="bob, cyd")
+    (entry,) = told.services
+    assert "command" not in entry, "a service that JupyterHub starts could take it down"
+    assert entry["url"] == "http://127.0.0.1:9123"
+    assert "QUANTDESK_SERVICE_TOKEN" not in os.environ, "what JupyterHub starts would inherit it"
+    assert set(entry["oauth_client_allowed_scopes"]) == set(told.custom_scopes)
+    assert "access:services!service=quantdesk" in told.extra_user_scopes
+    assert told.load_groups["quantdesk-traders"]["users"] == ["bob", "cyd"]
+    JupyterHub(config=Config({"JupyterHub": told}))  # it takes every setting
+
+
+def test_with_members_the_others_see_the_service_and_may_do_nothing(registered: Any) -> None:
+    told = registered(members="bob")
+    assert told.extra_user_scopes == {"access:services!service=quantdesk"}
+    assert told.load_groups["quantdesk-members"]["users"] == ["bob"]
+
+
+@pytest.mark.parametrize("what", ["MEMBERS", "TRADERS"])
+def test_a_name_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    monkeypatch.setenv(f"QUANTDESK_{what}", "ana,../bob")
+    with pytest.raises(BadParameter, match=rf"'\.\./bob' of the {what.lower()}"):
+        HubConfig.from_env()
+
+
+def test_the_secrets_of_the_service_stay_the_same_and_are_nobody_elses(tmp_path: Path) -> None:
+    files = HubFiles(tmp_path)
+    files.root.mkdir()
+    made = service.tokens(files)
+    assert service.tokens(files) == made
+    assert len(made.token) < 64, "JupyterHub refuses longer ones"
+    assert stat.S_IMODE((files.root / "service.json").stat().st_mode) == 0o600
+    for damage in ("", "{}", '{"token": "short", "signing": "short"}', '{"token": 1}'):
+        (files.root / "service.json").write_text(damage)
+        assert service.tokens(files) != made
 
 
 @pytest.mark.parametrize(("timeout", "every"), [(0, 300), (1, 1), (60, 20), (3600, 300)])

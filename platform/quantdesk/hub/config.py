@@ -33,6 +33,10 @@ def valid_user(name: str) -> bool:
     return USER_NAME.fullmatch(name) is not None
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
 class HubConfig(BaseSettings):
     """How the hub runs. Frozen; environment variables start with ``QUANTDESK_``.
 
@@ -46,6 +50,13 @@ class HubConfig(BaseSettings):
         Seconds without activity after which a user's server is stopped; 0 means never.
     collaboration
         Whether several browsers may edit one document of a server at the same time.
+    service
+        Whether the service (gallery and API) runs beside the hub.
+    members
+        Names, separated by commas, of the users who may use the service; everybody whom the administrator approved when
+        empty. More can be put into the group ``quantdesk-members`` on the hub's page.
+    traders
+        Likewise of those who may send orders, besides administrators: the group ``quantdesk-traders``.
     """
 
     model_config = SettingsConfigDict(env_prefix="QUANTDESK_", frozen=True, extra="ignore")
@@ -54,6 +65,9 @@ class HubConfig(BaseSettings):
     admin: str = ""
     idle_timeout: int = Field(3600, ge=0)
     collaboration: bool = False
+    service: bool = True
+    members: str = ""
+    traders: str = ""
 
     @classmethod
     def from_env(cls, **given: object) -> Self:
@@ -75,7 +89,24 @@ class HubConfig(BaseSettings):
                 f"{config.administrator!r} cannot be the administrator's name.",
                 f"{USER_NAME_RULE} Set QUANTDESK_ADMIN to such a name.",
             )
+        for what in ("members", "traders"):
+            for name in getattr(config, f"{what[:-1]}_names"):
+                if not valid_user(name):
+                    raise BadParameter(
+                        f"{name[:40]!r} of the {what} is no user name.",
+                        f"{USER_NAME_RULE} QUANTDESK_{what.upper()} has such names, separated by commas.",
+                    )
         return config
+
+    @property
+    def member_names(self) -> tuple[str, ...]:
+        """Who may use the service; nobody by name when all may."""
+        return _names(self.members)
+
+    @property
+    def trader_names(self) -> tuple[str, ...]:
+        """Who may send orders."""
+        return _names(self.traders)
 
     @property
     def administrator(self) -> str:

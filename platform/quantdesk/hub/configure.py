@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from quantdesk.errors import EnvironmentProblem
-from quantdesk.hub import proxy
+from quantdesk.hub import proxy, service
 from quantdesk.hub.accounts import Accounts, own_account, prepare_state
 from quantdesk.hub.config import ADDRESS, HubConfig, HubFiles
 from quantdesk.hub.sweep import MARK, marked
@@ -87,7 +87,9 @@ def configure(c: Any, config: HubConfig | None = None, files: HubFiles | None = 
     _login(c, config, files)
     _servers(c, config, files)
     _pages(c, config, files)
+    c.JupyterHub.services, c.JupyterHub.load_roles = [], []
     _culler(c, config)
+    service.register(c, config)
 
 
 def _addresses(c: Any, config: HubConfig, files: HubFiles, hub_port: int, proxy_port: int) -> None:
@@ -181,5 +183,5 @@ def _culler(c: Any, config: HubConfig) -> None:
     every = max(1, min(300, config.idle_timeout // 2))
     line = [sys.executable, "-P", "-m", "jupyterhub_idle_culler"]
     line += [f"--timeout={config.idle_timeout}", f"--cull-every={every}"]
-    c.JupyterHub.services = [{"name": CULLER, "command": tethered(line), "environment": {MARK: os.environ[MARK]}}]
-    c.JupyterHub.load_roles = [{"name": CULLER, "scopes": list(CULLER_SCOPES), "services": [CULLER]}]
+    c.JupyterHub.services.append({"name": CULLER, "command": tethered(line), "environment": {MARK: os.environ[MARK]}})
+    c.JupyterHub.load_roles.append({"name": CULLER, "scopes": list(CULLER_SCOPES), "services": [CULLER]})

@@ -26,6 +26,7 @@ from quantdesk.errors import EnvironmentProblem
 from quantdesk.home import checkout
 from quantdesk.hub import proxy, reach
 from quantdesk.hub.accounts import Accounts, prepare_state
+from quantdesk.hub.beside import Beside
 from quantdesk.hub.config import ADDRESS, HubConfig, HubFiles
 from quantdesk.hub.sweep import MARK, clear, marked, of_account, of_mark
 from quantdesk.hub.tether import tethered
@@ -65,9 +66,12 @@ def serve(config: HubConfig, on_ready: Callable[[str], None], *, stop: threading
         proxy.command(files.state)
         if config.isolated:
             reach.check(files)
-        hub = _start(config, files)
+        beside = _beside(config, files)
+        hub = _start(config, files, beside.known if beside else {})
         try:
             address = f"http://{ADDRESS}:{config.port}/"
+            if beside:
+                beside.step()
             _wait_until_ready(hub, config, files, stop)
             if not stop.is_set():
                 on_ready(address)
@@ -76,7 +80,11 @@ def serve(config: HubConfig, on_ready: Callable[[str], None], *, stop: threading
                     return
                 if hub.returncode is not None:
                     raise EnvironmentProblem(f"The hub ended by itself (exit code {hub.returncode}).", _log_end(files))
+                if beside:
+                    beside.step()
         finally:
+            if beside:
+                beside.end()
             _stop(hub, files, hurry)
 
 
@@ -150,7 +158,12 @@ def _signals(stop: threading.Event, hurry: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _start(config: HubConfig, files: HubFiles) -> subprocess.Popen[bytes]:
+def _beside(config: HubConfig, files: HubFiles) -> Beside | None:
+    """What runs beside the hub: its service."""
+    return Beside(config, files) if config.service else None
+
+
+def _start(config: HubConfig, files: HubFiles, known: dict[str, str]) -> subprocess.Popen[bytes]:
     root = checkout()
     settings = root / "jupyterhub_config.py" if root else Path(__file__).with_name("packaged_config.py")
     env = os.environ | {
@@ -160,6 +173,7 @@ def _start(config: HubConfig, files: HubFiles) -> subprocess.Popen[bytes]:
         "QUANTDESK_IDLE_TIMEOUT": str(config.idle_timeout),
         "QUANTDESK_COLLABORATION": str(config.collaboration).lower(),
         MARK: marked(files.state),
+        **known,
     }
     # Importing Feast, as a step before this may have done, names a folder into which the hub would put its metrics.
     env.pop("PROMETHEUS_MULTIPROC_DIR", None)
