@@ -29,6 +29,7 @@ from quantdesk.reports.recorded import (
     MOST_ROWS,
     TABLE,
 )
+from quantdesk.reports.result import Metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,13 +71,10 @@ class Recorder:
         _check_name(name, "metric")
         plain, why = _plain(name, value)
         message = {"name": name, "value": plain, "unit": _line(unit, 24), "reason": _line(reason, 500) or why}
-        said = f"{name} = {_shown(plain, message['unit'])}" + (f" ({message['reason']})" if plain is None else "")
-        html = (
-            f'<p class="metric"><code>{escape(name)}</code> <strong>{escape(_shown(plain, message["unit"]))}</strong>'
-            + (f" ({escape(message['reason'])})" if plain is None else "")
-            + "</p>"
-        )
-        _show({METRIC: message, "text/plain": said, "text/html": html})
+        words = Metric(name, plain, message["unit"]).words
+        because = f" ({message['reason']})" if plain is None else ""
+        html = f"<p><code>{escape(name)}</code> <strong>{escape(words)}</strong>{escape(because)}</p>"
+        _show({METRIC: message, "text/plain": f"{name} = {words}{because}", "text/html": html})
 
     def table(self, name: str, frame: pd.DataFrame | pd.Series[Any]) -> None:
         """Record a frame of this run.
@@ -109,7 +107,7 @@ class Recorder:
         more = f"; the first {SHOWN_ROWS} are shown" if rows > SHOWN_ROWS else ""
         said = f"{name}: {rows:,} rows, {wide} columns{more}"
         drawn = head.to_frame() if head.ndim == 1 else head
-        html = f'<p class="metric"><code>{escape(name)}</code> {escape(said.partition(": ")[2])}</p>{drawn.to_html()}'
+        html = f"<p><code>{escape(name)}</code> {escape(said.partition(': ')[2])}</p>{drawn.to_html()}"
         _show({TABLE: message, "text/plain": f"{said}\n{head}", "text/html": html})
 
 
@@ -153,19 +151,6 @@ def _plain(name: str, value: Any) -> tuple[Any, str]:
         f"The metric {name} is a {kind}: {str(value)[:80]!r}.",
         "Record one number within 64 bits, one text of at most 1,000 characters, or None; a frame by record.table().",
     )
-
-
-def _shown(value: Any, unit: str) -> str:
-    match value:
-        case None:
-            text = "no value"
-        case bool() | str():
-            text = str(value)
-        case int():
-            text = f"{value:,}"
-        case _:
-            text = f"{value:,.6g}"
-    return f"{text} {unit}" if unit and value is not None else text
 
 
 def _columns(name: str, frame: Any) -> list[dict[str, Any]]:

@@ -132,6 +132,34 @@ class Metric:
     severity: Literal["info", "warning", "critical"] = "warning"
 
     @property
+    def words(self) -> str:
+        """The value with its unit, for people."""
+        match self.value:
+            case None:
+                return "no value"
+            case bool() | str():
+                text = str(self.value)
+            case int():
+                text = f"{self.value:,}"
+            case _:
+                text = f"{self.value:,.6g}"
+        return f"{text} {self.unit}" if self.unit else text
+
+    @property
+    def bounds(self) -> str:
+        """The bounds with their unit, for people; empty without any."""
+        unit = f" {self.unit}" if self.unit else ""
+        match self.lower, self.upper:
+            case None, None:
+                return ""
+            case low, None:
+                return f"at least {low:,.6g}{unit}"
+            case None, high:
+                return f"at most {high:,.6g}{unit}"
+            case low, high:
+                return f"{low:,.6g} to {high:,.6g}{unit}"
+
+    @property
     def breach(self) -> str:
         """How it lies outside of its bounds, a sentence without its stop; empty when it does not, or has none.
 
@@ -145,9 +173,9 @@ class Metric:
                 f" ({self.reason})" if self.reason else ""
             )
         if self.lower is not None and self.value < self.lower:
-            return f"{self.name} is {self.value:.6g}{unit}, below {self.lower:.6g}{unit}"
+            return f"{self.name} is {self.words}, below {self.lower:,.6g}{unit}"
         if self.upper is not None and self.value > self.upper:
-            return f"{self.name} is {self.value:.6g}{unit}, above {self.upper:.6g}{unit}"
+            return f"{self.name} is {self.words}, above {self.upper:,.6g}{unit}"
         return ""
 
 

@@ -9,24 +9,28 @@
         notebook.ipynb      the notebook as far as it came
         sockets             link to the folder of the kernel's sockets, whose path has to be short
         log.txt             what worker and kernel wrote
+        ipython/            the kernel's own profile: it holds the seed where one is declared
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import math
 import os
+import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from quantdesk.errors import EnvironmentProblem
+from quantdesk.errors import BadInput, EnvironmentProblem
 from quantdesk.reports import kernelspec, processes
 from quantdesk.reports.banner import place
 from quantdesk.reports.notebooks import load
@@ -34,6 +38,10 @@ from quantdesk.reports.publish import Outcome, Request, finish
 from quantdesk.reports.runs import Problem, Provenance, Run, RunsConfig, Status
 
 __all__ = ["Place", "prepared", "publish_checkpoint", "recover"]
+
+
+HALF_MADE_S = 3600.0
+"""Seconds after which a folder that was being prepared is taken for one that nobody will finish."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +74,14 @@ def prepared(request: Request) -> Iterator[Place]:
     ------
     EnvironmentProblem
         It cannot be written.
+    BadInput
+        A run of this id is under way.
     """
     import nbformat
 
     folder = Path(request.scratch)
     # Under a hidden name until the lock is held, so that `recover` does not take it for one that was left behind.
-    hidden = folder.with_name(f".{folder.name}")
+    hidden = folder.with_name(f".{folder.name}.{secrets.token_hex(3)}")
     with contextlib.ExitStack() as stack:
         try:
             hidden.mkdir(parents=True, mode=0o700)
@@ -83,10 +93,12 @@ def prepared(request: Request) -> Iterator[Place]:
             (hidden / "input.ipynb").write_text(nbformat.writes(notebook), "utf-8")  # type: ignore[no-untyped-call]
             (hidden / "request.json").write_text(json.dumps(asdict(request)), "utf-8")
             kernelspec.install(hidden)
+            if request.seed is not None:
+                _seed(hidden / "ipython", request.seed)
             sockets = Path(tempfile.mkdtemp(prefix="qd-run-"))
             stack.callback(shutil.rmtree, sockets, ignore_errors=True)
             (hidden / "sockets").symlink_to(sockets)
-            os.rename(hidden, folder)
+            _rename(hidden, folder)
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             stack.callback((folder / "request.json").unlink, missing_ok=True)
         except OSError as error:
@@ -95,6 +107,24 @@ def prepared(request: Request) -> Iterator[Place]:
                 "Make it writable and free some space, or set QUANTDESK_STATE to another folder.",
             ) from error
         yield Place(request, folder, sockets, handle)
+
+
+def _seed(profile: Path, seed: int) -> None:
+    """Have the kernel begin with its generators at `seed`: IPython runs what lies in this folder first."""
+    startup = profile / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00-seed.py").write_text(
+        f"import random as _r, numpy as _n\n_r.seed({seed:d})\n_n.random.seed({seed:d})\ndel _r, _n\n", "utf-8"
+    )
+
+
+def _rename(hidden: Path, folder: Path) -> None:
+    try:
+        os.rename(hidden, folder)
+    except OSError as error:
+        if error.errno in {errno.EEXIST, errno.ENOTEMPTY}:
+            raise BadInput(f"The run {folder.name} is under way.", "Wait for its end, or cancel it.") from error
+        raise
 
 
 def recover(config: RunsConfig | None = None) -> tuple[Run, ...]:
@@ -108,13 +138,16 @@ def recover(config: RunsConfig | None = None) -> tuple[Run, ...]:
     folder = (config or RunsConfig.from_env()).scratch
     found: list[Run] = []
     for scratch in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if not scratch.name.startswith("."):
-            with contextlib.suppress(OSError), _left_behind(scratch / "lock") as left:
-                if left:
-                    found += _salvaged(scratch)
-                    if (scratch / "sockets").is_symlink():
-                        shutil.rmtree((scratch / "sockets").readlink(), ignore_errors=True)
+        with contextlib.suppress(OSError), _left_behind(scratch / "lock") as left:
+            if left and scratch.name.startswith("."):
+                # It was being prepared. Whoever does that takes the lock at once, so an hour is far more than enough.
+                if time.time() - scratch.stat().st_mtime > HALF_MADE_S:
                     shutil.rmtree(scratch, ignore_errors=True)
+            elif left:
+                found += _salvaged(scratch)
+                if (scratch / "sockets").is_symlink():
+                    shutil.rmtree((scratch / "sockets").readlink(), ignore_errors=True)
+                shutil.rmtree(scratch, ignore_errors=True)
     return tuple(found)
 
 
