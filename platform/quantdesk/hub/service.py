@@ -68,8 +68,8 @@ def tokens(files: HubFiles) -> Secrets:
 def listener() -> socket.socket:
     """A socket that has a free port of this machine, for the service's workers.
 
-    The first of them lets it listen. Until then who asks is refused at once: JupyterHub, which looks at its services when
-    it starts, would wait for an answer, and everybody for JupyterHub.
+    The first of them lets it listen. Until then who asks is refused at once: JupyterHub, which looks at its services
+    when it starts, would wait for an answer, and everybody for JupyterHub.
     """
     made = socket.socket()
     made.bind((ADDRESS, 0))

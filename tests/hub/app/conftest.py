@@ -1,0 +1,60 @@
+"""The service in this process, behind a hub that speaks JupyterHub's protocol; and a real hub with it, once."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def load(path: Path) -> Any:
+    """A module of the tests; they are no package."""
+    if path.stem not in sys.modules:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[path.stem] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[path.stem]
+
+
+served = load(Path(__file__).with_name("served.py"))
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of a test is left in the state of this checkout."""
+    for name in ("QUANTDESK_FEATURES_URL", "QUANTDESK_REPORTS_LEDGER_URL", "QUANTDESK_LEDGER_URL", "QUANTDESK_SOR_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("QUANTDESK_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("QUANTDESK_HALTS_FEEDS", "false")
+
+
+@pytest.fixture
+def hub() -> Any:
+    """A hub with the tokens of four people, and of one who has no access."""
+    return served.Hub()
+
+
+@pytest.fixture
+def make(hub: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Makes services."""
+    made = []
+
+    def service(**settings: Any) -> Any:
+        made.append(served.Served(hub, tmp_path / f"service-{len(made)}", **settings))
+        return made[-1]
+
+    yield service
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def service(make: Callable[..., Any]) -> Any:
+    """One service."""
+    return make()
