@@ -47,6 +47,7 @@ def test_two_ways_to_say_it(text: str, same: str) -> None:
     ("text", "problem"),
     [
         ("30 minutes after the NYSE clse", r"at word 6, 'clse': .*\"close\".* was expected"),
+        ("at the clse", r"at word 3, 'clse': \"open\" or"),
         ("30 minutes aftr the close", r"at word 3, 'aftr': \"after\" or \"before\" was expected"),
         ("30 furlongs after the close", r"at word 2, 'furlongs'"),
         ("40 hours after the close", r"at word 1, '40': a distance below 24 hours was expected"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import re
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from quantdesk.errors import BadInput
+from quantdesk.errors import BadInput, UnknownName
 from quantdesk.reports.schedule.cron import parse_cron
 from quantdesk.reports.schedule.days import find_market, is_fixing
 from quantdesk.reports.schedule.market import LONGEST, DuringSessions, OnSessions, Which
@@ -195,7 +196,12 @@ class _Reader:
         """A market's name, unless one of `ends` comes at once."""
         if not self._word or self._word in ends:
             return
-        found = find_market(self._words[self._place])
+        try:
+            found = find_market(self._words[self._place])
+        except UnknownName:
+            if difflib.get_close_matches(self._word, ends, n=1, cutoff=0.7):
+                return  # a slip in the word that has to come; who reads that word says so
+            raise
         if self._market not in (None, found):
             self._refuse(f"{self._market}, of which it speaks already,")
         self._market = found
