@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["CellTime", "Metric", "Problem", "Provenance", "Run", "Status", "Table"]
+__all__ = ["CellTime", "Metric", "Problem", "Provenance", "Run", "Status", "Table", "is_id"]
 
 
 class Status(StrEnum):
@@ -356,3 +356,8 @@ class Run:
         if any(not re.fullmatch(r"tables/[^/]+", one.file) for one in values["tables"]):
             raise ValueError("a table outside of its folder")
         return cls(**values)
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` may be the name of a run: it becomes the name of a folder."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,119}", text) is not None

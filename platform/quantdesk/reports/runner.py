@@ -6,6 +6,7 @@ of the caller stays what it was.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -17,7 +18,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from quantdesk.errors import BadInput, BadParameter, EnvironmentProblem, RunFailed
+from quantdesk.errors import BadInput, BadParameter, EnvironmentProblem, QuantdeskError, RunFailed
 from quantdesk.reports.declaration import Declaration
 from quantdesk.reports.environment import cleaned
 from quantdesk.reports.notebooks import find_report
@@ -26,10 +27,14 @@ from quantdesk.reports.publish import Request
 from quantdesk.reports.runs import Run, RunsConfig, Status, is_id, last_completed, new_id, read_run
 from quantdesk.reports.scratch import prepared, recover
 from quantdesk.reports.spec import check, parse
+from quantdesk.reports.storage import current
 from quantdesk.reports.supervise import Progress, supervise
 from quantdesk.reports.watch import Limits
 
 __all__ = ["ReportFailed", "RunnerConfig", "run"]
+
+
+log = logging.getLogger(__name__)
 
 
 class RunnerConfig(BaseSettings):
@@ -203,9 +208,23 @@ def run(
         requested_by=requested_by,
     )
     environment = cleaned(os.environ, settings.allow_env)
+    for name in [name for name in environment if name.startswith("QUANTDESK_REPORTS_STORE")]:
+        del environment[name]  # a notebook has no business with the runs of the team
     with prepared(request) as place:
         published = supervise(place, environment, _told(request, progress, steps, config), cancel)
+    if output is None:
+        _send(published, config)
     return _complete(published)
+
+
+def _send(run: Run, config: RunsConfig) -> None:
+    """Send it to the store, where there is one; what cannot be sent is sent by the next `push_pending`."""
+    try:
+        store = current(config.reports_root)
+        if store is not None:
+            store.push(run.folder)
+    except QuantdeskError as error:
+        log.warning("the run %s stays on this disk for now: %s", run.id, error)
 
 
 def _complete(run: Run) -> Run:
@@ -225,6 +244,9 @@ def _done(identity: str, output: Path | None, config: RunsConfig) -> Run | None:
     folder = output or config.runs / identity
     if (folder / "run.json").is_file() and (found := read_run(folder)).id == identity:
         return found
+    store = current(config.reports_root) if output is None else None
+    if store is not None and (elsewhere := store.fetch(identity)) is not None:
+        return elsewhere  # another machine has done it
     if (config.scratch / identity).exists():
         raise BadInput(f"The run {identity} is under way.", "Wait for its end, or cancel it.")
     return None

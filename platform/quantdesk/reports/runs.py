@@ -17,6 +17,7 @@ A folder appears whole or not at all and is never changed. Its name sorts by sta
 from __future__ import annotations
 
 import json
+import logging
 import re
 import secrets
 import shutil
@@ -30,7 +31,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from quantdesk.errors import BadInput, DataError, EnvironmentProblem, UnknownName
 from quantdesk.home import state_dir
 from quantdesk.records import atomic_directory
-from quantdesk.reports.result import CellTime, Metric, Problem, Provenance, Run, Status, Table
+from quantdesk.reports.result import CellTime, Metric, Problem, Provenance, Run, Status, Table, is_id
+from quantdesk.reports.storage import current
 
 __all__ = [
     "CellTime",
@@ -49,6 +51,9 @@ __all__ = [
     "publish",
     "read_run",
 ]
+
+
+log = logging.getLogger(__name__)
 
 
 class RunsConfig(BaseSettings):
@@ -84,11 +89,6 @@ def new_id(report: str, at: datetime) -> str:
     """A name for a run: it sorts by `at`, and two never meet."""
     moment = at.astimezone(UTC)
     return f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z-{_stem(report)}-{secrets.token_hex(3)}"
-
-
-def is_id(text: str) -> bool:
-    """Whether `text` may be the name of a run: it becomes the name of a folder."""
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,119}", text) is not None
 
 
 def publish(run: Run, *, notebook: str, page: str, log: Path | None, beside: Mapping[str, bytes] | None = None) -> Run:
@@ -156,13 +156,28 @@ def last_completed(report: str, config: RunsConfig | None = None, *, most: int =
 
 
 def list_runs(config: RunsConfig | None = None) -> tuple[Run, ...]:
-    """Every finished run, newest first. One with a damaged record is there too, as `Status.UNREADABLE`."""
-    folder = (config or RunsConfig.from_env()).runs
-    return tuple(_listed(folder / name) for name in _names(folder))
+    """Every finished run, newest first: those of this disk, and those of the store where there is one.
+
+    One with a damaged record is there too, as `Status.UNREADABLE`. The `folder` of a run that only the store has holds
+    its files after :func:`find_run`. When the store cannot be read, that is logged, and the runs of this disk are told.
+    """
+    config = config or RunsConfig.from_env()
+    here = _names(config.runs)
+    elsewhere: dict[str, Run] = {}
+    try:
+        store = current(config.reports_root)
+        if store is not None:
+            elsewhere = store.records(sorted(store.names() - set(here)))
+    except EnvironmentProblem as error:
+        log.warning("%s", error)
+    names = sorted({*here, *elsewhere}, reverse=True)
+    return tuple(elsewhere[name] if name in elsewhere else _listed(config.runs / name) for name in names)
 
 
 def find_run(name: str, config: RunsConfig | None = None) -> Run:
     """One finished run: by id, by a beginning that fits it alone, by the name of its report (the newest), or "latest".
+
+    One that only the store has is fetched.
 
     Raises
     ------
@@ -172,20 +187,26 @@ def find_run(name: str, config: RunsConfig | None = None) -> Run:
         Several runs fit.
     DataError
         Its record is damaged.
+    EnvironmentProblem
+        It is not on this disk, and the store cannot be read.
     """
-    folder = (config or RunsConfig.from_env()).runs
-    names = _names(folder)
-    if name in names:
-        return read_run(folder / name)
+    config = config or RunsConfig.from_env()
+    here = _names(config.runs)
+    if name in here:
+        return read_run(config.runs / name)
+    store = current(config.reports_root)
+    names = here if store is None else sorted({*here, *store.names()}, reverse=True)
     of_report = [known for known in names if name == "latest" or _report_of(known) == name]
-    if of_report:
-        return read_run(folder / of_report[0])
     fitting = [known for known in names if name and known.startswith(name)]
-    if len(fitting) > 1:
-        raise BadInput(f"{name!r} fits {len(fitting)} runs.", f"Write more of the id, for example {fitting[0]}.")
-    if not fitting:
-        raise UnknownName("run", name[:200], names)
-    return read_run(folder / fitting[0])
+    for known in of_report or fitting:
+        if not of_report and len(fitting) > 1 and known != name:
+            raise BadInput(f"{name!r} fits {len(fitting)} runs.", f"Write more of the id, for example {fitting[0]}.")
+        if known in here:
+            return read_run(config.runs / known)
+        # One without a record is still being sent.
+        if store is not None and (run := store.fetch(known)) is not None:
+            return run
+    raise UnknownName("run", name[:200], names)
 
 
 def _stem(report: str) -> str:
