@@ -35,7 +35,7 @@ document.addEventListener("DOMContentLoaded", () => {
     });
   }
   // Times are sent in UTC and shown in the reader's zone.
-  for (const time of document.querySelectorAll("time[datetime]")) {
+  for (const time of document.querySelectorAll("time[datetime]:not([data-utc])")) {
     const at = new Date(time.dateTime);
     if (!Number.isNaN(at.getTime())) {
       time.title = `${time.dateTime} (UTC)`;
