@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from quantdesk.reports.deliver.message import Message, of_run
 from quantdesk.reports.deliver.recipients import EMAIL, Recipient
-from quantdesk.reports.runs import Provenance, Run, Status
+from quantdesk.reports.result import Provenance, Run, Status
 
 NOW = dt.datetime(2026, 11, 27, 9, 0, tzinfo=dt.UTC)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,33 +14,20 @@ from hypothesis import strategies as st
 
 from quantdesk.reports.declaration import Declaration
 from quantdesk.reports.deliver.alerts import Alert, Bound, Rules, Standing, alerts_of, rules_of, standing_of
-from quantdesk.reports.runs import Problem, Status
+from quantdesk.reports.result import Metric, Problem, Provenance, Run, Status
 
 from .conftest import NOW, run_of
 
 VAR = Rules((Bound("var_99", high=1000.0, severity="critical"),), on_failure=False)
 
 
-@dataclass(frozen=True)
-class Metric:
-    name: str
-    value: Any
-    unit: str = "USD"
-
-
-class Told(SimpleNamespace):
-    """A run with metrics."""
-
-
-def told(number: int, *metrics: Metric, **changes: Any) -> Any:
+def told(number: int, *metrics: Metric, **changes: Any) -> Run:
     """Run number so and so of a report, a day after the one before."""
     at = NOW + timedelta(days=number)
-    run = run_of(id=f"run-{number:03d}", started=at, ended=at + timedelta(minutes=1), **changes)
-    values = {name: getattr(run, name) for name in run.__dataclass_fields__}
-    return Told(**values | {"metrics": metrics} | {k: v for k, v in changes.items() if k in values})
+    return run_of(id=f"run-{number:03d}", started=at, ended=at + timedelta(minutes=1), metrics=metrics, **changes)
 
 
-def history(rules: Rules, *runs: Any) -> list[list[str]]:
+def history(rules: Rules, *runs: Run) -> list[list[str]]:
     """Per run what was announced: ``+subject`` as it began, ``-subject`` as it was over."""
     standing, said = Standing(), []
     for run in runs:
@@ -52,16 +38,16 @@ def history(rules: Rules, *runs: Any) -> list[list[str]]:
 
 def test_one_alert_as_a_metric_leaves_and_one_as_it_is_back() -> None:
     values = [900.0, 1100.0, 1200.0, 1000.0, 999.0, 1001.0]
-    runs = [told(number, Metric("var_99", value)) for number, value in enumerate(values)]
+    runs = [told(number, Metric("var_99", value, "USD")) for number, value in enumerate(values)]
     assert history(VAR, *runs) == [[], ["+metric:var_99"], [], ["-metric:var_99"], [], ["+metric:var_99"]]
 
 
 def test_what_an_alert_says() -> None:
-    (alert,), standing = alerts_of(VAR, told(1, Metric("var_99", 1234.5)), Standing())
+    (alert,), standing = alerts_of(VAR, told(1, Metric("var_99", 1234.5, "USD")), Standing())
     assert alert == Alert(
         "metric:var_99", False, "var_99 has left its bounds: 1,234.5 USD, allowed 1,000 USD or less.", "critical"
     )
-    (back,), _ = alerts_of(VAR, told(2, Metric("var_99", 5)), standing)
+    (back,), _ = alerts_of(VAR, told(2, Metric("var_99", 5, "USD")), standing)
     assert back.message == "var_99 is within its bounds: 5 USD, allowed 1,000 USD or less."
 
 
@@ -78,7 +64,7 @@ def test_what_an_alert_says() -> None:
     ],
 )
 def test_what_is_outside(bound: Bound, value: Any, says: str) -> None:
-    (alert,), _ = alerts_of(Rules((bound,)), told(1, Metric("m", value)), Standing())
+    (alert,), _ = alerts_of(Rules((bound,)), told(1, Metric("m", value, "USD")), Standing())
     assert says in alert.message
 
 
@@ -87,7 +73,7 @@ def test_what_is_outside(bound: Bound, value: Any, says: str) -> None:
     [(Bound("m", 1.0, 2.0), 1.0), (Bound("m", 1.0, 2.0), 2.0), (Bound("m"), "calm"), (Bound("m"), -1e300)],
 )
 def test_what_is_inside(bound: Bound, value: Any) -> None:
-    assert alerts_of(Rules((bound,)), told(1, Metric("m", value)), Standing())[0] == ()
+    assert alerts_of(Rules((bound,)), told(1, Metric("m", value, "USD")), Standing())[0] == ()
 
 
 def test_a_metric_that_a_complete_run_lacks_is_missed() -> None:
@@ -100,14 +86,14 @@ def test_a_run_that_failed_says_nothing_of_what_it_did_not_reach() -> None:
     rules = replace(VAR, on_failure=True)
     problem = Problem("ValueError: no data", 2)
     failed = {"status": Status.FAILED, "problem": problem}
-    outside = Metric("var_99", 5000.0)
-    runs = [told(0, outside), told(1, **failed), told(2, outside), told(3, **failed), told(4, Metric("var_99", 1.0))]
+    outside = Metric("var_99", 5000.0, "USD")
+    runs = [told(0, outside), told(1, **failed), told(2, outside), told(3, **failed), told(4, Metric("var_99", 1.0, "USD"))]
     said = history(rules, *runs)
     assert said == [["+metric:var_99"], ["+run"], ["-run"], ["+run"], ["-run", "-metric:var_99"]]
 
 
 def test_a_run_that_failed_after_it_recorded_a_metric_counts() -> None:
-    run = told(1, Metric("var_99", 5000.0), status=Status.TIMED_OUT, problem=Problem("The report had 5 s in all."))
+    run = told(1, Metric("var_99", 5000.0, "USD"), status=Status.TIMED_OUT, problem=Problem("The report had 5 s in all."))
     alerts, _ = alerts_of(replace(VAR, on_failure=True), run, Standing())
     assert [alert.subject for alert in alerts] == ["run", "metric:var_99"]
     assert alerts[0].message == "Timed out: The report had 5 s in all."
@@ -122,14 +108,14 @@ def test_a_cancelled_run_says_nothing_and_two_failures_are_one_alert() -> None:
 
 def test_data_that_are_too_old() -> None:
     rules = Rules(oldest_data=timedelta(hours=30))
-    runs = []
-    for number, hours in enumerate((10, 31, 80, 29)):
-        run = told(number)
-        run.provenance = SimpleNamespace(data_until=run.ended - timedelta(hours=hours))
-        runs.append(run)
-    assert history(rules, *runs) == [[], ["+data"], [], ["-data"]]
-    (alert,), _ = alerts_of(rules, runs[2], Standing())
-    assert alert.message == ("The newest data are of 2026-11-26 01:01 UTC, 3.3 days old; 30.0 hours are allowed.")
+    days = ("2026-11-26", "2026-11-26", "2026-11-27", "2026-11-30", "2026-12-05")
+    runs = [told(number, provenance=Provenance(data_until=day)) for number, day in enumerate(days)]
+    assert history(rules, *runs) == [[], ["+data"], [], ["-data"], []]
+    (alert,), _ = alerts_of(rules, runs[1], Standing())
+    assert alert.message == "The newest data are of 2026-11-26, 33.0 hours old; 30.0 hours are allowed."
+    (later,), _ = alerts_of(rules, told(9, provenance=Provenance(data_until="2026-11-26")), Standing())
+    assert "9.4 days old" in later.message
+    assert "0.0 hours old" in alerts_of(rules, runs[4], Standing({"data": "x"}))[0][0].message
 
 
 def test_an_age_that_nobody_knows_is_no_clean_bill() -> None:
@@ -149,17 +135,17 @@ def test_a_label_that_must_not_be_there() -> None:
 
 
 def test_what_is_no_longer_watched_is_forgotten() -> None:
-    _, standing = alerts_of(VAR, told(1, Metric("var_99", 5000.0)), Standing())
+    _, standing = alerts_of(VAR, told(1, Metric("var_99", 5000.0, "USD")), Standing())
     alerts, later = alerts_of(Rules(), told(2), standing)
     assert alerts == ()
     assert later.wrong == {}
 
 
 def test_a_run_is_judged_once_and_one_that_was_overtaken_never() -> None:
-    outside = told(5, Metric("var_99", 5000.0))
+    outside = told(5, Metric("var_99", 5000.0, "USD"))
     _, standing = alerts_of(VAR, outside, Standing())
     assert alerts_of(VAR, outside, standing) == ((), standing)
-    assert alerts_of(VAR, told(4, Metric("var_99", 1.0)), standing) == ((), standing)
+    assert alerts_of(VAR, told(4, Metric("var_99", 1.0, "USD")), standing) == ((), standing)
 
 
 def test_the_rules_of_a_declaration() -> None:
@@ -175,7 +161,7 @@ def test_the_rules_of_a_declaration() -> None:
 
 
 def test_a_standing_survives_json() -> None:
-    _, standing = alerts_of(VAR, told(1, Metric("var_99", 5000.0)), Standing())
+    _, standing = alerts_of(VAR, told(1, Metric("var_99", 5000.0, "USD")), Standing())
     assert Standing.from_dict(json.loads(json.dumps(standing.to_dict()))) == standing
     assert Standing.from_dict(Standing().to_dict()) == Standing()
 
@@ -183,9 +169,9 @@ def test_a_standing_survives_json() -> None:
 fates = st.sampled_from(["inside", "outside", "missing", "failed", "failed late", "cancelled"])
 
 
-def fated(number: int, fate: str) -> Any:
+def fated(number: int, fate: str) -> Run:
     value = {"inside": 1.0, "outside": 5000.0, "failed late": 5000.0}.get(fate)
-    metrics = () if value is None else (Metric("var_99", value),)
+    metrics = () if value is None else (Metric("var_99", value, "USD"),)
     if fate.startswith("failed"):
         return told(number, *metrics, status=Status.FAILED, problem=Problem("x"))
     return told(number, *metrics, status=Status.CANCELLED if fate == "cancelled" else Status.COMPLETED)

@@ -20,7 +20,7 @@ from quantdesk.reports.deliver.channel import Permanent, Temporary
 from quantdesk.reports.deliver.mail import Mail, MailServer
 from quantdesk.reports.deliver.message import Message, of_run
 from quantdesk.reports.deliver.recipients import EMAIL, Recipient
-from quantdesk.reports.runs import Problem, Status
+from quantdesk.reports.result import Problem, Status
 
 from .conftest import Pair, Start, dripping, free_port, run_of, silent
 

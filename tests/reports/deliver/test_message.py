@@ -18,7 +18,7 @@ from quantdesk.reports.deliver.alerts import Alert
 from quantdesk.reports.deliver.message import Message, link_of, of_alerts, of_run, one_line
 from quantdesk.reports.deliver.payload import payload, quoted
 from quantdesk.reports.deliver.recipients import EMAIL, WEBHOOK, Recipient, is_address, recipient
-from quantdesk.reports.runs import Problem, Status
+from quantdesk.reports.result import Problem, Status
 
 from .conftest import NOW, run_of
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from quantdesk.reports import banner
-from quantdesk.reports.runs import Status
+from quantdesk.reports.result import Status
 
 if TYPE_CHECKING:
     from quantdesk.reports.declaration import Declaration
-    from quantdesk.reports.runs import Run
+    from quantdesk.reports.result import Metric, Run
 
 __all__ = ["Alert", "Bound", "Rules", "Standing", "alerts_of", "rules_of", "standing_of"]
 
@@ -54,7 +54,7 @@ class Rules:
     on_failure
         Whether a run that is not complete is told.
     oldest_data
-        How old the newest data may be at the end of a run; None for any age.
+        How long the newest day of the data may be over at the end of a run; None for any age.
     labels
         Labels that a result must not carry, such as ``mock``.
     """
@@ -126,7 +126,7 @@ def rules_of(declaration: Declaration) -> Rules:
         else Bound(entry.name, entry.bounds.lower, entry.bounds.upper, entry.bounds.severity)
         for entry in declaration.metrics
     )
-    hours = getattr(declaration, "data_max_age_h", None)
+    hours = declaration.data_max_age_h
     return Rules(bounds, oldest_data=None if hours is None else timedelta(hours=hours))
 
 
@@ -197,7 +197,7 @@ def _judged(rules: Rules, run: Run) -> dict[str, _Verdict]:
     if rules.on_failure:
         said = "The report is complete again." if complete else _ended(run)
         found["run"] = _Verdict(not complete, said, "critical")
-    metrics = {metric.name: metric for metric in getattr(run, "metrics", ())}
+    metrics = {metric.name: metric for metric in run.metrics}
     for bound in rules.bounds:
         if bound.metric in metrics:
             found[f"metric:{bound.metric}"] = _bounded(bound, metrics[bound.metric])
@@ -219,12 +219,13 @@ def _ended(run: Run) -> str:
     return f"{word}: {why}" if why else f"{word}."
 
 
-def _bounded(bound: Bound, metric: Any) -> _Verdict:
+def _bounded(bound: Bound, metric: Metric) -> _Verdict:
     value, unit = metric.value, f" {metric.unit}" if metric.unit else ""
     free = bound.low is None and bound.high is None
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if value is None or (isinstance(value, float) and not is_number):
-        return _Verdict(True, f"{bound.metric} is no number.", bound.severity)
+        why = f" ({metric.reason})" if metric.reason else ""
+        return _Verdict(True, f"{bound.metric} is no number{why}.", bound.severity)
     if free:
         return _Verdict(False, f"{bound.metric} is there.", bound.severity)
     if not is_number:
@@ -239,13 +240,13 @@ def _bounded(bound: Bound, metric: Any) -> _Verdict:
 
 
 def _aged(oldest: timedelta, run: Run) -> _Verdict | None:
-    newest: datetime | None = getattr(run.provenance, "data_until", None)
-    if newest is None:
+    until = run.provenance.data_until
+    if until is None:
         # Nobody can tell how old they are. For a complete run that is no clean bill.
         complete = run.status is Status.COMPLETED
         return _Verdict(True, "It is not known how old the data are.") if complete else None
-    age = run.ended - newest
-    said = f"The newest data are of {newest:%Y-%m-%d %H:%M} UTC, {_hours(age)} old; {_hours(oldest)} are allowed."
+    age = run.ended - datetime.combine(date.fromisoformat(until) + timedelta(days=1), time.min, UTC)
+    said = f"The newest data are of {until}, {_hours(max(age, timedelta()))} old; {_hours(oldest)} are allowed."
     return _Verdict(age > oldest, said)
 
 

@@ -21,7 +21,7 @@ from quantdesk.reports.deliver.recipients import Recipient
 
 if TYPE_CHECKING:
     from quantdesk.reports.deliver.alerts import Alert
-    from quantdesk.reports.runs import Run
+    from quantdesk.reports.result import Run
 
 __all__ = ["Message", "link_of", "of_alerts", "of_run", "one_line"]
 
@@ -176,7 +176,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     ]
     facts += [
         (one_line(str(metric.name), 60), one_line(f"{_number(metric.value)} {metric.unit or ''}", 80))
-        for metric in getattr(run, "metrics", ())
+        for metric in run.metrics
     ]
     given = [(name, run.parameters[name]) for name in run.given if name in run.parameters]
     facts += [(one_line(name, 60), one_line(_number(value), 120)) for name, value in given[:MOST_PARAMETERS]]
