@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -58,8 +59,9 @@ def _drawn(notebook: Any) -> Iterator[tuple[str, bytes]]:
             if not isinstance(data, Mapping):
                 continue
             if isinstance(data.get(PLOTLY), Mapping):
-                if drawn := sketch(data[PLOTLY]):
-                    yield "svg", drawn.encode()
+                with contextlib.suppress(Exception):  # one strange figure costs no other its picture
+                    if drawn := sketch(data[PLOTLY]):
+                        yield "svg", drawn.encode()
                 continue
             packed = next((data[mime] for mime in ("image/png", "image/jpeg") if mime in data), None)
             if packed is not None and (small := scaled(_bytes(packed))):

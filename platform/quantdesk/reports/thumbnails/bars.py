@@ -44,7 +44,7 @@ def bars(trace: Mapping[str, Any], x: Axis, y: Axis, style: Style) -> Mark:
     gaps = np.diff(np.unique(at[np.isfinite(at)]))
     wide = 0.8 * (float(gaps.min()) if gaps.size else 1.0)
     if along.kind != "category":  # it has room at its ends
-        along.extend(np.array([np.nanmin(at) - wide / 2, np.nanmax(at) + wide / 2]) if len(at) else at)
+        along.extend(np.concatenate([at - wide / 2, at + wide / 2]))
     order = np.linspace(0, len(at) - 1, min(len(at), MOST_BARS)).astype(int) if len(at) else np.array([], int)
 
     def draw(frame: Frame) -> str:
@@ -112,7 +112,8 @@ def candles(trace: Mapping[str, Any], x: Axis, y: Axis, _style: Style) -> Mark:
     count = min(map(len, prices))
     at = x.place(values_of(trace["x"])[:count] if trace.get("x") is not None else np.arange(count, dtype=float))
     order = np.linspace(0, len(at) - 1, min(len(at), MOST_BARS // 2)).astype(int) if len(at) else np.array([], int)
-    half = 0.3 * ((float(np.nanmax(at)) - float(np.nanmin(at))) / max(1, len(order)) or 1.0) if len(at) else 0.5
+    placed = at[np.isfinite(at)]
+    half = 0.3 * (float(np.ptp(placed)) / max(1, len(order)) or 1.0) if placed.size else 0.5
 
     def draw(frame: Frame) -> str:
         parts = []

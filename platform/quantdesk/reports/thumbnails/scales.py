@@ -95,7 +95,15 @@ class Axis:
     names: dict[str, int] = field(default_factory=dict)
 
     def place(self, given: npt.NDArray[Any], *, extend: bool = True) -> Numbers:
-        """Where values lie, as numbers; NaN for gaps."""
+        """Where values lie, as numbers; NaN for gaps.
+
+        Raises
+        ------
+        ValueError
+            They are no plain list.
+        """
+        if given.ndim != 1:
+            raise ValueError("values within values")
         if not self.kind:
             self.kind = self._found(given)
         if given.dtype != object:
