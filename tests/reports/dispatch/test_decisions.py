@@ -48,6 +48,10 @@ def other(run_id: str, state: State, report: str = "first", **more: Any) -> Reco
     return recorded(run_id, report=report, state=state, due=NOON - HOUR, **more)
 
 
+def by_hand(run_id: str, state: State) -> Recorded:
+    return recorded(run_id, report="first", state=state, queued=NOON + HOUR)
+
+
 WAITING = recorded(after=("first",), due=NOON, details={"timezone": "America/New_York"})
 
 
@@ -65,8 +69,28 @@ WAITING = recorded(after=("first",), due=NOON, details={"timezone": "America/New
             "It was not begun: first, which has to be complete before, is failed (a).",
         ),
         # Somebody runs it again before anybody looks, and it is complete.
-        ([other("a", State.FAILED), other("b", State.COMPLETED)], NOON, Gate.OPEN, ""),
-        ([other("a", State.FAILED), other("b", State.RUNNING)], NOON, Gate.CLOSED, "It waits for the run b of first."),
+        ([other("a", State.FAILED), by_hand("b", State.COMPLETED)], NOON, Gate.OPEN, ""),
+        (
+            [other("a", State.FAILED), by_hand("b", State.RUNNING)],
+            NOON,
+            Gate.CLOSED,
+            "It waits for the run b of first.",
+        ),
+        ([other("a", State.FAILED), by_hand("b", State.FAILED)], NOON, Gate.NEVER, "It was not begun"),
+        # Of several, the last one before it counts.
+        (
+            [replace(other("a", State.COMPLETED), due=NOON - 2 * HOUR), other("b", State.RUNNING)],
+            NOON,
+            Gate.CLOSED,
+            "It waits for the run b of first.",
+        ),
+        (
+            [replace(other("a", State.COMPLETED), due=NOON - 2 * HOUR), other("b", State.FAILED)],
+            NOON,
+            Gate.NEVER,
+            "It was",
+        ),
+        ([replace(other("a", State.FAILED), due=NOON - 2 * HOUR), other("b", State.COMPLETED)], NOON, Gate.OPEN, ""),
         # Yesterday's does not count, nor does what is yesterday in New York.
         ([other("a", State.COMPLETED, queued=NOON - DAY)], NOON, Gate.OPEN, ""),
         ([replace(other("a", State.COMPLETED), due=NOON - DAY)], NOON, Gate.CLOSED, "It waits for a run of first"),

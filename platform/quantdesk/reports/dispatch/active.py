@@ -140,7 +140,7 @@ class Carriers:
 
     def _carry(self, active: Active) -> None:
         run = active.claim.run
-        _log.info("run %s: attempt %d of %d begins", run.id, run.attempt, run.attempts)
+        _log.info("run %s: attempt %d begins", run.id, run.attempt)
         try:
             previous = self._insist(active, lambda: self._ledger.queue.attempts(run.id)) or ()
             if not active.is_lost:

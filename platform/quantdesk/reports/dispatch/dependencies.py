@@ -1,7 +1,8 @@
 """Whether a run that waits for other reports may go on. Pure.
 
-It waits for the runs of the same day: the local day, in the zone of its schedule, on which it was due. A report is
-complete when one of its runs of that day is; it has failed when all of them have ended otherwise.
+It waits for the runs of the same day: the local day, in the zone of its schedule, on which it was due. Of several, the
+last one that was due no later than itself counts; where that failed, those that were asked for after it count too, so
+that somebody can run it again. Where all of them have ended and none is complete, the run that waits is cancelled.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ def decide(run: Recorded, others: Mapping[str, Iterable[Recorded]], now: dt.date
     closed = ""
     for report in run.after:
         same_day = [one for one in others.get(report, ()) if _day(one, where) == day and one.id != run.id]
+        same_day = _that_count(run, same_day)
         verdict = _of_one(
             report, same_day, day, now - PATIENCE >= dt.datetime.combine(day + dt.timedelta(1), dt.time(), where)
         )
@@ -67,6 +69,14 @@ def decide(run: Recorded, others: Mapping[str, Iterable[Recorded]], now: dt.date
             return verdict
         closed = closed or (verdict.reason if verdict.gate is Gate.CLOSED else "")
     return Verdict(Gate.CLOSED, closed) if closed else Verdict(Gate.OPEN)
+
+
+def _that_count(run: Recorded, runs: list[Recorded]) -> list[Recorded]:
+    before = [one for one in runs if _at(one) <= _at(run)]
+    if not before:
+        return runs
+    last = max(before, key=lambda one: (_at(one), one.queued))
+    return [one for one in runs if one is last or one.queued > last.queued]
 
 
 def _of_one(report: str, runs: Sequence[Recorded], day: dt.date, is_over: bool) -> Verdict:
@@ -93,4 +103,8 @@ def _zone(run: Recorded) -> ZoneInfo:
 
 
 def _day(run: Recorded, where: ZoneInfo) -> dt.date:
-    return (run.due or run.queued).astimezone(where).date()
+    return _at(run).astimezone(where).date()
+
+
+def _at(run: Recorded) -> dt.datetime:
+    return run.due or run.queued
