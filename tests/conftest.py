@@ -1,4 +1,7 @@
-"""What tests of several stages need: one Chromium per process, as Playwright allows only one; a PostgreSQL; a Redis."""
+"""What tests of several stages need: the bundled data, a Chromium, a PostgreSQL, a Redis; and which process runs what.
+
+There is one Chromium a process, as Playwright allows only one.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+
+# A test starts no process that outlives it: those of warm kernels switch them on and end what they start.
+os.environ.setdefault("QUANTDESK_KERNELS_WARM", "false")
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -27,6 +34,54 @@ def find_chromium() -> str | None:
     for line in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]):
         subprocess.run(line, env=quiet, capture_output=True, check=False)
     return shutil.which("chromium")
+
+
+def beside(name: str) -> Any:
+    """A module of this folder; tests are no package."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+        assert spec
+        assert spec.loader
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who shares something that is made once a module runs in one process; coverage does not look at drawn examples.
+
+    A module's fixtures would be made in each process that runs a test of it. Tests that are in no group come last, one
+    by one, so that no process is left without work.
+
+    What property tests run, tests of examples run too: under coverage the same lines would be counted some hundred
+    times, at twice the time.
+    """
+    for item in items:
+        if not item.get_closest_marker("xdist_group") and _shares(item):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+        if getattr(getattr(item, "function", None), "is_hypothesis_test", False):
+            item.add_marker("no_cover")
+
+
+def _shares(item: pytest.Item) -> bool:
+    found = getattr(item, "_fixtureinfo", None)
+    return found is not None and any(one[-1].scope == "module" for one in found.name2fixturedefs.values())
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """Data that are made once for all processes: ``prepared.market()`` and ``prepared.features()``, to read only.
+
+    ``prepared.state(target)`` makes a state directory of a test's own with both. See tests/prepared.py.
+    """
+    module, base = beside("prepared"), tmp_path_factory.getbasetemp()
+    given = os.environ.get(module.GIVEN)
+    folder = Path(given) if given else (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "prepared"
+    return SimpleNamespace(
+        market=lambda: module.market(folder),
+        features=lambda: module.features(folder),
+        state=lambda target: module.state(folder, target),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -57,11 +112,7 @@ def postgres() -> Iterator[Any]:
 
     Without one, a failure on CI, and elsewhere a test that is skipped with the reason.
     """
-    spec = importlib.util.spec_from_file_location("postgresql", Path(__file__).with_name("postgresql.py"))
-    assert spec
-    assert spec.loader
-    module = sys.modules["postgresql"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = beside("postgresql")
     programs = module.find_postgres()
     if programs is None:
         reason = "no PostgreSQL: install it (Debian: apt-get install postgresql) or put its programs on the PATH"
@@ -79,11 +130,7 @@ def redis_server() -> Iterator[Any]:
 
     Without one, a failure on CI, and elsewhere a test that is skipped with the reason.
     """
-    spec = importlib.util.spec_from_file_location("redisserver", Path(__file__).with_name("redisserver.py"))
-    assert spec
-    assert spec.loader
-    module = sys.modules["redisserver"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = beside("redisserver")
     program = module.find_redis()
     if program is None:
         reason = "no Redis: install it (Debian: apt-get install redis-server) or put redis-server on the PATH"

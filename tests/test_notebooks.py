@@ -1,7 +1,8 @@
 """The notebooks: what is kept of them, that they run, that their numbers are what an independent calculation gives.
 
-Each template is run twice here: once by nbval, whose marked cells must give what the executed copies in
-``tests/notebooks`` hold, and once by papermill through `quantdesk.reports`, whose figures and numbers are examined.
+Each template is run twice here: once by papermill through `quantdesk.reports`, whose figures and numbers are examined
+and compared with the executed copies in ``tests/notebooks``, and once by nbval, which compares the same. Both take
+minutes, so that ``make test`` runs two templates by nbval, and ``make test-all`` all of them.
 """
 
 from __future__ import annotations
@@ -31,10 +32,14 @@ from quantdesk import MarketStore
 from quantdesk.reports import Run, kernelspec, list_reports, run
 from quantdesk.reports.notebooks import NotebooksConfig
 
-from .notebooks.refresh import CHECKED, HERE, TEMPLATES, copy_of, freeze, names, reference
+from .notebooks.refresh import CHECKED, HERE, TEMPLATES, copy_of, names, reference
 
 NAMES = names()
 ALL = pytest.mark.parametrize("name", NAMES)
+QUICK = {"04_risk_analysis", "05_performance_attribution"}
+BY_NBVAL = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in NAMES]
+)
 SIMULATED = {"06_execution_quality", "07_scenario_stress"}
 """Templates whose results are made, around real data."""
 # One process runs them all: the data and both runs are made once.
@@ -169,21 +174,24 @@ def test_the_comparison_sees_a_changed_number_and_nothing_else(tmp_path: Path) -
 
 
 @pytest.fixture(scope="session")
-def frozen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def frozen(prepared: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     state = tmp_path_factory.mktemp("frozen")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QUANTDESK_STATE", str(state))
         patch.setenv("QUANTDESK_NOTEBOOKS", str(TEMPLATES))
         patch.delenv("QUANTDESK_REPORTS_ROOT", raising=False)
-        freeze(state)
-        yield state
+        yield prepared.state(state)
 
 
 @pytest.fixture(scope="session")
-def validated(frozen: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[str, str]]]:
-    """nbval over all templates, in two processes at a time."""
+def validated(
+    request: pytest.FixtureRequest, frozen: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[tuple[str, str]]]:
+    """nbval over the templates that this run asks for, in two processes at a time."""
+    this = "test_nbval_runs_every_cell_and_finds_the_numbers_of_the_copy"
+    chosen = [item.callspec.params["name"] for item in request.session.items if item.name.startswith(this)]  # type: ignore[attr-defined]
     folders = [tmp_path_factory.mktemp("nbval") for _ in range(2)]
-    for number, name in enumerate(NAMES):
+    for number, name in enumerate(chosen):
         copy = read(reference(name)) if reference(name).exists() else nbformat.v4.new_notebook()
         staged(folders[number % 2], read(TEMPLATES / f"{name}.ipynb"), copy, name)
     environment = {"QUANTDESK_STATE": str(frozen)}
@@ -192,7 +200,7 @@ def validated(frozen: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return {**found[0], **found[1]}
 
 
-@ALL
+@BY_NBVAL
 def test_nbval_runs_every_cell_and_finds_the_numbers_of_the_copy(
     validated: dict[str, list[tuple[str, str]]], name: str
 ) -> None:
@@ -202,8 +210,13 @@ def test_nbval_runs_every_cell_and_finds_the_numbers_of_the_copy(
 
 @pytest.fixture(scope="session")
 def reported(frozen: Path) -> dict[str, Run]:
-    """Every template as a report with its defaults, two at a time."""
-    with ThreadPoolExecutor(2) as pool:
+    """Every template as a report with its defaults, two at a time.
+
+    Coverage does not follow into their kernels: it would double the time, and tests of the parts count the same lines.
+    """
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as pool:
+        for name in [name for name in os.environ if name.startswith("COV")]:
+            patch.delenv(name)
         return dict(zip(NAMES, pool.map(run, NAMES), strict=True))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from quantdesk import backtest, signals
 from quantdesk.features import FeatureStore
-from quantdesk.market import MarketStore, bundled, load
+from quantdesk.market import MarketStore
 
 pytestmark = pytest.mark.xdist_group("panel")
 
@@ -26,16 +26,13 @@ START, END = "2005-01-03", "2022-12-28"
 
 
 @pytest.fixture(scope="module")
-def market(tmp_path_factory) -> MarketStore:
-    root = tmp_path_factory.mktemp("market")
-    load([source for source in bundled() if source.name == "skfolio"], root)
-    return MarketStore(root)
+def market(prepared) -> MarketStore:
+    return MarketStore(prepared.market())
 
 
 @pytest.fixture(scope="module")
-def frame(market, tmp_path_factory):
-    store = FeatureStore(root=tmp_path_factory.mktemp("features"), market=market)
-    store.build()
+def frame(market, prepared):
+    store = FeatureStore(root=prepared.features(), market=market)
     return store.get_historical_features(PANEL, ["mom_12_1", "sma_50", "sma_200", "ret_1d", "beta_252d"], START, END)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,13 +14,6 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 HUB = Path(__file__).resolve().parents[1] / "hub" / "real_hub.py"
 ROOT = Path(__file__).resolve().parents[2]
-PREPARE = """
-import os
-os.umask(0o022)
-from quantdesk import FeatureStore, market
-market.load(market.bundled())
-FeatureStore().build()
-"""
 
 
 def load() -> Any:
@@ -52,11 +44,9 @@ def ground() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def hub(ground: Any) -> Iterator[Any]:
+def hub(ground: Any, prepared: Any) -> Iterator[Any]:
     """A hub on the bundled history and its features, with the notebooks of this checkout, and nobody logged in yet."""
-    state = ground.state()
-    env = {**os.environ, "QUANTDESK_STATE": str(state), "OPENBLAS_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-c", PREPARE], env=env, check=True, capture_output=True)
+    state = prepared.state(ground.state())
     with real_hub.RealHub(ground, state, env={"QUANTDESK_NOTEBOOKS": str(ROOT / "notebooks")}) as running:
         yield running
 

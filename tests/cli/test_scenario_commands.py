@@ -13,8 +13,6 @@ from typing import Any
 import nbformat
 import pytest
 
-from quantdesk.market import bundled, load
-
 PROGRAM = Path(sys.executable).with_name("quantdesk")
 SHORT = "volmageddon"
 
@@ -22,10 +20,9 @@ BUYS = "def strategy(seen):\n    print('hello')\n    return {'AAPL': 0.1} if not
 
 
 @pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def state(prepared: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state directory with the bundled market data; beside it a notebook and a module that trade."""
-    state = tmp_path_factory.mktemp("state")
-    load(bundled(), state / "market")
+    state: Path = prepared.state(tmp_path_factory.mktemp("state"))
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(BUYS, id="buys")])
     nbformat.write(book, state / "carry.ipynb")
     (state / "ours.py").write_text(BUYS + "weights = {}\n")

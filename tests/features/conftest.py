@@ -20,7 +20,7 @@ import pytest
 
 from quantdesk.features import FeatureStore
 from quantdesk.features.publish import ONLINE, REGISTRY
-from quantdesk.market import Description, Flags, MarketStore, RawSeries, bundled, load
+from quantdesk.market import Description, Flags, MarketStore, RawSeries, load
 from quantdesk.market.series import Bars, Series
 from quantdesk.market.sessions import event_times, sessions_between
 
@@ -162,19 +162,15 @@ def own_store(store: FeatureStore, market: MarketStore, tmp_path: Path) -> Featu
 
 
 @pytest.fixture(scope="session")
-def real_market(tmp_path_factory: pytest.TempPathFactory) -> MarketStore:
+def real_market(prepared: Any) -> MarketStore:
     """Everything that ships. Read only, please."""
-    root = tmp_path_factory.mktemp("real") / "market"
-    load(bundled(), root)
-    return MarketStore(root)
+    return MarketStore(prepared.market())
 
 
 @pytest.fixture(scope="session")
-def real_store(real_market: MarketStore, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+def real_store(real_market: MarketStore, prepared: Any) -> FeatureStore:
     """Features of everything that ships. Read only, please."""
-    found = FeatureStore(root=tmp_path_factory.mktemp("real") / "features", market=real_market)
-    found.build()
-    return found
+    return FeatureStore(root=prepared.features(), market=real_market)
 
 
 # Feast: imported where it is used, as it takes seconds.

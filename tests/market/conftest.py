@@ -12,17 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quantdesk.market import Description, Flags, MarketStore, RawSeries, bundled, load
+from quantdesk.market import Description, Flags, MarketStore, RawSeries
 
 BUNDLED = Path(__file__).resolve().parents[2] / "platform" / "quantdesk" / "market" / "bundled"
 
 
 @pytest.fixture(scope="session")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(prepared: Any) -> Path:
     """The folder of a store that holds every bundled series. Read only, please."""
-    folder = tmp_path_factory.mktemp("market")
-    load(bundled(), folder)
-    return folder
+    return Path(prepared.market())
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,16 @@
-"""One store for all scenarios, with everything that ships, loaded once a worker; and small paths of our own making."""
+"""One store for all scenarios, with everything that ships; and small paths of our own making."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from quantdesk.backtest.sectors import SECTORS
-from quantdesk.market import MarketStore, bundled, load
+from quantdesk.market import MarketStore
 from quantdesk.market.sessions import event_times, open_times, sessions_between
 from quantdesk.scenarios import Asset, Grade, Path
 from quantdesk.scenarios.path import GRADES
@@ -18,11 +19,9 @@ PathOf = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> MarketStore:
+def store(prepared: Any) -> MarketStore:
     """Every bundled series. Read only, please."""
-    folder = tmp_path_factory.mktemp("scenarios")
-    load(bundled(), folder)
-    return MarketStore(folder)
+    return MarketStore(prepared.market())
 
 
 def days_of(

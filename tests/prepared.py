@@ -1,0 +1,72 @@
+"""What many tests stand on, made once for all processes of a run: the bundled data, their features, compiled loops.
+
+``python tests/prepared.py FOLDER`` makes it beforehand, as ``tools/run_tests.py`` does while types are checked; it then
+says where in ``TESTS_PREPARED``. Without that, the first test that asks makes the data, and others wait for it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from quantdesk.records import atomic_directory, exclusive
+
+GIVEN = "TESTS_PREPARED"
+"""The variable of the environment that names the folder."""
+
+
+def market(folder: Path) -> Path:
+    """The folder of a store with every bundled series."""
+    from quantdesk.market import bundled, load
+
+    return _once(folder / "market", lambda empty: load(bundled(), empty))
+
+
+def features(folder: Path) -> Path:
+    """The folder of the features of every bundled series."""
+    from quantdesk.features import FeatureStore
+    from quantdesk.market import MarketStore
+
+    history = MarketStore(market(folder))
+    return _once(folder / "features", lambda empty: FeatureStore(root=empty, market=history).build())
+
+
+def _once(target: Path, make: Callable[[Path], object]) -> Path:
+    """One process makes it, the others wait. Accounts of the hub's users may read it."""
+    if not target.exists():
+        with exclusive(target.with_name(f".{target.name}.lock")):
+            if not target.exists():
+                mask = os.umask(0o022)
+                try:
+                    with atomic_directory(target) as empty:
+                        make(empty)
+                finally:
+                    os.umask(mask)
+    return target
+
+
+def state(folder: Path, target: Path) -> Path:
+    """A state directory of a test's own, with data and features, at `target`, which may be an empty folder."""
+    target.mkdir(parents=True, exist_ok=True)
+    for made in (market(folder), features(folder)):
+        shutil.copytree(made, target / made.name, symlinks=True)
+    return target
+
+
+def compiled(folder: Path) -> None:
+    """Compile the loops that most tests call: two processes that need one at the same time would both compile it."""
+    from quantdesk.features import FeatureStore
+    from quantdesk.market import MarketStore
+    from quantdesk.scenarios import ScenarioEngine
+
+    store = MarketStore(market(folder))
+    asked = FeatureStore(root=features(folder), market=store)
+    asked.get_historical_features(["AAPL", "SPX"], ["sma_20", "vol_21d"], "2020-01-02", "2020-02-03")
+    ScenarioEngine(store).run("volmageddon", ["momentum_alpha"], {"cash": 1_000_000}, duration_minutes=20)
+
+
+if __name__ == "__main__":
+    compiled(Path(sys.argv[1]).resolve())
