@@ -19,6 +19,8 @@ NAMES = [
     "05_performance_attribution",
     "06_execution_quality",
     "07_scenario_stress",
+    "08_daily_risk",
+    "09_data_freshness",
 ]
 
 

@@ -20,7 +20,7 @@ from quantdesk.reports.figures.performance import (
     holdings,
     monthly_returns,
 )
-from quantdesk.reports.figures.risk import exposures, losses, var_history
+from quantdesk.reports.figures.risk import amounts, exposures, losses, var_history
 from quantdesk.reports.figures.stress import (
     stress_attribution,
     stress_grid,
@@ -32,6 +32,7 @@ from quantdesk.reports.figures.stress_market import stress_data, stress_liquidit
 from quantdesk.reports.figures.training import splits, trials
 
 __all__ = [
+    "amounts",
     "attribution_bars",
     "contributions",
     "correlation",

@@ -1,4 +1,4 @@
-"""Figures of risk: the distribution of losses, value at risk over time, exposures."""
+"""Figures of risk: the distribution of losses, value at risk over time, exposures, amounts against a limit."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from quantdesk.reports import theme
-from quantdesk.reports.figures.style import COLOURS, Labels, dates, finish, line_style
+from quantdesk.reports.figures.style import COLOURS, Labels, dates, finish, hatch, line_style
 
 if TYPE_CHECKING:
     from quantdesk.backtest import FactorModel, TailRisk
 
-__all__ = ["exposures", "losses", "var_history"]
+__all__ = ["amounts", "exposures", "losses", "var_history"]
 
 
 def losses(returns: pd.Series, risks: Sequence[TailRisk], title: str, labels: Labels = ()) -> go.Figure:
@@ -106,3 +106,56 @@ def exposures(model: FactorModel, title: str, labels: Labels = ()) -> go.Figure:
     figure.add_vline(x=0, line={"color": theme.LIGHT.neutral, "width": 1})
     figure.update_xaxes(title_text="beta, 95 % interval (hollow: not distinguishable from 0)")
     return finish(figure, title, labels, height=200 + 34 * len(table))
+
+
+def amounts(
+    values: pd.Series, unit: str, title: str, labels: Labels = (), *, limit: float | None = None, decimals: int = 0
+) -> go.Figure:
+    """Amounts that do not add up, one bar each in the order given, and the limit that they are held against.
+
+    Parameters
+    ----------
+    values
+        By name.
+    unit
+        Title of their axis.
+    title, labels
+        See the module.
+    limit
+        Drawn as a line; bars beyond it, on its side of zero, have the colour of what is bad, and a pattern.
+    decimals
+        Of the numbers beside the bars.
+    """
+    numbers = values.to_numpy(dtype=float)
+    beyond = np.zeros(len(numbers), dtype=bool)
+    if limit is not None:
+        beyond = numbers < limit if limit < 0 else numbers > limit
+    figure = go.Figure(
+        go.Bar(
+            x=numbers,
+            y=[str(name) for name in values.index],
+            orientation="h",
+            marker={
+                "color": [theme.LIGHT.negative if bad else COLOURS[0] for bad in beyond],
+                "pattern": {**hatch(0), "shape": ["/" if bad else "" for bad in beyond]},
+            },
+            text=[f"{number:,.{decimals}f}" for number in numbers],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate=f"%{{y}}: %{{x:,.{decimals}f}}<extra></extra>",
+            showlegend=False,
+        )
+    )
+    if limit is not None:
+        figure.add_vline(
+            x=limit,
+            line={"color": theme.LIGHT.neutral, "width": 1, "dash": "dash"},
+            annotation={"text": f"limit {limit:,.{decimals}f}", "font": {"size": 12}, "yshift": 6},
+        )
+    # Room for the numbers beside the bars, on either side.
+    low, high = (min(0.0, *numbers, limit or 0.0), max(0.0, *numbers, limit or 0.0)) if len(numbers) else (0.0, 1.0)
+    room = 0.14 * (high - low or 1.0)
+    reach = [low - room if low < 0 else low, high + room if high > 0 else high]
+    figure.update_xaxes(title_text=unit, range=reach, zeroline=True)
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    return finish(figure, title, labels, height=180 + 34 * len(numbers), bargap=0.35)
