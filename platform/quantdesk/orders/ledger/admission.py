@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from quantdesk.errors import BadInput, DataError, UnknownName
-from quantdesk.orders.executions import ExecutionMode
+from quantdesk.orders.executions import Execution, ExecutionMode
 from quantdesk.orders.ledger.entries import Entry, EntryKind, Stored
 from quantdesk.orders.ledger.payloads import child_of, execution_of, order_of
-from quantdesk.orders.order import Order
+from quantdesk.orders.order import Child, Order
 from quantdesk.orders.result import OrderStatus
 
 __all__ = ["Admission", "KnownChild", "Received", "no_orders_among", "readable", "same_order"]
@@ -94,7 +94,9 @@ class Admission(ABC):
                 pass
         if entry.order_id and entry.kind is not EntryKind.ORDER:
             mode = self._mode(entry)
-            entry = entry if entry.mode is mode else dataclasses.replace(entry, mode=mode)
+            entry = (
+                entry if entry.mode is mode else entry.completed(entry.order_id, entry.client_id, entry.payload, mode)
+            )
         elif entry.kind in _OF_ORDERS and not entry.order_id:
             raise BadInput(f"An entry of kind {entry.kind} without an order.", "Give its order_id.")
         if entry.kind is EntryKind.EXECUTION and self._is_told(entry):
@@ -136,7 +138,7 @@ class Admission(ABC):
             )
         payload = {**entry.payload, "symbol": child.symbol, "action": child.action}
         mode = self.mode_of(child.order_id) if entry.mode is None else entry.mode
-        return dataclasses.replace(entry, client_id=given, order_id=child.order_id, payload=payload, mode=mode)
+        return entry.completed(child.order_id, given, payload, mode)
 
     def _is_told(self, entry: Entry) -> bool:
         """Whether the report is in the ledger; one of the same id that says something else is an error."""
@@ -168,8 +170,13 @@ def no_orders_among(entries: tuple[Entry, ...]) -> None:
         raise BadInput("An order among the entries to append.", "Orders are written by Ledger.receive.")
 
 
-def readable(stored: Stored) -> None:
+def readable(stored: Stored) -> Child | Execution | None:
     """Let nothing be written that could not be read: the account follows from children and reports.
+
+    Returns
+    -------
+    Child, Execution or None
+        What was read.
 
     Raises
     ------
@@ -178,11 +185,12 @@ def readable(stored: Stored) -> None:
     """
     try:
         if stored.kind is EntryKind.SENT:
-            child_of(stored)
-        elif stored.kind is EntryKind.EXECUTION:
-            execution_of(stored)
+            return child_of(stored)
+        if stored.kind is EntryKind.EXECUTION:
+            return execution_of(stored)
     except DataError as error:
         raise BadInput(error.problem, error.remedy) from error
+    return None
 
 
 def same_order(known: Stored, order: Order) -> None:

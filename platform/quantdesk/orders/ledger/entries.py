@@ -23,7 +23,7 @@ from quantdesk.errors import BadInput
 from quantdesk.orders.executions import Execution, ExecutionMode
 from quantdesk.orders.order import Child
 
-__all__ = ["GENESIS", "Entry", "EntryKind", "Stored", "canonical", "child_payload", "link", "plain"]
+__all__ = ["GENESIS", "Entry", "EntryKind", "Stored", "canonical", "child_payload", "link", "plain", "text_of"]
 
 GENESIS = "0" * 64
 """What the first entry follows upon."""
@@ -103,19 +103,35 @@ class Entry:
     mode: ExecutionMode | None = None
 
     def __post_init__(self) -> None:
+        # This runs for everything that ever happens: what is right already is not put down once more.
         put = object.__setattr__
-        try:
-            put(self, "kind", EntryKind(self.kind))
-        except ValueError:
-            raise BadInput(f"There is no kind of entry {self.kind!r}.", f"Give {', '.join(EntryKind)}.") from None
-        put(self, "at", _moment(self.at))
-        for name in ("order_id", "client_id", "user_id"):
-            text = getattr(self, name)
-            if not (text is None and name == "user_id"):
-                _name(name, text)
-        if not isinstance(self.payload, Mapping):
+        if type(self.kind) is not EntryKind:
+            try:
+                put(self, "kind", EntryKind(self.kind))
+            except ValueError:
+                raise BadInput(f"There is no kind of entry {self.kind!r}.", f"Give {', '.join(EntryKind)}.") from None
+        if type(self.at) is not int or not -_MOMENTS <= self.at < _MOMENTS:
+            put(self, "at", _moment(self.at))
+        _name("order_id", self.order_id)
+        _name("client_id", self.client_id)
+        if self.user_id is not None:
+            _name("user_id", self.user_id)
+        if type(self.payload) is not dict and not isinstance(self.payload, Mapping):
             raise BadInput(f"The payload of an entry is a {type(self.payload).__name__}.", "Give a mapping.")
-        put(self, "mode", self._mode())
+        if type(self.mode) is not ExecutionMode or "mode" in self.payload:
+            put(self, "mode", self._mode())
+
+    def completed(self, order_id: str, client_id: str, payload: Mapping[str, Any], mode: ExecutionMode | None) -> Entry:
+        """The same with what a ledger knows of it, which was looked at when the ledger got to know it."""
+        made, put = object.__new__(Entry), object.__setattr__
+        put(made, "kind", self.kind)
+        put(made, "at", self.at)
+        put(made, "order_id", order_id)
+        put(made, "client_id", client_id)
+        put(made, "user_id", self.user_id)
+        put(made, "payload", payload)
+        put(made, "mode", mode)
+        return made
 
     @classmethod
     def sent(cls, child: Child, at: int, order_id: str, user_id: str | None = None, mark: int = 0) -> Entry:
@@ -180,7 +196,21 @@ def canonical(payload: Mapping[str, Any]) -> str:
     BadInput
         It holds what JSON cannot say: a Decimal, a NaN, a key that is no text ...
     """
-    return json.dumps(plain(payload), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _encoded(plain(payload))
+
+
+def text_of(payload: Mapping[str, Any]) -> str:
+    """The same as :func:`canonical`, for what :func:`plain` gave.
+
+    Raises
+    ------
+    BadInput
+        Somebody has put something else into it since.
+    """
+    try:
+        return _encoded(payload)
+    except (TypeError, ValueError):
+        return canonical(payload)
 
 
 def plain(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,11 +230,16 @@ def plain(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 def link(previous: str, entry: Stored | Entry, seq: int, payload: str) -> str:
     """The hash of an entry that follows upon `previous`."""
-    mode = None if entry.mode is None else str(entry.mode)
-    fields = [seq, entry.at, str(entry.kind), mode, entry.order_id, entry.client_id, entry.user_id, payload]
-    return hashlib.sha256(f"{previous}\n{json.dumps(fields, separators=(',', ':'))}".encode()).hexdigest()
+    mode = "null" if entry.mode is None else f'"{entry.mode}"'
+    user = "null" if entry.user_id is None else _quoted(entry.user_id)
+    names = f"{_quoted(entry.order_id)},{_quoted(entry.client_id)},{user}"
+    # A JSON list without spaces, put together by hand: it is half as long on its way.
+    text = f'{previous}\n[{seq},{entry.at},"{entry.kind}",{mode},{names},{_quoted(payload)}]'
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
+_encoded = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False).encode
+_quoted = json.encoder.encode_basestring_ascii
 _AS_IT_IS = frozenset({str, bool, type(None)})
 _FAR = 1 << 64
 
@@ -244,7 +279,10 @@ def _sorted(value: Mapping[Any, Any]) -> dict[str, Any]:
         if type(key) is not str and not isinstance(key, str):
             raise _UnsayableError
         one = value[key]
-        made[key if type(key) is str else str.__str__(key)] = one if type(one) in _AS_IT_IS else _plain(one)
+        kind = type(one)
+        if kind not in _AS_IT_IS and not (kind is int and -_FAR < one < _FAR):
+            one = _plain(one)
+        made[key if type(key) is str else str.__str__(key)] = one
     return made
 
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from quantdesk.errors import BadInput, DataError, EnvironmentProblem, UnknownName
-from quantdesk.orders.executions import ExecutionMode
+from quantdesk.orders.executions import Execution, ExecutionMode
 from quantdesk.orders.ledger.admission import (
     Admission,
     KnownChild,
@@ -23,9 +23,9 @@ from quantdesk.orders.ledger.admission import (
     readable,
     same_order,
 )
-from quantdesk.orders.ledger.entries import GENESIS, Entry, EntryKind, Stored, canonical, link, plain
+from quantdesk.orders.ledger.entries import GENESIS, Entry, EntryKind, Stored, canonical, link, plain, text_of
 from quantdesk.orders.ledger.payloads import order_of, order_payload
-from quantdesk.orders.order import Order
+from quantdesk.orders.order import Child, Order
 from quantdesk.orders.result import OrderStatus
 from quantdesk.records.lease import Lease
 
@@ -217,7 +217,7 @@ class _Kept(Admission):
             "",
         )
         object.__setattr__(stored, "_kept", self)
-        readable(stored)
+        object.__setattr__(stored, "said", readable(stored))
         self.entries.append(stored)
         self.by_order.setdefault(stored.order_id, []).append(stored)
         payload = stored.payload
@@ -250,7 +250,7 @@ class _Kept(Admission):
         while len(self._digests) <= seq:
             number = len(self._digests)
             stored = self.entries[number - 1]
-            self._digests.append(link(self._digests[-1], stored, number, canonical(stored.payload)))
+            self._digests.append(link(self._digests[-1], stored, number, text_of(stored.payload)))
         return self._digests[seq]
 
     def is_over(self, order_id: str) -> bool:
@@ -283,8 +283,9 @@ _HASH: Any = vars(Stored)["hash"]  # the slot, which the class below hides behin
 class _LazilyHashed(Stored):
     """An entry whose hash is worked out when it is asked for; in all else equal to any other."""
 
-    __slots__ = ("_kept",)
+    __slots__ = ("_kept", "said")
     _kept: _Kept
+    said: Child | Execution | None  # what it was read as when it was written: three ask for it, each time
 
     def _get(self) -> str:
         told: str = _HASH.__get__(self)

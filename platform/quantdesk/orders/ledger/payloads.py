@@ -76,7 +76,7 @@ def child_of(stored: Stored) -> Child:
         The entry is of another kind, or does not hold one.
     """
     _is(stored, EntryKind.SENT)
-    return _made(Child, stored, _CHILD)
+    return getattr(stored, "said", None) or _made(Child, stored, _CHILD)
 
 
 def execution_of(stored: Stored) -> Execution:
@@ -88,7 +88,7 @@ def execution_of(stored: Stored) -> Execution:
         The entry is of another kind, or does not hold one.
     """
     _is(stored, EntryKind.EXECUTION)
-    return _made(Execution, stored, _EXECUTION)
+    return getattr(stored, "said", None) or _made(Execution, stored, _EXECUTION)
 
 
 def field_of(stored: Stored, name: str, kind: type) -> Any:
@@ -122,9 +122,14 @@ def _wanted(kind: type) -> str:
 
 
 def _made(make: type[Made], stored: Stored, kinds: Mapping[str, type]) -> Made:
-    needed = _NEEDED[make]
-    names = [name for name in kinds if name in needed or name in stored.payload]
-    return make(**{name: field_of(stored, name, kinds[name]) for name in names})
+    payload, needed, found = stored.payload, _NEEDED[make], {}
+    for name, kind in kinds.items():
+        value = payload.get(name, MISSING)
+        if type(value) is kind:
+            found[name] = value
+        elif value is not MISSING or name in needed:
+            found[name] = field_of(stored, name, kind)
+    return make(**found)
 
 
 def _is(stored: Stored, kind: EntryKind) -> None:

@@ -12,6 +12,7 @@ import datetime as dt
 import math
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import TypeVar, cast
 
 from quantdesk.errors import BadDates, BadInput, UnknownName
@@ -108,8 +109,13 @@ def directory(
     UnknownName
         No such data centre.
     """
-    book = book or bundled()
     day = on.date() if isinstance(on, dt.datetime) else on
+    return _directory(day, book or bundled(), desk_at, earliest)
+
+
+@lru_cache(maxsize=2048)
+def _directory(day: dt.date, book: Rulebook, desk_at: str, earliest: bool) -> tuple[Terms, ...]:
+    """See :func:`directory`. A rulebook never changes, and each run has a router that asks for all its days."""
     places = {place for _, entry in _entries(book, "latency") for place in cast("Latency", entry).between}
     if desk_at not in places:
         raise UnknownName("data centre", desk_at, places)
