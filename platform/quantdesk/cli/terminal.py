@@ -22,6 +22,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from quantdesk.errors import QuantdeskError
 
@@ -128,5 +129,6 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
     for column in columns:
         drawn.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(str(cell) for cell in row))
+        # As it is: a name with brackets in it is a name, and no command to the terminal.
+        drawn.add_row(*(Text(str(cell)) for cell in row))
     out.print(drawn)

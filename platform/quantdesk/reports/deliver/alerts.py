@@ -221,14 +221,12 @@ def _ended(run: Run) -> str:
 
 def _bounded(bound: Bound, metric: Metric) -> _Verdict:
     value, unit = metric.value, f" {metric.unit}" if metric.unit else ""
-    free = bound.low is None and bound.high is None
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if value is None or (isinstance(value, float) and not is_number):
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         why = f" ({metric.reason})" if metric.reason else ""
         return _Verdict(True, f"{bound.metric} is no number{why}.", bound.severity)
-    if free:
+    if bound.low is None and bound.high is None:
         return _Verdict(False, f"{bound.metric} is there.", bound.severity)
-    if not is_number:
+    if isinstance(value, (str, bool)):
         return _Verdict(True, f"{bound.metric} is {ascii(value)[:60]} and no number.", bound.severity)
     if bound.low is not None and bound.high is not None:
         allowed = f"{bound.low:,.6g} to {bound.high:,.6g}{unit}"
