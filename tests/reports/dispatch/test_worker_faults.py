@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import random
 import signal
+import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 
+from quantdesk.errors import EnvironmentProblem
 from quantdesk.reports.dispatch import Worker, WorkerConfig
 from quantdesk.reports.dispatch.work import Outcome, Work
 from quantdesk.reports.ledger import Filter, RunLedger, Schedule, State
@@ -29,28 +36,51 @@ def start(address: str, config: WorkerConfig, execute: Callable[[Work], Outcome]
     if child:
         return child
     try:
-        with RunLedger.open(address) as ledger:
+        with opened(address) as ledger:
             worker = Worker(ledger, execute=execute, config=config)
             with worker.on_signals():
                 worker.run()
         os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
         os._exit(1)
 
 
+def opened(address: str) -> RunLedger:
+    """The ledger; a worker whose connection is cut this early ends, and its supervisor starts it again."""
+    while True:
+        with contextlib.suppress(EnvironmentProblem):
+            return RunLedger.open(address)
+
+
 def kill_and_look(
-    address: str, folder: Path, notebook: Any, helpers: Any, *, kills: int, due: int, seed: int, together: int
+    address: str,
+    notebook: Any,
+    helpers: Any,
+    *,
+    kills: int,
+    due: int,
+    seed: int,
+    cut: Callable[[], None] | None = None,
 ) -> Counter[State]:
-    """Kill workers `kills` times over `due` due times, and let a last one finish. How the runs ended."""
+    """Kill one of two workers `kills` times over `due` due times, and let them finish. How the runs ended.
+
+    With `cut`, that is called in place of every second kill.
+    """
     notebook("tiny", ["x = 1"])
     rng = random.Random(seed)
     config = helpers.QUICK.model_copy(update={"catch_up_limit": due})
     with RunLedger.open(address) as ledger:
         begin = ledger.schedules.now() - due * MINUTE
         schedule = ledger.schedules.add(Schedule("", "tiny", "* * * * *", "UTC", "ana", catch_up="all", handled=begin))
-        workers = [start(address, config, helpers.quick) for _ in range(together)]
+        workers = [start(address, config, helpers.quick) for _ in range(2)]
         for _ in range(kills):
             time.sleep(rng.uniform(0.0, 0.25))
+            if cut is not None and rng.random() < 0.5:
+                cut()
+                continue
             victim = workers.pop(rng.randrange(len(workers)))
             os.kill(victim, signal.SIGKILL)
             assert os.waitpid(victim, 0)[1] == signal.SIGKILL
@@ -82,7 +112,7 @@ def kill_and_look(
 
 
 def test_kill_a_few_dozen_times(address: str, state: Path, notebook: Any, helpers: Any) -> None:
-    ends = kill_and_look(address, state, notebook, helpers, kills=30, due=40, seed=1, together=2)
+    ends = kill_and_look(address, notebook, helpers, kills=30, due=40, seed=1)
     assert set(ends) <= {State.COMPLETED, State.LOST}
     assert ends[State.COMPLETED] >= 30
 
@@ -90,11 +120,76 @@ def test_kill_a_few_dozen_times(address: str, state: Path, notebook: Any, helper
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 3])
 def test_kill_many_times(address: str, state: Path, notebook: Any, helpers: Any, seed: int) -> None:
-    ends = kill_and_look(address, state, notebook, helpers, kills=250, due=400, seed=seed, together=2)
+    ends = kill_and_look(address, notebook, helpers, kills=250, due=400, seed=seed)
     assert set(ends) <= {State.COMPLETED, State.LOST}
 
 
-def test_kill_on_postgresql(postgres: Any, state: Path, notebook: Any, helpers: Any) -> None:
-    address = postgres()
-    RunLedger.open(address).close()
-    kill_and_look(address, state, notebook, helpers, kills=12, due=20, seed=4, together=2)
+class Server:
+    """A database on a PostgreSQL server whose connections can be cut."""
+
+    def __init__(self, postgres: Any) -> None:
+        self.address = postgres()
+        self._name = self.address.rpartition("/")[2]
+        self._admin = postgres.admin()
+        RunLedger.open(self.address).close()
+
+    def cut(self) -> None:
+        """End every connection, whatever it is doing."""
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+        with psycopg.connect(self._admin, autocommit=True) as connection:
+            connection.execute(ended, [self._name])
+
+    def open(self, is_open: bool) -> None:
+        """Whether it takes connections."""
+        say = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(
+            sql.Identifier(self._name), sql.SQL("true" if is_open else "false")
+        )
+        with psycopg.connect(self._admin, autocommit=True) as connection:
+            connection.execute(say)
+
+
+@pytest.fixture
+def server(postgres: Any) -> Server:
+    return Server(postgres)
+
+
+def test_kill_workers_and_connections(server: Server, state: Path, notebook: Any, helpers: Any) -> None:
+    kill_and_look(server.address, notebook, helpers, kills=20, due=20, seed=4, cut=server.cut)
+
+
+@pytest.mark.slow
+def test_kill_many_workers_and_connections(server: Server, state: Path, notebook: Any, helpers: Any) -> None:
+    kill_and_look(server.address, notebook, helpers, kills=250, due=300, seed=5, cut=server.cut)
+
+
+def test_a_run_outlives_a_database_that_is_gone(
+    server: Server, state: Path, order: Any, working: Any, helpers: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is gone for longer than the claim lasts; the run goes on, is carried out once, and its end is noted."""
+    begun: list[str] = []
+    go_on = threading.Event()
+
+    def slow(work: Work) -> Outcome:
+        begun.append(work.run.id)
+        assert go_on.wait(60)
+        assert not work.cancel.is_set()
+        return Outcome(State.COMPLETED)
+
+    with RunLedger.open(server.address) as ledger, caplog.at_level(logging.WARNING):
+        ledger.queue.add(order())
+        with working(Worker(ledger, execute=slow, config=helpers.QUICK)):
+            helpers.until(lambda: begun)
+            server.open(False)
+            server.cut()
+            away = time.monotonic()
+            # Each of its threads has noticed, and the claim is over by any clock.
+            for said in ("no heartbeat", "no run can be claimed", "no schedule can be looked at"):
+                helpers.until(lambda said=said: said in caplog.text)
+            helpers.until(lambda: time.monotonic() > away + 1.5 * helpers.QUICK.claim_s)
+            go_on.set()
+            server.open(True)
+            helpers.until(lambda: helpers.settled(ledger, order().id))
+        run = ledger.queue.get(order().id)
+        assert (run.state, run.attempt, begun) == (State.COMPLETED, 1, [run.id])
+        assert [one.state for one in ledger.queue.attempts(run.id)] == [State.COMPLETED]
+    assert "p@ss" not in caplog.text
