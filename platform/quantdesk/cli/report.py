@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from quantdesk.cli.terminal import Json, emit, out, progress, table
+from quantdesk.cli.terminal import Json, emit, err, fail, out, progress, table
+
+if TYPE_CHECKING:
+    from quantdesk.errors import QuantdeskError
+    from quantdesk.reports import Parameter, Report, Run, Step
 
 __all__ = ["app"]
 
@@ -16,17 +20,56 @@ app = typer.Typer(help="Notebooks as reports: list, run, find.", no_args_is_help
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
-    """List the reports with their parameters."""
+    """List the reports with their parameters and what they declare.
+
+    One that cannot be read is told after the others, and ends the command with 3.
+    """
     from quantdesk import reports
 
-    found = reports.list_reports()
     if as_json:
-        emit(found)
+        emit(reports.list_reports())
         return
-    for one in found:
-        out.print(f"[bold]{one.name}[/]  {one.title}")
+    broken: list[QuantdeskError] = []
+    for one in reports.list_reports(broken=lambda _, error: broken.append(error)):
+        out.print(f"[bold]{one.name}[/]  ", end="")
+        out.print(one.title, markup=False)
+        for line in _declared(one):
+            out.print(f"    {line}", markup=False)
         for parameter in one.parameters:
-            out.print(f"    {parameter.name}: {parameter.type} = {parameter.default!r}", markup=False, style="dim")
+            out.print(f"    {_parameter(parameter)}", markup=False, style="dim")
+    for error in broken[1:]:
+        err.print(f"✗ {error}", markup=False)
+    if broken:
+        fail(broken[0], as_json=False)
+
+
+def _declared(report: Report) -> list[str]:
+    """What a report declares beyond its parameters, a line each."""
+    declared = report.declaration
+    facts = [
+        f"owner {declared.owner}" if declared.owner else "",
+        "private" if declared.visibility == "private" else "",
+        f"tags {', '.join(declared.tags)}" if declared.tags else "",
+        f"after {', '.join(declared.after)}" if declared.after else "",
+        f"at most {declared.timeout_s:g} s" if declared.timeout_s else "",
+        f"at most {declared.memory_mb:,} MB" if declared.memory_mb else "",
+        f"{declared.retries} retries" if declared.retries else "",
+    ]
+    lines = [" · ".join(filter(None, facts))]
+    lines += [
+        f"runs {one.trigger} ({one.timezone}){'' if one.enabled else ', switched off'}" for one in declared.schedules
+    ]
+    if declared.metrics:
+        lines.append(f"records {', '.join(one.name for one in declared.metrics)}")
+    return [line for line in lines if line]
+
+
+def _parameter(parameter: Parameter) -> str:
+    value = f"{parameter.default!r}" + (f" {parameter.unit}" if parameter.unit else "")
+    allowed = f"  [{parameter.range}]" if parameter.range else ""
+    return f"{parameter.name}: {parameter.type} = {value}{allowed}" + (
+        f"  # {parameter.help}" if parameter.help else ""
+    )
 
 
 @app.command()
@@ -38,19 +81,45 @@ def run(
     output: Annotated[
         Path | None, typer.Option(help="A new folder for the finished run, in place of state/reports/runs.")
     ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.001, help="Seconds that it may take, in place of what it declares.")
+    ] = None,
+    memory_mb: Annotated[
+        int | None, typer.Option(min=64, help="Megabytes that it may use, in place of what it declares.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a report: the executed notebook and a page that is complete in itself."""
     from quantdesk import reports
+    from quantdesk.reports.runner import limits_for
 
+    limits = limits_for(name, total_s=timeout, memory_mb=memory_mb)
     with progress(quiet=as_json) as shown:
-        done = reports.run(name, parameter or [], output=output, progress=shown)
+
+        def tell(step: Step) -> None:
+            left = f" · about {step.remaining_s:.0f} s left" if step.remaining_s and step.remaining_s >= 1 else ""
+            shown(f"{step.what}{left}", step.done, step.total)
+
+        done = reports.run(name, parameter or [], output=output, limits=limits, steps=tell)
     if as_json:
         emit(done)
         return
     out.print(f"[green]✓[/] {done.report} in {done.duration_s:.1f} s")
+    _recorded(done)
     out.print(f"  page      {done.page}", markup=False)
     out.print(f"  notebook  {done.executed}", markup=False)
+
+
+def _recorded(run: Run) -> None:
+    """The metrics of a run with their standing, what is missing, and what a reader has to know."""
+    for metric in run.metrics:
+        why = f" ({metric.reason})" if metric.value is None else ""
+        standing = f"  ✕ outside: {metric.bounds} ({metric.severity})" if metric.breach else ""
+        out.print(f"  {metric.name} = {metric.words}{why}{standing}", markup=False)
+    for name in run.missing:
+        out.print(f"  ? {name} was not recorded", markup=False)
+    for note in run.notes:
+        out.print(f"  ! {note}", markup=False)
 
 
 @app.command()
@@ -63,17 +132,27 @@ def runs(as_json: Json = False) -> None:
         emit(found)
         return
     rows = [
-        (one.started.strftime("%Y-%m-%d %H:%M:%S"), one.report, one.status, f"{one.duration_s:.1f}", one.id)
+        (
+            one.started.strftime("%Y-%m-%d %H:%M:%S"),
+            one.report,
+            one.status,
+            f"{one.duration_s:.1f}",
+            f"{one.peak_memory_bytes / 1e6:,.0f}" if one.peak_memory_bytes else "",
+            len(one.metrics) or "",
+            len(one.breaches) + len(one.missing) or "",
+            one.id,
+        )
         for one in found
     ]
-    table(f"{len(rows)} runs", ("started (UTC)", "report", "status", "seconds", "run"), rows, numeric=["seconds"])
+    columns = ("started (UTC)", "report", "status", "seconds", "MB", "metrics", "doubts", "run")
+    table(f"{len(rows)} runs", columns, rows, numeric=["seconds", "MB", "metrics", "doubts"])
 
 
 @app.command()
 def show(
     run: Annotated[str, typer.Argument(help="A run's name, or a unique beginning of it.")], as_json: Json = False
 ) -> None:
-    """Show what a run was given, what it used, and how it ended."""
+    """Show what a run was given, what it used, what it recorded, and how it ended."""
     from quantdesk import reports
 
     found = reports.find_run(run)
@@ -81,4 +160,45 @@ def show(
     if as_json:
         emit(record)
         return
-    table(found.id, ("", ""), [(key, value) for key, value in record.items() if value not in (None, {}, [])])
+    apart = {"metrics", "tables", "missing", "notes", "cells", "thumbnail_files"}
+    rows: list[tuple[str, Any]] = [
+        (key, value) for key, value in record.items() if key not in apart and value not in (None, {}, [], ())
+    ]
+    rows += [("folder", found.folder)]
+    rows += [(f"table {one.name}", f"{one.rows:,} rows: {', '.join(one.columns)}") for one in found.tables]
+    table(found.id, ("", ""), rows)
+    if found.metrics:
+        rows_of = [
+            (one.name, one.words, one.bounds, (f"✕ {one.severity}" if one.breach else "✓") if one.bounds else "")
+            for one in found.metrics
+        ]
+        table("metrics", ("metric", "value", "bounds", "standing"), rows_of, numeric=["value"])
+    for name in found.missing:
+        out.print(f"? {name} was not recorded", markup=False)
+    for note in found.notes:
+        out.print(f"! {note}", markup=False)
+
+
+@app.command()
+def push(as_json: Json = False) -> None:
+    """Send to the team's store the finished runs that it does not have yet.
+
+    Ends with 4 when some could not be sent; they stay on this disk.
+    """
+    from quantdesk.errors import BadInput
+    from quantdesk.reports.runs import RunsConfig
+    from quantdesk.reports.storage import StoreConfig, push_pending
+
+    config = StoreConfig.from_env()
+    if not config.store:
+        raise BadInput("No store is set.", "Set QUANTDESK_REPORTS_STORE to an address such as s3://bucket/prefix.")
+    done = push_pending(RunsConfig.from_env().reports_root, config)
+    if as_json:
+        emit(done)
+    else:
+        for name in done.sent:
+            out.print(f"✓ {name}", markup=False)
+        for name, why in done.failed.items():
+            out.print(f"✗ {name}: {why}", markup=False)
+    if done.failed:
+        raise SystemExit(4)

@@ -31,7 +31,7 @@ from quantdesk.reports.storage import current
 from quantdesk.reports.supervise import Progress, supervise
 from quantdesk.reports.watch import Limits
 
-__all__ = ["ReportFailed", "RunnerConfig", "run"]
+__all__ = ["ReportFailed", "RunnerConfig", "limits_for", "run"]
 
 
 log = logging.getLogger(__name__)
@@ -109,6 +109,26 @@ class ReportFailed(RunFailed):
         )
 
 
+def limits_for(name: str, *, total_s: float | None = None, memory_mb: int | None = None) -> Limits:
+    """The limits of a report, some of them given.
+
+    Parameters
+    ----------
+    name
+        As of :func:`run`.
+    total_s, memory_mb
+        In place of what the report declares; its own where None.
+
+    Raises
+    ------
+    UnknownName, BadInput, DataError
+        As of :func:`run`.
+    """
+    ours = RunnerConfig.from_env().limits_of(find_report(name).declaration)
+    total = total_s if total_s is not None else ours.total_s
+    return Limits(total, min(ours.cell_s, total), memory_mb * 1_000_000 if memory_mb is not None else ours.memory_bytes)
+
+
 def run(
     name: str,
     parameters: Mapping[str, Any] | list[str] | None = None,
@@ -121,6 +141,7 @@ def run(
     identity: str | None = None,
     attempt: int = 1,
     requested_by: str | None = None,
+    working_directory: Path | None = None,
 ) -> Run:
     """Run a report and publish its folder.
 
@@ -146,6 +167,8 @@ def run(
         what is returned, or raised.
     attempt, requested_by
         For the record: which try it is, and the user who asked.
+    working_directory
+        Of the kernel; the folder of the notebook when not given.
 
     Returns
     -------
@@ -194,7 +217,7 @@ def run(
         notebook_sha256=report.sha256,
         scratch=str(config.scratch / identity),
         folder=str((output or config.runs / identity).resolve()),
-        working_directory=str(report.path.parent),
+        working_directory=str(working_directory or report.path.parent),
         defaults={item.name: item.default for item in report.parameters},
         given=values,
         total_s=limits.total_s,
