@@ -55,7 +55,7 @@ def test_what_an_alert_says() -> None:
     ("bound", "value", "says"),
     [
         (Bound("m", low=1.0), 0.5, "allowed 1 USD or more"),
-        (Bound("m", low=1.0, high=2.0), 2.1, "allowed 1 to 2 USD"),
+        (Bound("m", low=1.0, high=2.0), 2.1, "allowed 1 USD or more and 2 USD or less"),
         (Bound("m", low=1.0), math.nan, "m is no number."),
         (Bound("m"), math.inf, "m is no number."),
         (Bound("m"), None, "m is no number."),
@@ -87,13 +87,21 @@ def test_a_run_that_failed_says_nothing_of_what_it_did_not_reach() -> None:
     problem = Problem("ValueError: no data", 2)
     failed = {"status": Status.FAILED, "problem": problem}
     outside = Metric("var_99", 5000.0, "USD")
-    runs = [told(0, outside), told(1, **failed), told(2, outside), told(3, **failed), told(4, Metric("var_99", 1.0, "USD"))]
+    runs = [
+        told(0, outside),
+        told(1, **failed),
+        told(2, outside),
+        told(3, **failed),
+        told(4, Metric("var_99", 1.0, "USD")),
+    ]
     said = history(rules, *runs)
     assert said == [["+metric:var_99"], ["+run"], ["-run"], ["+run"], ["-run", "-metric:var_99"]]
 
 
 def test_a_run_that_failed_after_it_recorded_a_metric_counts() -> None:
-    run = told(1, Metric("var_99", 5000.0, "USD"), status=Status.TIMED_OUT, problem=Problem("The report had 5 s in all."))
+    run = told(
+        1, Metric("var_99", 5000.0, "USD"), status=Status.TIMED_OUT, problem=Problem("The report had 5 s in all.")
+    )
     alerts, _ = alerts_of(replace(VAR, on_failure=True), run, Standing())
     assert [alert.subject for alert in alerts] == ["run", "metric:var_99"]
     assert alerts[0].message == "Timed out: The report had 5 s in all."

@@ -86,7 +86,7 @@ def test_alerts_tell_what_began_and_what_is_over() -> None:
     assert told.subject.startswith("▲ Daily risk: var_99 has left its bounds")
     assert told.subject.endswith("(and 1 more)")
     assert "✓ over: The report is complete again." in told.text
-    assert "▲ var_99 has left its bounds" in told.text
+    assert "▲ warning: var_99 has left its bounds" in told.text
     assert told.page is None
     assert of_alerts([over], run_of(), ANA).subject == "✓ Daily risk: over: The report is complete again."
 

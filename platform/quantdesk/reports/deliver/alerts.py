@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from quantdesk.reports import banner
+from quantdesk.reports.deliver.amounts import amount
 from quantdesk.reports.result import Status
 
 if TYPE_CHECKING:
@@ -224,17 +225,17 @@ def _bounded(bound: Bound, metric: Metric) -> _Verdict:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         why = f" ({metric.reason})" if metric.reason else ""
         return _Verdict(True, f"{bound.metric} is no number{why}.", bound.severity)
-    if bound.low is None and bound.high is None:
+    low, high = bound.low, bound.high
+    if low is None and high is None:
         return _Verdict(False, f"{bound.metric} is there.", bound.severity)
     if isinstance(value, (str, bool)):
         return _Verdict(True, f"{bound.metric} is {ascii(value)[:60]} and no number.", bound.severity)
-    if bound.low is not None and bound.high is not None:
-        allowed = f"{bound.low:,.6g} to {bound.high:,.6g}{unit}"
-    else:
-        allowed = f"{bound.high:,.6g}{unit} or less" if bound.low is None else f"{bound.low:,.6g}{unit} or more"
-    outside = (bound.low is not None and value < bound.low) or (bound.high is not None and value > bound.high)
+    outside = (low is not None and value < low) or (high is not None and value > high)
+    ends = [f"{amount(low)}{unit} or more"] if low is not None else []
+    ends += [f"{amount(high)}{unit} or less"] if high is not None else []
     verdict = "has left its bounds" if outside else "is within its bounds"
-    return _Verdict(outside, f"{bound.metric} {verdict}: {value:,.6g}{unit}, allowed {allowed}.", bound.severity)
+    said = f"{bound.metric} {verdict}: {amount(value)}{unit}, allowed {' and '.join(ends)}."
+    return _Verdict(outside, said, bound.severity)
 
 
 def _aged(oldest: timedelta, run: Run) -> _Verdict | None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from quantdesk.reports import banner, theme
+from quantdesk.reports.deliver.amounts import amount
 from quantdesk.reports.deliver.recipients import Recipient
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ def of_alerts(alerts: Sequence[Alert], run: Run, to: Recipient, *, link: str | N
     head = f"▲ {title}" if began else f"✓ {title}"
     first = (began or list(alerts))[0]
     more = f" (and {len(alerts) - 1} more)" if len(alerts) > 1 else ""
-    lines = tuple((("✓ over: " if alert.is_over else "▲ ") + one_line(alert.message, 400)) for alert in alerts)
+    marks = ["✓ over: " if alert.is_over else f"▲ {alert.severity}: " for alert in alerts]
+    lines = tuple(mark + one_line(alert.message, 400) for mark, alert in zip(marks, alerts, strict=True))
     facts = tuple(_facts(run))
     return _message(
         ("alerts", run.id, to),
@@ -175,19 +177,20 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("data", labels or "no label stated"),
     ]
     facts += [
-        (one_line(str(metric.name), 60), one_line(f"{_number(metric.value)} {metric.unit or ''}", 80))
-        for metric in run.metrics
+        (one_line(metric.name, 60), one_line(f"{_words(metric.value)} {metric.unit}", 80)) for metric in run.metrics
     ]
     given = [(name, run.parameters[name]) for name in run.given if name in run.parameters]
-    facts += [(one_line(name, 60), one_line(_number(value), 120)) for name, value in given[:MOST_PARAMETERS]]
+    facts += [(one_line(name, 60), one_line(_words(value), 120)) for name, value in given[:MOST_PARAMETERS]]
     if len(given) > MOST_PARAMETERS:
         facts.append(("", f"and {len(given) - MOST_PARAMETERS} more parameters"))
     return [*facts, ("run", one_line(run.id))]
 
 
-def _number(value: Any) -> str:
+def _words(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:,.6g}"
+        return amount(value)
+    if value is None:
+        return "none"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
