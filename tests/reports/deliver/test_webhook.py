@@ -47,6 +47,14 @@ def test_a_message_arrives_with_its_id(site: Callable[..., Site], told: Message)
     assert sent["blocks"][2]["text"]["text"] == "<https://hub.example.org/runs/1|Open the run>"
 
 
+def test_nothing_is_logged_that_tells_the_address(
+    site: Callable[..., Site], told: Message, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    hook(site().port).send(told)
+    assert "s3cret" not in caplog.text
+
+
 def test_https_is_checked_against_the_name(site: Callable[..., Site], told: Message, certificate: Pair) -> None:
     web = site(context=certificate.context)
     trusting = replace(LOCAL, allow_http=False, ca_file=certificate.file)

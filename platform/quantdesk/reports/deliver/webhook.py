@@ -9,9 +9,11 @@ limit, however slowly the other side talks.
 from __future__ import annotations
 
 import asyncio
+import base64
 import ipaddress
 import queue
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Mapping
@@ -75,6 +77,7 @@ class Webhook:
 
     def __init__(self, urls: Mapping[str, SecretStr], wire: Wire | None = None) -> None:
         self._wire = wire or Wire()
+        self._verify = ssl.create_default_context(cafile=self._wire.ca_file)
         self._urls = {name: _checked(name, url, self._wire) for name, url in urls.items()}
 
     def __repr__(self) -> str:
@@ -102,32 +105,29 @@ class Webhook:
             raise Temporary(f"The webhook {name} cannot be reached ({_kind(error)}).") from error
 
     async def _post(self, name: str, url: httpx.URL, address: str, message: Message) -> None:
-        verify: Any = True
-        if self._wire.ca_file is not None:
-            import ssl
-
-            verify = ssl.create_default_context(cafile=str(self._wire.ca_file))
         headers = {
             "Host": url.netloc.decode("ascii"),
             "Idempotency-Key": message.id,
             "User-Agent": "quantdesk",
             "Accept": "*/*",
+            **_auth(url),
         }
         # To the address that was checked, whatever a second look-up of the name would say; the certificate has to be
         # that of the name.
         pinned = url.copy_with(host=address, username=None, password=None)
-        extensions = {"sni_hostname": url.host} if url.scheme == "https" else {}
-        async with (
-            httpx.AsyncClient(
-                timeout=self._wire.timeout_s, verify=verify, trust_env=False, follow_redirects=False
-            ) as client,
-            client.stream(
-                "POST", pinned, json=payload(message), headers=headers, auth=_auth(url), extensions=extensions
-            ) as answer,
-        ):
-            if answer.is_success:
-                return
-            raise _refused(name, answer, await _said(answer))
+        extensions: dict[str, Any] = {"timeout": httpx.Timeout(self._wire.timeout_s).as_dict()}
+        if url.scheme == "https":
+            extensions["sni_hostname"] = url.host
+        request = httpx.Request("POST", pinned, json=payload(message), headers=headers, extensions=extensions)
+        # The transport itself: httpx's client would write the address into its log, follow the environment's proxies
+        # and keep cookies.
+        async with httpx.AsyncHTTPTransport(verify=self._verify, trust_env=False) as transport:
+            answer = await transport.handle_async_request(request)
+            try:
+                if not answer.is_success:
+                    raise _refused(name, answer, await _said(answer))
+            finally:
+                await answer.aclose()
 
 
 def _checked(name: str, url: SecretStr, wire: Wire) -> httpx.URL:
@@ -146,8 +146,11 @@ def _checked(name: str, url: SecretStr, wire: Wire) -> httpx.URL:
     return found
 
 
-def _auth(url: httpx.URL) -> tuple[str, str] | None:
-    return (url.username, url.password) if url.username else None
+def _auth(url: httpx.URL) -> dict[str, str]:
+    if not url.username:
+        return {}
+    packed = base64.b64encode(f"{url.username}:{url.password}".encode()).decode("ascii")
+    return {"Authorization": f"Basic {packed}"}
 
 
 def _public(name: str, url: httpx.URL, wire: Wire) -> str:
