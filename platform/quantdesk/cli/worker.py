@@ -46,6 +46,7 @@ def worker(
     """
     from quantdesk.reports.deliver import DeliveryConfig
     from quantdesk.reports.dispatch import Worker, WorkerConfig
+    from quantdesk.reports.dispatch.elsewhere import ComputeConfig
     from quantdesk.reports.dispatch.tell import Teller
     from quantdesk.reports.ledger import RunLedger
 
@@ -59,7 +60,7 @@ def worker(
     with RunLedger.open() as ledger:
         teller = Teller(ledger, DeliveryConfig.from_env())
         sender = threading.Thread(target=teller.run, args=(stop,), name="deliver", daemon=True)
-        at_work = Worker(ledger, config=config, ended=teller.ended)
+        at_work = Worker(ledger, execute=ComputeConfig.from_env().execute(), config=config, ended=teller.ended)
         with at_work.on_signals():
             sender.start()
             at_work.run()

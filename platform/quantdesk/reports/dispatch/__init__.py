@@ -9,6 +9,8 @@
     declared        schedules of notebooks, kept in the ledger                            (edge: disk, database)
     due             due times into the queue, runs that waited, runs whose worker died    (edge: database)
     here            carries a run out on this machine                                     (edge: processes, disk)
+    elsewhere       carries a run out on a Dask cluster                                   (edge: disk, threads)
+    tell            whom the end of a run is told                                         (edge: database, threads)
     wake            a wait that a signal can end                                          (edge: a pipe)
     active          what is under way: heartbeats, ends, through a database that is gone  (edge: database, threads)
     worker          the process: claims, drains                                           (edge: threads, signals)

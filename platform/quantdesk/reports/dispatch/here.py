@@ -16,15 +16,15 @@ import os
 import time
 from pathlib import Path
 
-from quantdesk.errors import DataError, EnvironmentProblem, QuantdeskError
+from quantdesk.errors import BadInput, DataError, EnvironmentProblem, QuantdeskError
 from quantdesk.reports import processes
 from quantdesk.reports.dispatch.work import FAILURES, Outcome, Work, outcome_of
 from quantdesk.reports.ledger.entry import State
 from quantdesk.reports.result import Run, Status
-from quantdesk.reports.runs import RunsConfig, read_run
+from quantdesk.reports.runs import RunsConfig, is_id, read_run
 from quantdesk.reports.scratch import recover
 
-__all__ = ["carry_out", "left_by_earlier"]
+__all__ = ["carry_out", "checked", "left_by_earlier"]
 
 _log = logging.getLogger(__name__)
 ORPHAN_S = 30.0
@@ -49,7 +49,7 @@ def carry_out(work: Work) -> Outcome:
     config = RunsConfig.from_env()
     run = work.run
     try:
-        _end_orphans(config, run.id, work)
+        _end_orphans(config, checked(run.id), work)
         if work.cancel.is_set():
             return Outcome(State.CANCELLED, "It was cancelled before it began.")
         left = left_by_earlier(work, config)
@@ -60,6 +60,19 @@ def carry_out(work: Work) -> Outcome:
         return Outcome(State.FAILED, _said(error), retry_after_s=RETRY_AFTER_S)
     except QuantdeskError as error:  # no such report, no such parameter: that will not change by itself
         return Outcome(State.FAILED, _said(error))
+
+
+def checked(run_id: str) -> str:
+    """The name of a run, once it is known to be one: it becomes the name of a folder.
+
+    Raises
+    ------
+    BadInput
+        It is none.
+    """
+    if not is_id(run_id):
+        raise BadInput(f"{run_id[:80]!r} is no name of a run.", "Take one from quantdesk.reports.runs.new_id.")
+    return run_id
 
 
 def left_by_earlier(work: Work, config: RunsConfig) -> Run | None:
