@@ -10,19 +10,36 @@ from typing import Any
 
 import pytest
 
+HERE = Path(__file__).parent
 
-def load(path: Path) -> Any:
+
+def load_as(path: Path, name: str) -> Any:
     """A module of the tests; they are no package."""
-    if path.stem not in sys.modules:
-        spec = importlib.util.spec_from_file_location(path.stem, path)
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
         assert spec.loader is not None
-        sys.modules[path.stem] = module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    return sys.modules[path.stem]
+    return sys.modules[name]
 
 
-served = load(Path(__file__).with_name("served.py"))
+served = load_as(HERE / "served.py", "served")
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Features of an invented market, built and materialised: their folder. Read only, please."""
+    ground = load_as(HERE.parents[1] / "features" / "conftest.py", "features_ground")
+    folder = tmp_path_factory.mktemp("service")
+    sessions = ground.sessions_between("XNYS", ground.FIRST, ground.LAST)
+    ground.load(ground.tiny_sources(sessions), folder / "market")
+    store = ground.FeatureStore(root=folder / "features", market=ground.MarketStore(folder / "market"))
+    store.build()
+    store.apply()
+    store.materialize()
+    store.close()
+    return Path(folder / "features")
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +63,8 @@ def make(hub: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     made = []
 
     def service(**settings: Any) -> Any:
-        made.append(served.Served(hub, tmp_path / f"service-{len(made)}", **settings))
+        folder = settings.pop("folder", tmp_path / f"service-{len(made)}")
+        made.append(served.Served(hub, folder, **settings))
         return made[-1]
 
     yield service

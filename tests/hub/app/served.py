@@ -99,12 +99,18 @@ class Served:
         given = {"secret": "q" * 40, "token": "s" * 48, "folder": folder, "remember": 0.0, "scenario_seconds": 0.0}
         self.config = ServiceConfig(**(given | settings))
         transport = None if desk is None else httpx.ASGITransport(desk)
+        self.loop = asyncio.Runner()  # one for all requests, as a worker has
         self.app = create_app(self.config, hub=httpx.MockTransport(hub), desk=transport, routers=routers)
 
     def close(self) -> None:
-        """Let go of its databases."""
-        self.app.state.catalogue.close()
-        self.app.state.database.close()
+        """End it as a server does."""
+
+        async def whole_life() -> None:
+            async with self.app.router.lifespan_context(self.app):
+                pass
+
+        self.loop.run(whole_life())
+        self.loop.close()
 
     def browser(self) -> Browser:
         """A browser without cookies."""
@@ -131,7 +137,7 @@ class Served:
                     )
                 )
 
-        return asyncio.run(all_of_them())
+        return self.loop.run(all_of_them())
 
     def raw(self, scope: dict[str, Any], messages: list[dict[str, Any]]) -> tuple[int, dict[str, str], bytes]:
         """One request as a server hands it on: with a body in pieces, or one that never ends."""
@@ -150,7 +156,7 @@ class Served:
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "query_string": b"",
             "root_path": "", "client": ("127.0.0.1", 1), "server": ("desk.example", 80), "headers": [], **scope,
         }  # fmt: skip
-        asyncio.run(self.app(whole, receive, send))
+        self.loop.run(self.app(whole, receive, send))
         headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
         return sent[0]["status"], headers, b"".join(one.get("body", b"") for one in sent[1:])
 
@@ -175,7 +181,7 @@ class Browser:
                 self.cookies = client.cookies
                 return answer
 
-        return asyncio.run(one())
+        return self.service.loop.run(one())
 
     def log_in(self, who: str, next: str = "", session: str = "") -> httpx.Response:  # noqa: A002
         """Through the hub; the last answer of the service."""

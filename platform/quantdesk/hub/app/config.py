@@ -106,7 +106,7 @@ class ServiceConfig(BaseSettings):
     @field_validator("prefix")
     @classmethod
     def _path(cls, value: str) -> str:
-        if not _PREFIX.fullmatch(value.rstrip("/")):
+        if not _PREFIX.fullmatch(value.rstrip("/")) or {".", ".."} & set(value.split("/")):
             raise ValueError("A path such as /services/quantdesk is wanted")
         return value.rstrip("/")
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from quantdesk import __version__
+from quantdesk.features import FeatureStore
 from quantdesk.hub.app import health, login, pages, problems
 from quantdesk.hub.app.api.routes import ROUTERS
 from quantdesk.hub.app.catalogue import Catalogue
@@ -61,6 +62,8 @@ def create_app(
         yield
         await app.state.hub.close()
         await app.state.desk.close()
+        await app.state.rates.close()
+        app.state.features.close()
         app.state.catalogue.close()
         app.state.database.close()
 
@@ -78,6 +81,7 @@ def create_app(
     state.database = opened(config)
     state.replays, state.jobs = Replays(state.database), Jobs(state.database)
     state.desk, state.catalogue = DeskClient(config, desk), Catalogue()
+    state.features = FeatureStore()
     problems.install(app)
     for router in (health.router, pages.router, login.router, *ROUTERS, *_gallery(app, routers)):
         app.include_router(router)

@@ -40,6 +40,7 @@ class Rates:
         redis = config.rate_store.startswith(("redis://", "rediss://"))
         more = {"implementation": "redispy"} if redis else {}
         storage = storage_from_string(f"async+{config.rate_store}", **more)
+        self._storage = storage
         self._limiter = FixedWindowRateLimiter(storage)
         self._rates: dict[Kind, RateLimitItem] = {
             "read": parse(config.read_rate),
@@ -73,6 +74,12 @@ class Rates:
             return
         if not fine:
             await self._refuse(kind, who)
+
+    async def close(self) -> None:
+        """Let go of the connections to Redis."""
+        client = getattr(getattr(self._storage, "bridge", None), "storage", None)
+        if client is not None:
+            await client.aclose()
 
     async def _refuse(self, kind: Kind, who: str) -> None:
         rate = self._rates[kind]

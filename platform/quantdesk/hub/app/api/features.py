@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import threading
 from typing import Annotated, Any
 
 import anyio
 import anyio.to_thread
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from quantdesk.errors import BadInput
@@ -22,19 +21,8 @@ __all__ = ["router"]
 router = APIRouter(prefix="/api/v1/features", tags=["features"], dependencies=[Rights.reading])
 _MOST_CELLS = 1_000_000
 _AT_ONCE = 2
-_store: FeatureStore | None = None
-_lock = threading.Lock()
 Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=120)]], Field(min_length=1, max_length=200)]
 Day = Annotated[str, Field(min_length=8, max_length=40, description="An ISO date or an aware moment.")]
-
-
-def store() -> FeatureStore:
-    """The store of this process."""
-    global _store
-    with _lock:
-        if _store is None:
-            _store = FeatureStore()
-        return _store
 
 
 class FeatureAnswer(BaseModel):
@@ -136,9 +124,9 @@ class OnlineAnswer(BaseModel):
 
 
 @router.get("", summary="Which features there are", response_model=FeatureList, responses=describe(401, 403, 429, 503))
-async def features() -> Any:
+async def features(request: Request) -> Any:
     """With unit, formula and the sessions that the first value needs; the user's own come last."""
-    return answer(await anyio.to_thread.run_sync(_all))
+    return answer(await anyio.to_thread.run_sync(_all, request.app.state.features))
 
 
 @router.post(
@@ -147,12 +135,12 @@ async def features() -> Any:
     response_model=HistoricalAnswer,
     responses=describe(401, 403, 404, 413, 422, 429, 503),
 )
-async def historical(asked: HistoricalRequest) -> Any:
+async def historical(asked: HistoricalRequest, request: Request) -> Any:
     """One row per symbol and session, at the moment the session was known; with `as_of`, only what was known then.
     At most a million values.
     """
     async with _turns():
-        return answer(await anyio.to_thread.run_sync(_historical, asked))
+        return answer(await anyio.to_thread.run_sync(_historical, request.app.state.features, asked))
 
 
 @router.post(
@@ -161,9 +149,9 @@ async def historical(asked: HistoricalRequest) -> Any:
     response_model=OnlineAnswer,
     responses=describe(401, 403, 404, 413, 422, 429, 503),
 )
-async def online(asked: OnlineRequest) -> Any:
+async def online(asked: OnlineRequest, request: Request) -> Any:
     """The latest materialised value of each feature, and up to when they were materialised."""
-    return answer(await anyio.to_thread.run_sync(_online, asked))
+    return answer(await anyio.to_thread.run_sync(_online, request.app.state.features, asked))
 
 
 _turn: anyio.CapacityLimiter | None = None
@@ -177,8 +165,7 @@ def _turns() -> anyio.CapacityLimiter:
     return _turn
 
 
-def _all() -> dict[str, Any]:
-    found = store()
+def _all(found: FeatureStore) -> dict[str, Any]:
     names = FeatureAnswer.model_fields
     return {
         "features": [{name: getattr(one, name) for name in names} for one in found.features()],
@@ -186,9 +173,9 @@ def _all() -> dict[str, Any]:
     }
 
 
-def _historical(asked: HistoricalRequest) -> dict[str, Any]:
+def _historical(store: FeatureStore, asked: HistoricalRequest) -> dict[str, Any]:
     start, end, as_of = (_bound(text) for text in (asked.start_date, asked.end_date, asked.as_of))
-    frame = store().get_historical_features(
+    frame = store.get_historical_features(
         asked.symbols, asked.feature_names, start_date=start, end_date=end, as_of=as_of
     )
     values = frame.to_pandas()
@@ -219,6 +206,6 @@ def _bound(text: str | None) -> str | dt.datetime | None:
         return text  # the store says what is wrong with it
 
 
-def _online(asked: OnlineRequest) -> dict[str, Any]:
-    found = store().get_online_features(asked.symbols, asked.feature_names)
+def _online(store: FeatureStore, asked: OnlineRequest) -> dict[str, Any]:
+    found = store.get_online_features(asked.symbols, asked.feature_names)
     return {"values": found.to_dict(), "as_of": found.as_of.isoformat(), "labels": found.labels.to_dict()}
