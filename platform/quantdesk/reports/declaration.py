@@ -262,7 +262,7 @@ class Declaration(_Part):
     data_max_age_h
         Hours that the newest day of the data may be over when a run ends; an alert when it is longer.
     seed
-        What ``random`` and ``numpy.random`` of the kernel start from, where the notebook has no parameter ``seed``.
+        What ``random`` and ``numpy.random`` of the kernel start from, with the number of each cell.
     parameters, metrics, tables
         What goes in and what has to come out.
     """

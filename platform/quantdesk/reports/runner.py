@@ -163,8 +163,8 @@ def run(
     steps
         As `progress`, with the time that has passed and the time that is left by the report's last complete run.
     identity
-        The name of the run, chosen before by a queue. When a run of that name is there already, nothing runs and it is
-        what is returned, or raised.
+        The name of the run, chosen before by a queue with :func:`quantdesk.reports.runs.new_id`. When a run of that
+        name is there already, nothing runs and it is what is returned, or raised.
     attempt, requested_by
         For the record: which try it is, and the user who asked.
     working_directory

@@ -109,13 +109,27 @@ def prepared(request: Request) -> Iterator[Place]:
         yield Place(request, folder, sockets, handle)
 
 
+_SEEDING = """\
+def _quantdesk_seed():
+    import itertools, random
+    import numpy
+    numbers = itertools.count()
+    def begin(*_):
+        start = ({seed} + 1_000_003 * next(numbers)) % 2**32
+        random.seed(start)
+        numpy.random.seed(start)
+    get_ipython().events.register("pre_run_cell", begin)
+_quantdesk_seed()
+del _quantdesk_seed
+"""
+"""Before each cell, not once: the machinery of a kernel draws from the same generators, now and then."""
+
+
 def _seed(profile: Path, seed: int) -> None:
-    """Have the kernel begin with its generators at `seed`: IPython runs what lies in this folder first."""
+    """Have each cell begin with its generators at a place of its own: IPython runs what lies in this folder first."""
     startup = profile / "profile_default" / "startup"
     startup.mkdir(parents=True)
-    (startup / "00-seed.py").write_text(
-        f"import random as _r, numpy as _n\n_r.seed({seed:d})\n_n.random.seed({seed:d})\ndel _r, _n\n", "utf-8"
-    )
+    (startup / "00-seed.py").write_text(_SEEDING.format(seed=seed), "utf-8")
 
 
 def _rename(hidden: Path, folder: Path) -> None:
