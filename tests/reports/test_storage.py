@@ -14,9 +14,9 @@ import fsspec
 import pytest
 
 from quantdesk.errors import BadInput, DataError, EnvironmentProblem, UnknownName
-from quantdesk.reports import storage
 from quantdesk.reports.runs import Run, RunsConfig, Status, find_run, list_runs, publish
 from quantdesk.reports.storage import Store, StoreConfig, current, push_pending
+from quantdesk.reports.storage import store as module
 
 from .test_runs import a_run
 
@@ -27,7 +27,7 @@ IDS = ("20260101T000000.000Z-demo-aaaaaa", "20260102T000000.000Z-demo-bbbbbb", "
 def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     place = f"memory://{uuid.uuid4().hex}/x" if request.param == "memory" else f"file://{tmp_path}/team"
     monkeypatch.setenv("QUANTDESK_REPORTS_STORE", place)
-    monkeypatch.setattr(storage, "FRESH_S", 0.0)
+    monkeypatch.setattr(module, "FRESH_S", 0.0)
     return place
 
 

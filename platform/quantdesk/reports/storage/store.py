@@ -1,16 +1,4 @@
-"""The store of a team: finished runs go there and come back from there, whatever fsspec can reach. An edge module.
-
-``QUANTDESK_REPORTS_STORE`` names it: ``s3://bucket/prefix``, ``gs://...``, ``file:///mnt/team/reports``. Without it
-runs stay on this disk. A run is always published here first; then its files are sent, ``run.json`` last, so that a run
-is in the store whole or not at all. What could not be sent stays here and is sent by :func:`push_pending`.
-
-::
-
-    state/reports/store/<hash of the address>/
-        sent/<run-id>       an empty file: the store has it
-        records/<run-id>.json   records that were read from the store; they never change
-        runs/<run-id>/      runs that were fetched; the least recently used go when they have too many bytes
-"""
+"""One store: runs sent to it, found in it and fetched from it. An edge module."""
 
 from __future__ import annotations
 
@@ -23,19 +11,17 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
 from quantdesk.errors import BadInput, DataError, EnvironmentProblem
 from quantdesk.records import atomic_directory, atomic_write
 from quantdesk.reports.result import Run, is_id
+from quantdesk.reports.storage.config import StoreConfig
 
-__all__ = ["Pushed", "Store", "StoreConfig", "current", "push_pending"]
+__all__ = ["Store"]
 
 FRESH_S = 5.0
 """Seconds for which the list of names in the store is not asked for again."""
@@ -43,92 +29,6 @@ _WHOLE_BY_ITSELF = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "
 """Stores of objects: one appears when it is complete, and renaming it would copy it."""
 
 log = logging.getLogger(__name__)
-
-
-class StoreConfig(BaseSettings):
-    """Where runs go beside this disk.
-
-    Parameters
-    ----------
-    store
-        An address that fsspec understands, from ``QUANTDESK_REPORTS_STORE``; nothing for this disk alone.
-    store_options
-        What the file system takes beside, as JSON, from ``QUANTDESK_REPORTS_STORE_OPTIONS``:
-        ``{"client_kwargs": {"endpoint_url": "https://minio.example.com"}}``. Keys belong into the environment or the
-        file that the vendor's library reads.
-    store_cache_mb
-        Megabytes of fetched runs that are kept here, from ``QUANTDESK_REPORTS_STORE_CACHE_MB``.
-    """
-
-    model_config = SettingsConfigDict(env_prefix="QUANTDESK_REPORTS_", frozen=True)
-
-    store: str = ""
-    store_options: dict[str, Any] = Field(default_factory=dict)
-    store_cache_mb: int = Field(default=2000, gt=0)
-
-    @classmethod
-    def from_env(cls) -> StoreConfig:
-        """Read the environment."""
-        return cls()
-
-
-@dataclass(frozen=True)
-class Pushed:
-    """What became of the runs that the store did not have.
-
-    Parameters
-    ----------
-    sent
-        Ids of those that it has now.
-    failed
-        Why the others could not be sent, by id.
-    """
-
-    sent: tuple[str, ...]
-    failed: Mapping[str, str]
-
-
-def current(root: Path, config: StoreConfig | None = None) -> Store | None:
-    """The store that the environment names; None without one.
-
-    Parameters
-    ----------
-    root
-        The folder of reports, for what is kept here of the store.
-    config
-        From the environment when left out.
-    """
-    config = config or StoreConfig.from_env()
-    return Store(config, root) if config.store else None
-
-
-def push_pending(root: Path, config: StoreConfig | None = None) -> Pushed:
-    """Send every finished run of this disk that the store does not have yet.
-
-    Parameters
-    ----------
-    root
-        The folder of reports; runs lie in ``runs/`` below it.
-    config
-        From the environment when left out.
-
-    Returns
-    -------
-    Pushed
-        One that cannot be sent keeps no other from being sent. Nothing without a store.
-    """
-    store = current(root, config)
-    if store is None:
-        return Pushed((), {})
-    sent: list[str] = []
-    failed: dict[str, str] = {}
-    for name in store.pending(root / "runs"):
-        try:
-            store.push(root / "runs" / name)
-            sent.append(name)
-        except (EnvironmentProblem, DataError) as error:
-            failed[name] = str(error)
-    return Pushed(tuple(sent), failed)
 
 
 @dataclass
