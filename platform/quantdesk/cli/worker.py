@@ -47,6 +47,7 @@ def worker(
     from quantdesk.reports.deliver import DeliveryConfig
     from quantdesk.reports.dispatch import Worker, WorkerConfig
     from quantdesk.reports.dispatch.elsewhere import ComputeConfig
+    from quantdesk.reports.dispatch.served import FromCache
     from quantdesk.reports.dispatch.tell import Teller
     from quantdesk.reports.ledger import RunLedger
 
@@ -60,7 +61,8 @@ def worker(
     with RunLedger.open() as ledger:
         teller = Teller(ledger, DeliveryConfig.from_env())
         sender = threading.Thread(target=teller.run, args=(stop,), name="deliver", daemon=True)
-        at_work = Worker(ledger, execute=ComputeConfig.from_env().execute(), config=config, ended=teller.ended)
+        execute = FromCache(ledger, ComputeConfig.from_env().execute())
+        at_work = Worker(ledger, execute=execute, config=config, ended=teller.ended)
         with at_work.on_signals():
             sender.start()
             at_work.run()

@@ -10,6 +10,7 @@
     due             due times into the queue, runs that waited, runs whose worker died    (edge: database)
     here            carries a run out on this machine                                     (edge: processes, disk)
     elsewhere       carries a run out on a Dask cluster                                   (edge: disk, threads)
+    served          what an earlier run answers, since nothing has changed                (edge: disk, database)
     tell            whom the end of a run is told                                         (edge: database, threads)
     wake            a wait that a signal can end                                          (edge: a pipe)
     active          what is under way: heartbeats, ends, through a database that is gone  (edge: database, threads)
