@@ -1,13 +1,16 @@
-"""The command line as a program: what it prints, as JSON and in words, and its exit codes."""
+"""The command line: what it prints, as JSON and in words, and its exit codes."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -21,21 +24,37 @@ PROGRAM = Path(sys.executable).with_name("quantdesk")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state directory with the bundled market data, loaded through the command line itself."""
     state = tmp_path_factory.mktemp("state")
-    done = call(state, "data", "load", "--json")
+    done = program(state, "data", "load", "--json")
     assert done.returncode == 0, done.stderr
     return state
 
 
-def call(state: Path, *arguments: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+def environment(state: Path) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("QUANTDESK_")}
-    return subprocess.run(
-        [str(PROGRAM), *arguments],
-        env={**kept, "QUANTDESK_STATE": str(state), "COLUMNS": "120", **env},
-        cwd=cwd or state,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return {**kept, "QUANTDESK_STATE": str(state), "COLUMNS": "120"}
+
+
+def program(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The program, in a process of its own: it takes a second or two to start."""
+    command = [str(PROGRAM), *arguments]
+    return subprocess.run(command, env=environment(state), cwd=state, capture_output=True, text=True, check=False)
+
+
+def call(state: Path, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The same in this process: what it prints, and its exit code."""
+    from quantdesk.cli import main
+
+    told, complained = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.dict(os.environ, environment(state), clear=True),
+        mock.patch.object(sys, "argv", [str(PROGRAM), *arguments]),
+        contextlib.chdir(cwd or state),
+        contextlib.redirect_stdout(told),
+        contextlib.redirect_stderr(complained),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), told.getvalue(), complained.getvalue())
 
 
 def answer(state: Path, *arguments: str) -> Any:
@@ -60,7 +79,7 @@ def answer(state: Path, *arguments: str) -> Any:
     ids=" ".join,
 )
 def test_every_command_explains_itself(tmp_path: Path, command: list[str]) -> None:
-    done = call(tmp_path, *command, "--help")
+    done = program(tmp_path, *command, "--help")
     assert done.returncode == 0
     assert "Usage: quantdesk" in done.stdout
 
@@ -160,7 +179,16 @@ def test_the_settings_file_is_read(tmp_path: Path) -> None:
 
 
 def test_the_version_is_printed(tmp_path: Path) -> None:
-    assert call(tmp_path, "--version").stdout.startswith("quantdesk 0.")
+    assert program(tmp_path, "--version").stdout.startswith("quantdesk 0.")
+
+
+def test_the_program_ends_as_its_commands_do(state: Path) -> None:
+    done = program(state, "data", "show", "APPL")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == call(state, "data", "show", "APPL").stderr
+    assert program(state, "data", "quality", "SPX@arch", "--json").stdout == (
+        call(state, "data", "quality", "SPX@arch", "--json").stdout
+    )
 
 
 def test_a_reader_that_goes_away_is_no_error(state: Path) -> None:

@@ -111,6 +111,44 @@ def test_reverse_says_how_far_and_when_it_was_as_bad(state: Path) -> None:
     assert one["nearest"]
 
 
+def test_reverse_in_words_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+    import pandas as pd
+    from rich.console import Console
+
+    from quantdesk.cli import scenario_reverse, scenario_screen, terminal
+    from quantdesk.scenarios.reverse import Search, reverse_stress
+    from quantdesk.scenarios.shocks import ERAS, Covariance
+
+    names = tuple(f"SYM{number}" for number in range(14))
+    matrix = 1e-4 * (np.eye(14) + 1)
+    cov = Covariance(names, matrix, ERAS["calm_2014_2016"], 500)
+    drawn = np.random.default_rng(3).standard_normal((300, 14)) @ np.linalg.cholesky(matrix).T
+    moves = pd.DataFrame(drawn, pd.bdate_range("2014-01-02", periods=300), list(names))
+
+    def loss(factors: Any) -> float:
+        return float(-1e6 * factors.sum())
+
+    found = {
+        "one": reverse_stress(loss, 0.9e6, cov, history=moves, search=Search(windows=(1, 5))),
+        "two": reverse_stress(loss, 9e9, cov, search=Search(bound=3, starts=1)),
+    }
+    wide = Console(width=110, force_terminal=True, color_system=None, highlight=False, soft_wrap=True)
+    for module in (terminal, scenario_screen, scenario_reverse):
+        monkeypatch.setattr(module, "out", wide)
+    with wide.capture() as shown:
+        scenario_reverse.show_reverse(found)
+    lines = shown.get().splitlines()
+    assert max(map(len, lines)) <= 110
+    told = " ".join(" ".join(lines).split())
+    assert "deviations to a loss of 900,000 $ (limit 900,000 $)" in told
+    assert "… and 2 more" in told
+    assert "the nearest" in told
+    assert "is not reached within 3 standard deviations" in told
+    assert "held_still" in scenario_reverse.reverse_document(found["one"])
+    assert max(map(len, found["one"].text().splitlines())) <= 100
+
+
 def test_compare_tells_every_strategy_in_every_scenario(state: Path) -> None:
     chosen = ["--scenario", SHORT, "--scenario", "yuan", "-s", "hold", "-s", "carry.ipynb"]
     found = answer(state, "compare", *chosen, "-p", "cash=10000")
@@ -168,3 +206,30 @@ def test_bad_input_in_words_goes_to_the_standard_error(state: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert "Did you mean lehman" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_narrow_terminal_breaks_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+    from rich.console import Console
+
+    from quantdesk.cli import scenario_screen, terminal
+    from quantdesk.scenarios import Account, Attribution, Event, StressResult
+
+    ends, causes = np.array([0, 86_400_000_000_000]), dict.fromkeys(("price", "spread", "impact", "fees"), -320_393.0)
+    breach = Event(
+        ends[1], "risk_limit_breach", "SECTOR_CONCENTRATION", "", "60.53% of the equity; 60.00% is the limit."
+    )
+    account = Account(
+        "momentum_alpha", ends, np.array([1e6, 679_607.0]), Attribution({}, {}, causes), breaches=(breach,)
+    )
+    result = StressResult("made", "A title that is long enough " * 2, (account,), {"traded": 1.0}, {}, {}, 7, {})
+    for width in (80, 110):
+        shown = Console(width=width, force_terminal=True, color_system=None, highlight=False, soft_wrap=True)
+        for module in (terminal, scenario_screen):
+            monkeypatch.setattr(module, "out", shown)
+        with shown.capture() as told:
+            scenario_screen.show_result(result)
+        lines = told.get().splitlines()
+        assert max(len(line.rstrip()) for line in lines) <= width
+        assert sum(line.count("-320,393") for line in lines) == 6
+        assert any("SECTOR_CONCENTRATION" in line for line in lines)

@@ -8,13 +8,14 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from quantdesk.cli.scenario_reverse import reverse_document, show_reverse
 from quantdesk.cli.scenario_screen import show_catalogue, show_comparison, show_result, show_shock
 from quantdesk.cli.scenario_strategies import strategies_of
-from quantdesk.cli.terminal import Json, emit, out, progress
+from quantdesk.cli.terminal import Json, emit, progress
 from quantdesk.errors import BadDates
 
 __all__ = ["app"]
@@ -130,8 +131,9 @@ def shock(
         shape=shape,
         style=style,
     )
-    shocked = engine.shocked(made, on=_day(on), era=era, seed=seed)
-    with _nothing_printed(as_json):
+    with progress(quiet=as_json) as shown, _nothing_printed(as_json):
+        shown(f"{shock_type} …", 0, 0)
+        shocked = engine.shocked(made, on=_day(on), era=era, seed=seed)
         result = engine.run(shocked, chosen, portfolio_of(hold or [], portfolio), seed=seed)
     if as_json:
         emit(result)
@@ -157,17 +159,19 @@ def reverse(
     from quantdesk.scenarios import ScenarioEngine
     from quantdesk.scenarios.commands import portfolio_of
 
-    found = ScenarioEngine().reverse(
-        portfolio_of(hold or [], portfolio),
-        loss,
-        on=_day(on),
-        days=days,
-        eras=tuple(era or ("2y_before", "crisis_2008")),
-    )
+    with progress(quiet=as_json) as shown:
+        shown("the shortest way to a loss", 0, 0)
+        found = ScenarioEngine().reverse(
+            portfolio_of(hold or [], portfolio),
+            loss,
+            on=_day(on),
+            days=days,
+            eras=tuple(era or ("2y_before", "crisis_2008")),
+        )
     if as_json:
-        emit({name: _reverse(one) for name, one in found.items()})
-        return
-    out.print("\n\n".join(one.text() for one in found.values()), markup=False)
+        emit({name: reverse_document(one) for name, one in found.items()})
+    else:
+        show_reverse(found)
 
 
 @app.command()
@@ -208,22 +212,6 @@ def _nothing_printed(as_json: bool) -> Iterator[None]:
     finally:
         os.dup2(kept, 1)
         os.close(kept)
-
-
-def _reverse(one: Any) -> dict[str, Any]:
-    return {
-        "reached": one.reached,
-        "moves": one.moves.to_dict(),
-        "distance": one.distance,
-        "loss": one.loss,
-        "limit": one.limit,
-        "chance_of_breach_if_normal": one.chance_of_breach,
-        "chance_as_far_if_normal": one.chance_as_far,
-        "is_minimal": one.minimal,
-        "nearest": one.nearest,
-        "era": one.cov.era.describe(),
-        "horizon_days": one.horizon_days,
-    }
 
 
 def _day(text: str | None) -> dt.date | None:

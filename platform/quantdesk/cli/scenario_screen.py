@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from quantdesk.scenarios import Event, Scenario, StressResult
     from quantdesk.scenarios.shocks import Shocked
 
-__all__ = ["show_catalogue", "show_comparison", "show_result", "show_shock"]
+__all__ = ["say", "show_catalogue", "show_comparison", "show_result", "show_shock"]
 
 _CAUSES = ("price", "spread", "impact", "fees", "unfilled", "liquidation")
 _GRADES = ("real", "reconstructed", "simulated", "missing")
 _KINDS = {"execution_failure": "failure", "strategy_failure": "failure", "halt": "halt"}
 _NEW_YORK = ZoneInfo("America/New_York")
 _MOVES = 12
+_NARROW = 104
+"""Columns of a terminal; below, tables are cut in two or lose what ``--json`` tells."""
 
 
 def show_catalogue(found: Sequence[Scenario]) -> None:
@@ -40,7 +42,7 @@ def show_catalogue(found: Sequence[Scenario]) -> None:
     rows = [(one.name, one.start, one.end, _bars(one), one.summary) for one in found]
     table(f"{len(rows)} scenarios", ("scenario", "first", "last", "bars", "what happened"), rows)
     short = [one.aliases[0] for one in found if one.aliases]
-    _say(f"Short names do, too: {', '.join(short)}. --json tells all of them.", style="dim", hang=2)
+    say(f"Short names do, too: {', '.join(short)}. --json tells all of them.", style="dim", hang=2)
 
 
 def show_result(result: StressResult, *, notes: bool = True) -> None:
@@ -48,13 +50,15 @@ def show_result(result: StressResult, *, notes: bool = True) -> None:
     start, pnl = float(result.value[0]), result.pnl_impact
     style = "green" if pnl >= 0 else "red"
     part = f" ({100 * pnl / start:+.1f} % of {start:,.0f} $)" if start > 0 else ""
-    out.print(f"[bold]{result.title}[/]", end="  ")
-    out.print(f"{result.scenario_id}, seed {result.seed}", style="dim", markup=False)
+    which = f"{result.scenario_id}, seed {result.seed}"
+    fits = len(result.title) + len(which) + 3 < out.width
+    out.print(f"[bold]{result.title}[/]", end="  " if fits else "\n  ")
+    out.print(which, style="dim", markup=False)
     out.print(f"  P&L       [{style}]{pnl:+,.0f} $[/]{part}, deepest drawdown {result.max_drawdown:.1f} %")
-    _say(f"data      {data_line(result)}")
-    _say(f"detected  {detection_line([event for _, event in result.events('breaches')])}")
+    say(f"data      {data_line(result)}")
+    say(f"detected  {detection_line([event for _, event in result.events('breaches')])}")
     if result.labels:
-        _say(
+        say(
             f"labels    {', '.join(label.replace('_', ' ').replace(':', ': ') for label in result.labels)}",
             style="dim",
             hang=12,
@@ -64,15 +68,15 @@ def show_result(result: StressResult, *, notes: bool = True) -> None:
     _limits(result)
     _events(result)
     for sentence in (str(one.sentence) for one in result.recommendations):
-        _say(f"→ {sentence}", hang=4)
+        say(f"→ {sentence}", hang=4)
     for note in result.notes if notes else ():
-        _say(f"note: {note}", style="dim", hang=8)
+        say(f"note: {note}", style="dim", hang=8)
 
 
 def show_shock(shocked: Shocked) -> None:
     """What a shock did to markets, the largest moves first, and how wrong the method was."""
     out.print()
-    _say(f"covariance: {shocked.cov.era.describe()}, {shocked.cov.days} days, {shocked.cov.estimator}", style="dim")
+    say(f"covariance: {shocked.cov.era.describe()}, {shocked.cov.days} days, {shocked.cov.estimator}", style="dim")
     moves = shocked.moves
     size = (moves["mean"] / moves["deviation"]).abs().fillna(0.0)
     order = [*moves.index[moves["role"] != "conditional"], *size.sort_values(ascending=False, kind="stable").index]
@@ -88,11 +92,11 @@ def show_shock(shocked: Shocked) -> None:
     columns = ("symbol", "role", "mean", "simulated", "daily sd")
     table("", columns, rows, numeric=columns[2:])
     if len(names) < len(moves):
-        _say(f"… and {len(moves) - len(names)} more, which move by fewer of their deviations", style="dim")
+        say(f"… and {len(moves) - len(names)} more, which move by fewer of their deviations", style="dim")
     for note in shocked.notes:
-        _say(note, style="dim", hang=4)
+        say(note, style="dim", hang=4)
     if shocked.correlation is not None:
-        _say(f"Correlation: {shocked.correlation.describe()}", style="dim")
+        say(f"Correlation: {shocked.correlation.describe()}", style="dim")
     out.print()
     error = shocked.error.text() if shocked.error else "The panel reaches none of the crises: the error is unknown."
     out.print(textwrap.indent(error, "  "), markup=False)
@@ -110,7 +114,7 @@ def show_comparison(found: Sequence[Mapping[str, Any]], strategies: Sequence[str
     table(title, ("scenario", "real %", *strategies), rows, numeric=["real %", *strategies])
     for one in found:
         if one["error"]:
-            _say(f"✗ {one['scenario']}, {one['strategy']}: {one['error']}", hang=4)
+            say(f"✗ {one['scenario']}, {one['strategy']}: {one['error']}", hang=4)
 
 
 def data_line(result: StressResult) -> str:
@@ -157,10 +161,23 @@ def _strategies(result: StressResult) -> None:
         for one in result.accounts
     ]
     columns = ("strategy", "P&L $", "drawdown %", *(f"{cause} $" for cause in causes), "orders", "to sell it")
-    table("", columns, rows, numeric=columns[1:])
+    if out.is_terminal and out.width < _NARROW:  # numbers are not broken over lines: causes get a table of their own
+        _columns(columns, rows, (0, 1, 2, len(columns) - 2, len(columns) - 1))
+        out.print()
+        _columns(columns, rows, (0, *range(3, 3 + len(causes))))
+    else:
+        table("", columns, rows, numeric=columns[1:])
     for one in result.accounts:
         if one.error:
-            _say(f"✗ {one.strategy} ended early: {one.error}", hang=4)
+            say(f"✗ {one.strategy} ended early: {one.error}", hang=4)
+
+
+def _columns(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], chosen: Sequence[int], numeric: Sequence[str] = ()
+) -> None:
+    """A table of some of the columns."""
+    few = [columns[place] for place in chosen]
+    table("", few, [[row[place] for place in chosen] for row in rows], numeric=numeric or few[1:])
 
 
 def _limits(result: StressResult) -> None:
@@ -186,7 +203,8 @@ def _limits(result: StressResult) -> None:
     if rows:
         columns = ("limits and alerts", "breaches", "alerts", "first", "seen after", "unseen", "the worst of them")
         out.print()
-        table("", columns, rows, numeric=("breaches", "alerts", "seen after", "unseen"))
+        narrow = out.is_terminal and out.width < _NARROW
+        _columns(columns, rows, (0, 1, 2, 6) if narrow else range(7), numeric=columns[1:3] + columns[4:6])
 
 
 def _events(result: StressResult) -> None:
@@ -271,7 +289,7 @@ def _cell(one: Mapping[str, Any] | None) -> str:
     return f"✗ {told}" if one["error"] else told
 
 
-def _say(text: str, *, style: str = "", hang: int = 12) -> None:
+def say(text: str, *, style: str = "", hang: int = 12) -> None:
     """A line within the width of the terminal, its further lines hanging; one line in a pipe."""
     if out.is_terminal:
         text = textwrap.fill(text, max(out.width - 1, 40), initial_indent="  ", subsequent_indent=" " * hang,

@@ -10,6 +10,7 @@ import pytest
 
 from quantdesk.orders.guardrails import Recent, Resting
 from quantdesk.orders.guardrails.catalogue import CHECKS
+from quantdesk.orders.guardrails.limits import money
 from quantdesk.orders.order import Order
 
 USD = 1_000_000
@@ -219,3 +220,10 @@ def test_the_position_is_marked_at_the_quote_of_the_decision(calm: Any) -> None:
     (violation,) = calm.found("DAILY_LOSS", calm.order(), own, portfolio=account, quotes=calm.quotes(79.98, 80.01))
     assert violation.value == "$20,005.00"
     assert account.position("AAPL").mark == 100 * USD
+
+
+def test_a_sum_is_told_in_cents_and_a_price_to_its_last_digit() -> None:
+    assert money(28_170_300) == "$28.1703"
+    assert money(2_500_123_456_789) == "$2,500,123.46"
+    assert money(-1_000_000_001) == "-$1,000.01"  # up, so that what exceeds a limit looks it
+    assert money(1_000_000_000) == "$1,000.00"

@@ -68,6 +68,21 @@ def test_a_name_that_is_taken_is_refused(mine: Path) -> None:
         catalog.names(ScenarioConfig(folder=mine.parent))
 
 
+def test_a_path_does_not_pass_for_a_bundled_scenario(mine: Path) -> None:
+    mine.write_text(MINE.replace("mini_crash_2018", "covid_2020"), encoding="utf-8")
+    with pytest.raises(BadInput, match=r"mini\.toml has the name of another scenario, 'covid_2020'"):
+        catalog.load(mine)
+    bundled = Path(catalog.__file__).with_name("covid_2020.toml")
+    assert catalog.load(bundled) == catalog.load("covid_2020")
+
+
+def test_a_slip_in_the_name_of_a_field_is_one_fault(mine: Path) -> None:
+    mine.write_text(MINE.replace("tolerance = 0.1", "tollerance = 0.1"), encoding="utf-8")
+    with pytest.raises(BadInput) as refused:
+        catalog.load(mine)
+    assert refused.value.problem.count("line") == 1
+
+
 def test_a_short_name_that_two_have_is_ambiguous(mine: Path) -> None:
     mine.write_text(MINE.replace('"december"', '"covid"'), encoding="utf-8")
     with pytest.raises(UnknownName, match="covid_2020 or mini_crash_2018"):

@@ -38,8 +38,14 @@ _MOST = Decimal(10) ** 15
 
 
 def money(amount: int) -> str:
-    """Micro-dollars as text: ``$1,234.50``, with as many decimals as it needs, two at least."""
-    whole, _, part = f"{dollars(abs(amount)):,.6f}".partition(".")
+    """Micro-dollars as text: ``$1,234.50``, with as many decimals as it needs, two at least.
+
+    From a thousand dollars on it is a sum and no price: it is rounded up to the cent, so that what exceeds a limit
+    looks it.
+    """
+    size = abs(amount)
+    size = size if size < 1_000_000_000 else -(-size // 10_000) * 10_000
+    whole, _, part = f"{dollars(size):,.6f}".partition(".")
     return f"{'-' if amount < 0 else ''}${whole}.{part.rstrip('0'):0<2}"
 
 

@@ -119,10 +119,13 @@ def load(name: str | Path, config: ScenarioConfig | None = None) -> Scenario:
     UnknownName
         There is none, or the name is ambiguous.
     BadInput
-        The file cannot be read or is wrong.
+        The file cannot be read, is wrong, or bears the name of a bundled scenario that is another.
     """
     if isinstance(name, Path) or str(name).endswith(".toml"):
-        return read(Path(name))
+        scenario = read(Path(name))
+        if _bundled().get(scenario.name, scenario) != scenario:
+            raise BadInput(f"{name} has the name of another scenario, {scenario.name!r}.", "Give it another name.")
+        return scenario
     scenarios = all_scenarios(config)
     return scenarios[_resolve(name, scenarios)]
 

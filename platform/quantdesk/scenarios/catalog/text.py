@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -54,12 +55,23 @@ def parse(text: str, name: str) -> Scenario:
     try:
         return Scenario.model_validate(content)
     except ValidationError as error:
-        faults = error.errors()
+        faults = _without_slips(error.errors())
     lines = text.splitlines()
     said = [f"{name}, line {_line_of(lines, fault['loc'])}: {_sentence(fault)}" for fault in faults[:_MOST]]
     if len(faults) > _MOST:
         said.append(f"{len(faults) - _MOST} more fields of {name} are wrong.")
     raise BadInput(" ".join(said), "See the fields of Scenario in quantdesk.scenarios.scenario.")
+
+
+def _without_slips(faults: Sequence[Any]) -> list[Any]:
+    """Without the missing fields that are there under a name that is nearly theirs: one slip is one fault."""
+    slips = [fault["loc"] for fault in faults if fault["type"] == "extra_forbidden"]
+
+    def slipped(place: Sequence[str | int]) -> bool:
+        beside = [str(one[-1]) for one in slips if tuple(one[:-1]) == tuple(place[:-1])]
+        return bool(get_close_matches(str(place[-1]), beside, 1, 0.8))
+
+    return [fault for fault in faults if fault["type"] != "missing" or not slipped(fault["loc"])]
 
 
 def _sentence(fault: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Literal
 
 import numpy as np
@@ -112,6 +113,13 @@ class Reverse:
         """Of a loss beyond the limit, if moves were normal and the book linear around the found point."""
         return float(stats.norm.sf(self.distance))
 
+    def moves_in_words(self) -> dict[str, str]:
+        """``{"SPX": "-7.46 %", "UST10Y": "+12.0 bp"}``."""
+        return {
+            str(name): f"{100 * move:+.1f} bp" if is_rate(str(name), {}) else f"{100 * np.expm1(move):+.2f} %"
+            for name, move in self.moves.items()
+        }
+
     def text(self) -> str:
         """For people."""
         days = f"{self.horizon_days} day{'s' if self.horizon_days > 1 else ''}"
@@ -119,7 +127,7 @@ class Reverse:
         if self.absent:
             head += f"\nHeld still, for the era does not know them: {', '.join(self.absent)}"
         if not self.reached:
-            return "\n".join(
+            return _narrow(
                 [
                     head,
                     f"A loss of {self.limit:,.6g} is not reached within a distance of {self.bound:g}: the largest that "
@@ -136,10 +144,8 @@ class Reverse:
         if not self.minimal:
             lines.append("Nearer points with such a loss were found around it: it is no minimum.")
         order = self.deviations.abs().sort_values(ascending=False, kind="stable").index
-        for name in order[:12]:
-            move = float(self.moves[name])
-            said = f"{100 * move:+.1f} bp" if is_rate(str(name), {}) else f"{100 * np.expm1(move):+.2f} %"
-            lines.append(f"  {name!s:<10}{said:>12}{float(self.deviations[name]):>+8.2f} sd")
+        said = self.moves_in_words()
+        lines += [f"  {name!s:<10}{said[str(name)]:>12}{float(self.deviations[name]):>+8.2f} sd" for name in order[:12]]
         if len(order) > 12:
             lines.append(f"  and {len(order) - 12} more")
         for one in self.nearest:
@@ -149,7 +155,13 @@ class Reverse:
                 f"{which} over {one.days} day{'s' if one.days > 1 else ''}: {when}, {one.apart:.2f} away; it would "
                 f"have lost {one.loss:,.6g} ({'a breach' if one.breaches else 'no breach'})"
             )
-        return "\n".join(lines)
+        return _narrow(lines)
+
+
+def _narrow(lines: Sequence[str]) -> str:
+    """No line is wider than a page; what goes on is indented."""
+    apart = "\n".join(lines).splitlines()
+    return "\n".join(fill(line, 100, subsequent_indent="  ", break_on_hyphens=False) for line in apart)
 
 
 def distances(moves: Floats, matrix: Floats) -> Floats:
