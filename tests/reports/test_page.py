@@ -25,7 +25,7 @@ from quantdesk.reports.page.maths import svg
 from quantdesk.reports.page.outputs import labels_of, output
 from quantdesk.reports.page.prose import prose
 from quantdesk.reports.page.sanitize import clean, text_of
-from quantdesk.reports.runs import Problem, Provenance, Run, Status
+from quantdesk.reports.runs import Metric, Problem, Provenance, Run, Status
 
 ATTACKS = [
     "<script>alert(1)</script>",
@@ -368,3 +368,37 @@ def test_raw_cells_and_empty_cells_do_no_harm() -> None:
     raw = v4.new_raw_cell("<script>alert(1)</script>")
     html = render(a_run(), book(raw, v4.new_code_cell(""), v4.new_markdown_cell("")))
     assert len(scripts(html)) == 1
+
+
+def test_recorded_results_stand_at_the_top_and_act_on_nothing() -> None:
+    attack = '<script>alert(1)</script><img src=x onerror="alert(1)">'
+    run = a_run(
+        metrics=(
+            Metric("var", 150.0, attack[:24], label=attack, upper=100.0, severity="critical"),
+            Metric("beta", None, reason=attack),
+            Metric("calm", 1, lower=0.0),
+        ),
+        missing=("sharpe", "positions"),
+        notes=(attack,),
+        requested_by=attack,
+        attempt=3,
+        peak_memory_bytes=196_559_872,
+    )
+    page = BeautifulSoup(render(run, v4.new_notebook()), "html.parser")
+    rows = [row.get_text(" ", strip=True) for row in page.select(".recorded tbody tr")]
+    assert "✕ outside · critical" in rows[0]
+    assert "no value" in rows[1]
+    assert "✓ within" in rows[2]
+    missing = page.select_one(".missing")
+    assert missing is not None
+    assert "sharpe, positions. The report declares them, and this run did not record them." in missing.get_text()
+    facts = page.select_one(".facts")
+    assert facts is not None
+    assert "197 MB" in facts.get_text()
+    assert not page.select("img, .recorded script, .masthead script")
+    assert str(page).count("alert(1)") >= 4  # as text
+
+
+def test_a_run_that_recorded_nothing_has_no_empty_section() -> None:
+    page = BeautifulSoup(render(a_run(), v4.new_notebook()), "html.parser")
+    assert page.select_one(".recorded") is None

@@ -101,6 +101,11 @@ class Watch:
         return self._reason
 
     @property
+    def limits(self) -> Limits:
+        """What the run may take."""
+        return self._limits
+
+    @property
     def peak_memory_bytes(self) -> int | None:
         """The most memory that was seen in use; None where nobody looked."""
         return self._meter.peak if self._meter is not None else None
