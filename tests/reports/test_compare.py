@@ -318,6 +318,18 @@ def test_a_cell_that_was_written_anew_keeps_its_partner_by_its_id() -> None:
     assert cells[1].outputs[0].what == "the number differs: 1.0 is now 2.0"
 
 
+def test_a_cell_that_went_stands_before_the_one_that_was_written_anew() -> None:
+    before = book(("import numpy", []), ("gone = 1", []), ("x = 1", []), ("last", []), ids=["a", "g", "b", "c"])
+    after = book(("import numpy", []), ("for k in range(9):\n    print(k)", []), ("last", []), ids=["a", "b", "c"])
+    cells, _ = compare_cells(before, after)
+    assert [(cell.kind, cell.id) for cell in cells] == [
+        ("same", "a"),
+        ("removed", "g"),
+        ("changed", "b"),
+        ("same", "c"),
+    ]
+
+
 def test_a_cell_that_ran_on_one_side_alone_is_a_result() -> None:
     before = book(("a", []), ("b", []))
     after = copy.deepcopy(before)

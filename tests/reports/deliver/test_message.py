@@ -18,7 +18,7 @@ from quantdesk.reports.deliver.alerts import Alert
 from quantdesk.reports.deliver.message import Message, link_of, of_alerts, of_run, one_line
 from quantdesk.reports.deliver.payload import payload, quoted
 from quantdesk.reports.deliver.recipients import EMAIL, WEBHOOK, Recipient, is_address, recipient
-from quantdesk.reports.result import Problem, Status
+from quantdesk.reports.result import Metric, Problem, Status
 
 from .conftest import NOW, run_of
 
@@ -54,6 +54,15 @@ def test_a_failed_run_says_where_and_why() -> None:
     assert "In cell 7, under “Returns”: ValueError: no data" in told.text
     assert told.link is None
     assert "Open the run" not in told.html
+
+
+def test_metrics_what_is_missing_and_notes_are_told() -> None:
+    metrics = (Metric("var_99", 1234567.8, "USD"), Metric("regime", "calm"), Metric("beta", None, reason="NaN"))
+    run = run_of(metrics=metrics, missing=("alpha",), notes=("Outputs\nwere cut.", *["x"] * 9))
+    told = of_run(run, ANA).text
+    for words in ("var_99   1,234,568 USD", "regime   calm", "beta     none", "missing  alpha", "Outputs were cut."):
+        assert words in told
+    assert told.count("note") == 5
 
 
 def test_parameters_are_listed_up_to_a_number() -> None:

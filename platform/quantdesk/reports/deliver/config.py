@@ -10,10 +10,10 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quantdesk.errors import BadInput
-from quantdesk.home import state_dir
 from quantdesk.reports.deliver.channel import Channel
 from quantdesk.reports.deliver.message import link_of
 from quantdesk.reports.deliver.recipients import EMAIL, FILE, WEBHOOK, Recipient, recipient
+from quantdesk.reports.runs import RunsConfig
 
 __all__ = ["DeliveryConfig"]
 
@@ -44,7 +44,8 @@ class DeliveryConfig(BaseSettings):
     timeout_s
         ``QUANTDESK_DELIVERY_TIMEOUT_S``: seconds for a webhook, and for one answer of a mail server.
     folder
-        ``QUANTDESK_DELIVERY_FOLDER``: where messages go that have no other way; ``outbox/`` beside the runs.
+        ``QUANTDESK_DELIVERY_FOLDER``: where messages go that have no other way; ``outbox/`` in the folder of
+        the reports.
     """
 
     model_config = SettingsConfigDict(env_prefix="QUANTDESK_DELIVERY_", frozen=True)
@@ -59,7 +60,7 @@ class DeliveryConfig(BaseSettings):
     allow_private: bool = False
     webhook_ca_file: Path | None = None
     timeout_s: float = Field(default=15.0, gt=0, le=60)
-    folder: Path = Field(default_factory=lambda: state_dir() / "reports" / "outbox")
+    folder: Path = Field(default_factory=lambda: RunsConfig.from_env().reports_root / "outbox")
 
     @field_validator("run_url")
     @classmethod

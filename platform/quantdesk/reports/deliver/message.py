@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Message", "link_of", "of_alerts", "of_run", "one_line"]
 
 MOST_PARAMETERS = 20
-"""Parameters that a message lists; the page has them all."""
+MOST_NOTES = 5
+"""What a message lists; the page has all of it."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,9 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     facts += [
         (one_line(metric.name, 60), one_line(f"{_words(metric.value)} {metric.unit}", 80)) for metric in run.metrics
     ]
+    if run.missing:
+        facts.append(("missing", one_line(", ".join(run.missing), 200)))
+    facts += [("note", one_line(note, 300)) for note in run.notes[:MOST_NOTES]]
     given = [(name, run.parameters[name]) for name in run.given if name in run.parameters]
     facts += [(one_line(name, 60), one_line(_words(value), 120)) for name, value in given[:MOST_PARAMETERS]]
     if len(given) > MOST_PARAMETERS:
