@@ -80,7 +80,18 @@ class Execution:
 
     def to_dict(self) -> dict[str, Any]:
         """Text and whole numbers."""
-        return {**{name: getattr(self, name) for name in Execution.__slots__}, "kind": str(self.kind)}
+        return {
+            "execution_id": self.execution_id,
+            "client_id": self.client_id,
+            "kind": str(self.kind),
+            "at": self.at,
+            "venue": self.venue,
+            "shares": self.shares,
+            "price": self.price,
+            "fee": self.fee,
+            "liquidity": self.liquidity,
+            "text": self.text,
+        }
 
 
 class GatewayDown(Exception):

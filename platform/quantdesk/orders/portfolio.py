@@ -212,9 +212,17 @@ class Portfolio:
 
     def fill(self, symbol: str, side: int, shares: int, price: int, fee: int) -> None:
         """Shares of an open order were traded: they are open no longer, and the account has them. Marks it there."""
-        self.close(symbol, side, shares)
+        held = self._positions.get(symbol)
+        left = 0 if held is None else (held.buying if side > 0 else held.selling) - shares
+        if held is None or left < 0:
+            self.close(symbol, side, shares)  # refuses it, or there is nothing to close
+            held = self._positions[symbol]
+            left = held.buying if side > 0 else held.selling
         self._take_off(symbol)
-        held = self._positions[symbol]
+        if side > 0:
+            held.buying = left
+        else:
+            held.selling = left
         held.fill(side * shares, price, fee)
         held.mark = price
         self.cash -= side * shares * price + fee

@@ -10,7 +10,9 @@ open, its extremes (first the one that is nearer to the open) a third and two th
 a minute before the end, each only where the series has it. Without an open there are no extremes: nobody knows which
 came first, and who waits for the first quote of a day would always trade at one. Where a market is closed or a bar is
 missing, nobody quotes. Quotes before the close of a bar are as wide and as deep as the volatility of earlier bars makes
-them: nobody knows then how wild the bar will have been.
+them: nobody knows then how wild the bar will have been. What lies behind a quote is as thin as the quote itself says:
+the law is that of the session's first quote, and the strain of each later one is how much further the same shares move
+the price by then.
 """
 
 from __future__ import annotations
@@ -389,6 +391,7 @@ class PathMarket:
         size = np.maximum(np.rint(shares / _LOT), 1).astype(np.int64) * _LOT
         behind = (np.arange(len(self.venues)) // 2) * tick
         bids = np.maximum(bid[:, None] - behind, tick)
+        further = np.where(is_close, now.impact[bar, place], early.impact[bar, place]) / early.impact[first, place]
         impact = Impact(
             float(self._sigma[place]),
             float(self._volume[place]),
@@ -401,6 +404,7 @@ class PathMarket:
             bids, size, ask[:, None] + behind, size.copy(), Trades(*[_EMPTY] * 5),
             tick, tuple(part.tolist()), impact, 1.0, self.shape,
             "reconstructed" if self.shape.bars_are == "real" else "simulated",
+            None if (further == 1).all() else further,
         )  # fmt: skip
 
     def _shown(

@@ -200,6 +200,9 @@ class DeskState:
         apply(self.portfolio, stored, self.mode)
         order = self.orders.get(stored.order_id)
         payload = stored.payload
+        if stored.kind is EntryKind.EXECUTION and order is not None:  # most of all entries are
+            _take_execution(order, execution_of(stored))
+            return
         if stored.kind is EntryKind.CANCEL_REQUESTED and payload["why"] != REPLACED:
             self.replacing.pop(stored.order_id, None)
         match stored.kind:
@@ -261,8 +264,6 @@ def _take_order(order: OrderState, stored: Stored) -> None:
         case EntryKind.SENT:
             child = child_of(stored)
             order.children[child.client_id] = ChildState(child)
-        case EntryKind.EXECUTION:
-            _take_execution(order, execution_of(stored))
         case EntryKind.NOTE if stored.payload.get("what") == "refused_report":
             order.executions.add(stored.payload["execution_id"])
         case EntryKind.RESULT:

@@ -43,7 +43,7 @@ class Day:
         Two terms of one venue.
     """
 
-    __slots__ = ("_rules", "_text", "config", "protection", "terms", "ticks")
+    __slots__ = ("_rules", "_text", "_told", "config", "protection", "terms", "ticks")
 
     def __init__(
         self, terms: Sequence[Terms], ticks: Sequence[tuple[int, int]], protection: bool, config: RoutingConfig
@@ -56,6 +56,7 @@ class Day:
         self.config = config
         self._rules: dict[tuple[str, ...], at.Rules] = {}
         self._text = ""
+        self._told: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, on: dt.date, book: Rulebook, terms: Sequence[Terms], config: RoutingConfig) -> Day:
@@ -95,16 +96,21 @@ class Day:
     def to_dict(self) -> dict[str, Any]:
         """Text, numbers and lists; :meth:`from_dict` takes it back."""
         # It stands on every receipt of the day: put together once, and each time a copy that its owner may change.
-        self._text = self._text or json.dumps(
-            {
+        if self._told is None:
+            self._told = {
                 "terms": [{name: getattr(one, name) for name in Terms.__slots__} for one in self.terms.values()],
                 "ticks": [list(pair) for pair in self.ticks],
                 "protection": self.protection,
                 "config": self.config.to_dict(),
             }
-        )
-        told: dict[str, Any] = json.loads(self._text)
+        told: dict[str, Any] = _copied(self._told)
         return told
+
+    @property
+    def text(self) -> str:
+        """The same as canonical JSON."""
+        self._text = self._text or json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return self._text
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Day:
@@ -112,6 +118,16 @@ class Day:
         terms = [Terms(**one) for one in given["terms"]]
         ticks = [(int(least), int(step)) for least, step in given["ticks"]]
         return cls(terms, ticks, bool(given["protection"]), RoutingConfig.from_dict(given["config"]))
+
+
+def _copied(given: Any) -> Any:
+    """A copy of lists and dicts of what does not change; tuples become lists, as they do in JSON."""
+    if isinstance(given, dict):
+        return {name: one if type(one) in _PLAIN else _copied(one) for name, one in given.items()}
+    return [_copied(one) for one in given] if isinstance(given, list | tuple) else given
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def _parameters(config: RoutingConfig) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -79,7 +79,7 @@ class Inputs:
     @property
     def hash(self) -> str:
         """SHA-256 of the inputs in canonical JSON."""
-        return _hash(self.to_dict())
+        return _hash(self.to_dict(), self.day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,7 @@ class Receipt:
             "nbbo": _flat(self.nbbo),
             "reasoning": list(self.reasoning),
             "inputs": inputs,
-            "inputs_hash": _hash(inputs),
+            "inputs_hash": _hash(inputs, self.inputs.day),
             "found": {name: getattr(self.found, name).tolist() for name in self.found._fields},
         }
         if measured:
@@ -260,8 +260,13 @@ class Receipt:
         return hash((self.order_id, self.at, self.children))
 
 
-def _hash(inputs: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+def _hash(inputs: dict[str, Any], day: Day) -> str:
+    """Over canonical JSON, of which the day's part, the longest by far, is put together once a day."""
+    parts = (f'"{name}":{day.text if name == "day" else _canonical(inputs[name])}' for name in sorted(inputs))
+    return hashlib.sha256(f"{{{','.join(parts)}}}".encode()).hexdigest()
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def _flat(one: Any) -> dict[str, Any]:

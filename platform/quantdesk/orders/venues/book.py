@@ -13,6 +13,7 @@ Prices are micro-dollars, sizes shares. Owners are numbers that the caller gives
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -143,6 +144,37 @@ class Book:
             Shares or a limit that are none.
         """
         return self._enter(side, limit, shares, Priority.SHOWN, owner, rests=False)
+
+    def take_one_by_one(self, side: Side, levels: Sequence[tuple[int, int]], shares: int) -> list[tuple[int, int]]:
+        """Hidden orders of the background come up one after the other, and each is taken as soon as it is there.
+
+        What is left of the last one rests. Nothing that rests already may meet them.
+
+        Parameters
+        ----------
+        side
+            On which they come up.
+        levels
+            Price and shares of each.
+        shares
+            How many are taken of all of them.
+
+        Returns
+        -------
+        list
+            Price and shares that were taken of each.
+        """
+        taken = []
+        for number, (price, there) in enumerate(levels, 1):
+            many = min(there, shares)
+            taken.append((price, many))
+            shares -= many
+            if many < there:
+                self._meta[matching.M_SERIAL] += number - 1
+                self.add(side, price, there - many, priority=Priority.HIDDEN)
+                return taken
+        self._meta[matching.M_SERIAL] += len(levels)
+        return taken
 
     def _enter(self, side: Side, price: int, shares: int, priority: Priority, owner: int, *, rests: bool) -> Entered:
         if shares <= 0 or price < 0:

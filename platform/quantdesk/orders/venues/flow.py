@@ -37,6 +37,7 @@ from quantdesk.orders.venues.shape import SessionBars, Shape
 __all__ = ["Flow", "flow_of"]
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 _TRADE_SHARES = 100
 _LEAST_TRADES = 225
 """A spread is at most a fifteenth of the daily volatility, times the ratio."""
@@ -45,6 +46,11 @@ _LEAST_TRADES = 225
 @dataclass(frozen=True)
 class Flow:
     """The background of one symbol in one session.
+
+    Raises
+    ------
+    BadInput
+        A strain that is none, or not one for each step.
 
     Attributes
     ----------
@@ -62,6 +68,9 @@ class Flow:
         Market orders and prints.
     impact
         What taking does to the price; None where the book is all there is.
+    strain
+        By how many times as far as `impact` says the same shares move the price in each step, shape ``(steps,)``:
+        behind the displayed quotes the book is thinner by its square. None for 1 throughout.
     tick
         Step of quoted prices.
     weights
@@ -91,6 +100,25 @@ class Flow:
     survives: float = 1.0
     shape: Shape = field(default_factory=Shape)
     label: str = "simulated"
+    strain: Floats | None = None
+
+    def __post_init__(self) -> None:
+        if self.strain is None:
+            return
+        if self.strain.shape != self.at.shape or not (np.isfinite(self.strain) & (self.strain > 0)).all():
+            raise BadInput(
+                f"A strain of the shape {self.strain.shape} for {len(self.at)} steps.",
+                "Give one above 0 for each step.",
+            )
+
+    def weight(self, step: int) -> float:
+        """How many times the shares that are taken in a step weigh what they do under :attr:`impact`."""
+        return 1.0 if self.strain is None else float(self.strain[step]) ** 2
+
+    @cached_property
+    def layouts(self) -> dict[Any, Any]:
+        """What others have made of it, and would make again the same."""
+        return {}
 
     @cached_property
     def best(self) -> tuple[Ints, Ints]:

@@ -92,9 +92,15 @@ class Pressure:
         self._at: list[int] = []
         self._shares: list[float] = []
 
-    def add(self, at: int, shares: int) -> None:
-        """Shares were taken: above 0 bought, below 0 sold. What comes late counts from the latest moment known."""
-        at = max(at, self._at[-1]) if self._at else at
+    def add(self, at: int, shares: float) -> None:
+        """Shares were taken: above 0 bought, below 0 sold. What comes late counts from the latest moment known.
+
+        Under strain they count for more (:meth:`.Flow.weight`), and go on to do so: the price went as far as the book
+        of that moment let it, and does not move again because books become thinner or deeper afterwards.
+        """
+        if self._at and at <= self._at[-1]:
+            self._shares[-1] += shares
+            return
         self._shares.append(self.shares(at) + shares)
         self._at.append(at)
 

@@ -57,7 +57,6 @@ class Listing:
 
     def __init__(self, place: Place, at: int) -> None:
         self.place = place
-        self.book = Book(_ROOM)
         self.clock = at
         self._own: dict[int, _Own] = {}
         self._numbers: dict[str, int] = {}
@@ -70,7 +69,7 @@ class Listing:
         self._done = 0
         self._auctioned = False
         self._fresh: Targets | None = None
-        self.book = Book(_ROOM)
+        self._book: Book | None = None
         if flow is None:
             return
         place = self.place
@@ -78,6 +77,13 @@ class Listing:
         self._screen = Screen(flow, place.venue, place.pressure, place.halts, hidden)
         name = f"{place.seed}/{place.symbol}/{place.venue}/{flow.opens}"
         self._seed = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest(), "big")
+
+    @property
+    def book(self) -> Book:
+        """The orders that are there; made when somebody looks."""
+        if self._book is None:
+            self._book = Book(_ROOM)
+        return self._book
 
     # ------------------------------------------------------------------------------------------------- time
 
@@ -156,7 +162,7 @@ class Listing:
     def _build(self, at: int) -> None:
         """Make the book of a step to which one jumped: it is needed now."""
         if self._fresh is not None:
-            self.book = Book(_ROOM)
+            self._book = None
             self._renew(self._fresh, at, 1.0)
 
     def _show(self, step: int, at: int, survives: float) -> None:
@@ -305,13 +311,26 @@ class Listing:
             self._settle(entered.fills, at)
         else:
             self._settle(self.book.take(side, own.left, bound, owner=number).fills, at)
-            while number in self._own and (level := screen.next_behind(other, bound)) is not None:
-                self.book.add(other, *level, priority=Priority.HIDDEN)
-                self._settle(self.book.take(side, own.left, bound, owner=number).fills, at)
+            self._sweep(number, other, bound, at)
             if number in self._own and rests and screen.allows(bound):
                 own.handle, own.price = self.book.add(side, bound, own.left, owner=number).handle, bound
         if number in self._own and not rests:
             self._end(number, at, "")
+
+    def _sweep(self, number: int, other: Side, bound: int, at: int) -> None:
+        """Trade with what lies behind the displayed, level by level."""
+        own = self._own.get(number)
+        if own is None:
+            return
+        if len(self._own) == 1:
+            # Nothing of one's own is there to meet what comes up: each level trades as soon as it is there.
+            levels = self._screen.behind(other, bound, own.left)
+            for price, shares in self.book.take_one_by_one(other, levels, own.left):
+                self._fill(number, shares, price, "remove", at)
+            return
+        while number in self._own and (levels := self._screen.behind(other, bound, 1)):
+            self.book.add(other, *levels[0], priority=Priority.HIDDEN)
+            self._settle(self.book.take(Side(1 - other), own.left, bound, owner=number).fills, at)
 
     def _settle(self, fills: tuple[Fill, ...], at: int) -> None:
         """Report fills; those of one order at one price, from orders that arrived one after the other, as one."""
@@ -328,7 +347,8 @@ class Listing:
         own = self._own[number]
         own.left -= shares
         if liquidity == "remove":
-            self.place.pressure.add(at, own.child.side * shares)
+            weight = 1.0 if self._flow is None else self._flow.weight(self._screen.step)
+            self.place.pressure.add(at, own.child.side * shares * weight)
         self.place.reports.tell(own.child.client_id, Kind.FILL, at, shares=shares, price=price, liquidity=liquidity)
         if own.left == 0:
             self._forget(number)

@@ -11,6 +11,7 @@ a deep book as in a thin one; one far away costs a step for each price between.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,12 @@ compiled = Compiler(Path(__file__).parent)
 
 def book_arrays(capacity: int) -> tuple[Any, Any, Any]:
     """Orders, levels and meta of an empty book that can hold `capacity` orders."""
+    orders, levels, meta = _empty(capacity)
+    return orders.copy(), levels.copy(), meta.copy()
+
+
+@lru_cache(maxsize=16)
+def _empty(capacity: int) -> tuple[Any, Any, Any]:
     orders = np.zeros((capacity, ORDER_SIZE), dtype=np.int64)
     levels = np.zeros((capacity, LEVEL_SIZE), dtype=np.int64)
     meta = np.zeros(META_SIZE, dtype=np.int64)

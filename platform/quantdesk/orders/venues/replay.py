@@ -97,7 +97,7 @@ def play(orders: Any, levels: Any, meta: Any, fills: Any, plan: Any, tape: Any, 
     plan, tape
         Steps and market orders of the session.
     deeper
-        Shares of the displayed levels behind the touch.
+        Shares of the displayed levels behind the touch: a row for each step, or one for all of them.
     offsets
         Of each step, from the one after the present one on: micro-dollars by which prices are moved.
     cursor
@@ -140,7 +140,7 @@ def play(orders: Any, levels: Any, meta: Any, fills: Any, plan: Any, tape: Any, 
         cursor[0] = following
         cursor[2] = offsets[following - begun - 1]
         step = plan[following]
-        fill_targets(step, deeper, tick, cursor[2], shown, hidden)
+        fill_targets(step, deeper[min(following, len(deeper) - 1)], tick, cursor[2], shown, hidden)
         mixed = (seed + following * GOLDEN) & 0x7FFFFFFFFFFFFFFF
         peg_to(orders, levels, meta, fills, 0, 0)
         renew(orders, levels, meta, fills, shown, hidden, survives, mixed)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from quantdesk.orders.halts.status import Halts
 from quantdesk.orders.venues.background import Targets
@@ -13,8 +16,11 @@ from quantdesk.orders.venues.replay import P_ASK, P_BID, P_MIDPOINT, PLAN_SIZE, 
 
 __all__ = ["Screen", "halt_code"]
 
+Ints = NDArray[np.int64]
 FARTHEST_SIGMAS = 10
 """No sweep goes further from the touch than this many daily volatilities: what is left is not filled."""
+_FEW = 2048
+"""Steps of a flow whose layouts are kept with it."""
 
 
 def halt_code(halts: Halts | None, symbol: str, at: int) -> str:
@@ -51,11 +57,13 @@ class Screen:
     plan, tape
         Steps and market orders of the session, as :mod:`~quantdesk.orders.venues.replay` has them.
     deeper
-        Shares of the displayed levels behind the touch.
+        Shares of the displayed levels behind the touch: a row for each step, or one for all of them.
     """
 
     def __init__(self, flow: Flow, venue: str, pressure: Pressure, halts: Halts | None, hidden_share: float) -> None:
         self.flow = flow
+        self._layout = layout = _layout_of(flow, venue, hidden_share if flow.impact else 0.0)
+        self.plan, self.tape, self.deeper = layout.plan, layout.tape, layout.deeper
         self.step = -1
         self.code = ""
         self.bands: tuple[int, int] | None = None
@@ -63,21 +71,6 @@ class Screen:
         self._pressure = pressure
         self._halts = halts
         self._swept = [flow.shape.levels, flow.shape.levels]
-        column = flow.venues.index(venue)
-        self._weight = flow.weights[column]
-        bid, ask = flow.best
-        share = hidden_share if flow.impact else 0.0
-        self.plan = np.zeros((len(flow.at), PLAN_SIZE), dtype=np.int64)
-        sizes = flow.bid_size[:, column], flow.ask_size[:, column]
-        hidden = [(share * size).astype(np.int64) for size in sizes]
-        middle = np.where((bid > 0) & (bid <= ask), (bid + ask) // 2, 0)
-        columns = (flow.at, flow.bid[:, column], sizes[0], flow.ask[:, column], sizes[1], *hidden, middle)
-        for number, values in enumerate(columns):
-            self.plan[:, number] = values
-        here, trades = flow.trades.venue == column, flow.trades
-        side = np.where(trades.side > 0, int(Side.BUY), int(Side.SELL))
-        self.tape = np.stack([values[here] for values in (trades.at, side, trades.price, trades.shares)], axis=1)
-        self.deeper = np.array(self._behind(1, flow.shape.levels - 1), dtype=np.int64)
 
     def code_at(self, at: int) -> str:
         """The code of the halt at a moment."""
@@ -111,7 +104,8 @@ class Screen:
         shown = np.zeros((2, self.flow.shape.levels, 2), dtype=np.int64)
         hidden = np.zeros((2, 1, 2), dtype=np.int64)
         if not self.code:
-            fill_targets(self.plan[step], self.deeper, self.flow.tick, self.offset, shown, hidden)
+            deeper = self.deeper[min(step, len(self.deeper) - 1)]
+            fill_targets(self.plan[step], deeper, self.flow.tick, self.offset, shown, hidden)
         if self.bands is not None:
             for rows in (shown, hidden):
                 rows[(rows[..., 0] < self.bands[0]) | (rows[..., 0] > self.bands[1])] = 0
@@ -126,25 +120,88 @@ class Screen:
         middle = int(self.plan[self.step, P_MIDPOINT])
         return middle + self.offset if middle and not self.code and self.allows(middle + self.offset) else 0
 
-    def next_behind(self, side: Side, bound: int) -> tuple[int, int] | None:
-        """Price and shares of the next level behind what is displayed on a side, up to a bound; each is given once."""
+    def behind(self, side: Side, bound: int, wanted: int) -> list[tuple[int, int]]:
+        """Prices and shares of the next levels behind what is displayed on a side; each is given once.
+
+        Parameters
+        ----------
+        side
+            Of the book.
+        bound
+            The last price that is asked for.
+        wanted
+            Shares: the levels end where they hold so many, or at the bound, at the bands, or :data:`FARTHEST_SIGMAS`
+            away.
+        """
         flow, impact = self.flow, self.flow.impact
         quoted = int(self.plan[self.step, P_BID if side is Side.BUY else P_ASK])
+        found: list[tuple[int, int]] = []
         if impact is None or not quoted:
-            return None
+            return found
         away = -1 if side is Side.BUY else 1
         farthest = int(FARTHEST_SIGMAS * impact.sigma * impact.price / flow.tick)
-        while self._swept[side] <= farthest:
-            ticks = self._swept[side]
+        weight, ticks = self._layout.weight / flow.weight(self.step), self._swept[side]
+        inner = impact.depth(ticks - 1, weight)
+        while wanted > 0 and ticks <= farthest:
             price = quoted + self.offset + away * ticks * flow.tick
             if not self.allows(price) or (bound - price) * away < 0:
-                return None
-            self._swept[side] += 1
-            (shares,) = self._behind(ticks, ticks)
-            if shares:
-                return price, shares
-        return None
+                break
+            outer = impact.depth(ticks, weight)
+            if outer > inner:
+                found.append((price, outer - inner))
+                wanted -= outer - inner
+            ticks, inner = ticks + 1, outer
+        self._swept[side] = ticks
+        return found
 
-    def _behind(self, first: int, last: int) -> list[int]:
-        impact = self.flow.impact
-        return [] if impact is None else impact.levels(first, last, self._weight)
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What a screen makes of a flow before anything happens: of one venue, and the same for all who look there."""
+
+    plan: Ints
+    tape: Ints
+    deeper: Ints
+    weight: float
+
+
+def _layout_of(flow: Flow, venue: str, share: float) -> _Layout:
+    """The layout of a venue with a part of undisplayed shares; kept with a flow of few steps, and made anew for others.
+
+    A path of days has many flows of few steps, on which one account after another trades.
+    """
+    key = venue, share
+    if key not in flow.layouts:
+        made = _arranged(flow, venue, share)
+        if len(flow.at) > _FEW:
+            return made
+        flow.layouts[key] = made
+    found: _Layout = flow.layouts[key]
+    return found
+
+
+def _arranged(flow: Flow, venue: str, share: float) -> _Layout:
+    column = flow.venues.index(venue)
+    bid, ask = flow.best
+    plan = np.zeros((len(flow.at), PLAN_SIZE), dtype=np.int64)
+    sizes = flow.bid_size[:, column], flow.ask_size[:, column]
+    hidden = [(share * size).astype(np.int64) for size in sizes]
+    middle = np.where((bid > 0) & (bid <= ask), (bid + ask) // 2, 0)
+    columns = (flow.at, flow.bid[:, column], sizes[0], flow.ask[:, column], sizes[1], *hidden, middle)
+    for number, values in enumerate(columns):
+        plan[:, number] = values
+    here, trades = flow.trades.venue == column, flow.trades
+    side = np.where(trades.side > 0, int(Side.BUY), int(Side.SELL))
+    tape = np.stack([values[here] for values in (trades.at, side, trades.price, trades.shares)], axis=1)
+    return _Layout(plan, tape, _deeper(flow, flow.weights[column]), flow.weights[column])
+
+
+def _deeper(flow: Flow, weight: float) -> Ints:
+    """Shares of the displayed levels behind the touch: a row for all steps, or one for each where strain changes."""
+    ticks = np.arange(flow.shape.levels, dtype=np.int64)
+    if flow.impact is None:
+        return np.zeros((1, len(ticks) - 1), dtype=np.int64)
+    strain = np.ones(1) if flow.strain is None else flow.strain
+    weights = weight / (strain * strain)
+    depth = np.floor(weights[:, None] * flow.impact.per_tick * ticks * ticks)
+    return np.diff(depth, axis=1).astype(np.int64)

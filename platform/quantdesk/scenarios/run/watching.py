@@ -67,6 +67,17 @@ RISK_CONDITIONS = frozenset(
 _CONFIDENCE = 0.99
 
 
+def _quantile(values: Floats, part: float) -> float:
+    """As :func:`numpy.quantile`, which takes many times as long over one short row as the sorting does."""
+    place = part * (len(values) - 1)
+    below = int(place)
+    above = min(below + 1, len(values) - 1)
+    ordered = np.partition(values, (below, above))
+    low, high = float(ordered[below]), float(ordered[above])
+    share = place - below
+    return low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)
+
+
 def sector_of(path: Path, symbol: str) -> str:
     """The sector of a traded symbol; its kind where it has none."""
     asset = path.asset(symbol)
@@ -161,8 +172,8 @@ class Watching:
         account = self._desk.portfolio
         values = [held[name] * account.position(name).mark if name in held else 0 for name in self._market.symbols]
         if values != self._valued:
-            worst = np.quantile(self._past @ np.array(values, dtype=float), 1 - _CONFIDENCE)
-            self._valued, self._at_risk = values, max(round(-float(worst)), 0)
+            worst = _quantile(self._past @ np.array(values, dtype=float), 1 - _CONFIDENCE)
+            self._valued, self._at_risk = values, max(round(-worst), 0)
         return self._at_risk
 
     @cached_property
