@@ -16,6 +16,7 @@ from jupyter_client.manager import KernelManager, start_new_kernel
 from jupyter_client.provisioning import KernelProvisionerFactory
 
 from quantdesk.hub import kernels
+from quantdesk.reports.kernels import private
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_a_manager_that_knows_nothing_of_it_gets_a_private_kernel(runtime: Path)
 
 
 def test_a_path_that_is_too_long_falls_back(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "kernel_transport", lambda runtime: "tcp")
+    monkeypatch.setattr(private, "kernel_transport", lambda runtime: "tcp")
     manager, client = start_new_kernel(kernel_name="python3")
     client.stop_channels()
     try:

@@ -10,24 +10,33 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 import nbformat
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 from traitlets.config import Config
 
 from quantdesk.reports.banner import place
+from quantdesk.reports.capped import OutputCap
+from quantdesk.reports.kernels.provisioner import NAME as PROVISIONER
+from quantdesk.reports.kernels.provisioner import WarmProvisioner
 from quantdesk.reports.runs import Problem, Status
 from quantdesk.reports.watch import Watch
 
 __all__ = ["ENGINE", "Session"]
 
 ENGINE = "quantdesk"
+OUT_OF_MEMORY = frozenset({"MemoryError", "_ArrayMemoryError", "ArrowMemoryError", "OutOfMemoryException"})
+"""Names of what Python, numpy, Arrow and DuckDB raise where an allocation is refused."""
 
 
 @dataclass
@@ -46,6 +55,10 @@ class Session:
         Working directory of the kernel.
     sockets
         Private folder for the sockets between this process and the kernel.
+    cap
+        How much output is kept.
+    limits
+        Soft resource limits of the kernel, by their names in the module `resource`.
     """
 
     watch: Watch
@@ -53,6 +66,8 @@ class Session:
     checkpoint: Path
     folder: Path
     sockets: Path
+    cap: OutputCap = field(default_factory=lambda: OutputCap(20_000_000))
+    limits: Mapping[str, int] = field(default_factory=dict)
     notebook: Any = None
     status: Status = Status.COMPLETED
     problem: Problem | None = None
@@ -65,6 +80,12 @@ class Session:
         if pid:
             with contextlib.suppress(OSError):
                 os.killpg(pid, number)
+
+    def notes(self) -> tuple[str, ...]:
+        """What a reader has to know beside: which outputs were cut."""
+        cells = self.notebook.cells if self.notebook is not None else []
+        code = [index for index, cell in enumerate(cells) if cell.cell_type == "code"]
+        return self.cap.notes({index: number for number, index in enumerate(code, 1)})
 
     def fail(self, status: Status, message: str, cell: Any = None) -> None:
         """Note what ended the run. What the watch knows goes before what the kernel's end looked like."""
@@ -126,6 +147,11 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         self.session = session
         session.client = self
 
+    def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
+        if not self.session.cap.admit(msg, cell_index):
+            return None
+        return super().process_message(msg, cell, cell_index)
+
     def papermill_execute_cells(self) -> None:
         for index, cell in enumerate(self.nb.cells):
             if self.session.watch.reason is not None:
@@ -135,7 +161,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
                 self.nb_man.cell_start(cell, index)
                 self.execute_cell(cell, index)
             except CellExecutionError as error:
-                self._failed(cell, index, Status.FAILED, _told(error))
+                self._failed(cell, index, *self._raised(error))
                 break
             except DeadKernelError:
                 self._failed(cell, index, Status.KERNEL_DIED, _death(self.km))
@@ -149,6 +175,18 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
             # The last cell swallowed the interrupt and came to its end all the same.
             self.session.fail(Status.CANCELLED, "", self.nb.cells[-1])
             self.shutdown_kernel = "immediate"
+
+    def _raised(self, error: CellExecutionError) -> tuple[Status, str]:
+        """How a cell that raised counts: one that was refused memory by the run's limit ran out of it."""
+        allowed = self.session.watch.limits.memory_bytes
+        if allowed is None or error.ename not in OUT_OF_MEMORY:
+            return Status.FAILED, _told(error)
+        used = self.session.watch.peak_memory_bytes
+        most = f", and had used {used / 1e6:,.0f} MB" if used else ""
+        return (
+            Status.OUT_OF_MEMORY,
+            f"{_told(error).rstrip('.')}. The report may use {allowed / 1e6:,.0f} MB of memory{most}.",
+        )
 
     def _failed(self, cell: Any, index: int, status: Status, message: str) -> None:
         self.nb_man.cell_exception(cell, cell_index=index)
@@ -174,6 +212,45 @@ def _death(km: Any) -> str:
     return "The kernel died." if code is None else f"The kernel ended by itself with exit code {code}."
 
 
+def _use_forks(session: Session) -> None:
+    """Have the kernel forked, whether or not the provisioner is an entry point of this installation."""
+    WarmProvisioner.limits = dict(session.limits)
+    factory = KernelProvisionerFactory.instance()
+    path = f"{WarmProvisioner.__module__}:{WarmProvisioner.__qualname__}"
+    factory.provisioners[PROVISIONER] = EntryPoint(PROVISIONER, path, KernelProvisionerFactory.GROUP_NAME)
+    factory.default_provisioner_name = PROVISIONER
+
+
+class _Channels(AsyncKernelClient):
+    """The client of a kernel that was started for this one notebook, and that nobody else has talked to."""
+
+    async def _ready(self, timeout: float | None = None) -> None:
+        """Wait until the kernel has answered, and has said on the channel of outputs that it is idle again.
+
+        jupyter_client instead waits for a silence of 0.2 s, because it cannot know who else is asking.
+        """
+        end = time.monotonic() + (timeout or 120.0)
+        while time.monotonic() < end:
+            asked = self.kernel_info()
+            try:
+                reply = await self.shell_channel.get_msg(timeout=1)
+                while reply["parent_header"].get("msg_id") != asked:
+                    reply = await self.shell_channel.get_msg(timeout=1)
+                told: dict[str, Any] = {}
+                while told.get("execution_state") != "idle":
+                    message = await self.iopub_channel.get_msg(timeout=0.2)
+                    told = message["content"] if message["parent_header"].get("msg_id") == asked else {}
+            except Empty:  # it is still starting, or that channel was not connected in time
+                if self.parent is not None and not await self.parent.is_alive():
+                    raise RuntimeError("Kernel died before replying to kernel_info") from None
+                continue
+            self._handle_kernel_info_reply(reply)
+            return
+        raise RuntimeError(f"Kernel didn't respond in {timeout:g} seconds")
+
+    wait_for_ready = _ready
+
+
 class _Engine(NBClientEngine):  # type: ignore[misc]
     """The engine that papermill knows as ``quantdesk``."""
 
@@ -181,13 +258,14 @@ class _Engine(NBClientEngine):  # type: ignore[misc]
     def execute_notebook(cls, nb: Any, kernel_name: str, *, session: Session, **_: Any) -> Any:
         manager = _Manager(nb, session)
         manager.notebook_start()
+        _use_forks(session)
         # Sockets in a private folder need no free port and answer to nobody else; their path has to be short.
         where = {"transport": "ipc", "ip": str(session.sockets / "k")} if len(str(session.sockets)) < 90 else {}
         client = _Client(
             manager,
             session,
             kernel_name=kernel_name,
-            config=Config({"KernelManager": where}),
+            config=Config({"KernelManager": {**where, "client_factory": _Channels}}),
             startup_timeout=120,
             iopub_timeout=120,
             # A report shows what it printed; what a library whispers to the debug log is not part of it.

@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-__all__ = ["cleaned"]
+__all__ = ["STEADY", "cleaned"]
+
+STEADY = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""The same numbers on every machine: order of sets, and sums that do not depend on the number of processors."""
 
 _NAMES = re.compile(
     r"TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIAL|PRIVATE|COOKIE|API_?KEY|ACCESS_?KEY|AUTH|SIGNATURE"

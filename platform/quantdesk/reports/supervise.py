@@ -19,6 +19,10 @@ from typing import Any
 
 from quantdesk.errors import DataError, EnvironmentProblem, QuantdeskError
 from quantdesk.reports import processes
+from quantdesk.reports.environment import STEADY
+from quantdesk.reports.kernels.children import Forked
+from quantdesk.reports.kernels.client import Zygotes, ordered
+from quantdesk.reports.kernels.order import WORKER as KIND
 from quantdesk.reports.publish import Outcome
 from quantdesk.reports.runs import Problem, Run, Status, read_run
 from quantdesk.reports.scratch import Place, publish_checkpoint
@@ -28,7 +32,8 @@ __all__ = ["Progress", "supervise"]
 Progress = Callable[[str, int, int], None]
 """Told what is going on, how many code cells are done, and of how many (0: not known yet)."""
 
-WORKER = (sys.executable, "-P", "-m", "quantdesk.reports.worker")
+_OWN = (sys.executable, "-P", "-m", "quantdesk.reports.worker")
+WORKER = _OWN
 """The command of a worker; two descriptors follow, of the pipe for its events and of the lock."""
 PATIENCE_S = 120.0
 """Seconds that a worker has, after its limits or a cancellation, to end its kernel and write the page."""
@@ -71,18 +76,20 @@ class _Worker:
     def __init__(self, place: Place, environment: Mapping[str, str]) -> None:
         self._place = place
         self._request = place.request
+        self._process: subprocess.Popen[bytes] | Forked
         self._stopped: Status | None = None
         self._heard: dict[str, Any] = {}
         self._events, theirs = os.pipe()
+        own = _environment(place, environment)
         try:
             with (place.folder / "log.txt").open("ab") as log:
-                self._process = subprocess.Popen(
+                self._process = _forked(place, own, log.fileno(), theirs) or subprocess.Popen(
                     [*WORKER, str(theirs), str(place.lock)],
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
                     cwd=place.folder,
-                    env=_environment(place, environment),
+                    env=own,
                     pass_fds=(theirs, place.lock),
                     # A Ctrl-C in the terminal is for the parent, which cancels in an orderly way.
                     start_new_session=True,
@@ -171,6 +178,24 @@ class _Worker:
         return publish_checkpoint(self._request, outcome)
 
 
+def _forked(place: Place, environment: Mapping[str, str], log: int, events: int) -> Forked | None:
+    """A worker that is a fork of this account's zygote, in a session of its own as well; None to start it cold."""
+    if WORKER is not _OWN:
+        return None
+    arguments = ("3", "4")  # what events and lock become
+    ask, request = os.pipe()
+    try:
+        order = ordered(arguments, (*WORKER, *arguments), environment, place.folder)
+        child = Zygotes(environment).fork(KIND, order, [ask, log, log, events, place.lock])
+    finally:
+        os.close(ask)
+    if child is None:
+        os.close(request)
+    else:
+        child.stdin = os.fdopen(request, "wb")
+    return child
+
+
 def _last_words(status: Status, code: int) -> str:
     if status is Status.CANCELLED:
         return "It was cancelled." if code != -signal.SIGKILL else "It was cancelled, and its worker had to be killed."
@@ -183,12 +208,6 @@ def _last_words(status: Status, code: int) -> str:
 
 
 def _environment(place: Place, environment: Mapping[str, str]) -> dict[str, str]:
-    steady = {
-        # The same numbers on every machine: order of sets, and sums that do not depend on the number of cores.
-        "PYTHONHASHSEED": "0",
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-    }
     own = {
         processes.MARK: place.request.id,
         # Kernel, configuration and start-up files of this run alone, not those of the account.
@@ -197,4 +216,4 @@ def _environment(place: Place, environment: Mapping[str, str]) -> dict[str, str]
         "JUPYTER_RUNTIME_DIR": str(place.sockets),
         "IPYTHONDIR": str(place.folder / "ipython"),
     }
-    return {**steady, **environment, **own}
+    return {**STEADY, **environment, **own}

@@ -64,17 +64,20 @@ def _run(request: Request, events: _Events) -> str:
     from papermill.execute import remove_error_markers
 
     from quantdesk.reports import processes, provenance
+    from quantdesk.reports.capped import OutputCap
     from quantdesk.reports.engine import ENGINE, Session
     from quantdesk.reports.kernelspec import NAME
+    from quantdesk.reports.memory import Meter
     from quantdesk.reports.publish import Outcome, finish
     from quantdesk.reports.watch import Limits, Watch
 
     scratch = Path(request.scratch)
     session: Session | None = None
     watch = Watch(
-        Limits(request.total_s, request.cell_s),
+        Limits(request.total_s, request.cell_s, request.memory_bytes),
         parent=sys.stdin.fileno(),
         signal_kernel=lambda number: session.signal_kernel(number) if session is not None else None,
+        meter=Meter(request.id),
     )
     session = Session(
         watch=watch,
@@ -82,6 +85,8 @@ def _run(request: Request, events: _Events) -> str:
         checkpoint=scratch / "notebook.ipynb",
         folder=Path(request.working_directory),
         sockets=Path(os.environ["JUPYTER_RUNTIME_DIR"]),
+        cap=OutputCap(request.largest_output),
+        limits={"RLIMIT_DATA": request.memory_bytes} if request.memory_bytes else {},
     )
     watch.start()
     made_from = provenance.collect()
@@ -101,7 +106,14 @@ def _run(request: Request, events: _Events) -> str:
     processes.end_all(request.id)  # what a cell started and left running
     remove_error_markers(session.notebook)
     events.progress("writing the page", 0, 0)
-    outcome = Outcome(session.status, session.problem, datetime.now(UTC), made_from)
+    outcome = Outcome(
+        session.status,
+        session.problem,
+        datetime.now(UTC),
+        provenance.settled(made_from),
+        peak_memory_bytes=watch.peak_memory_bytes,
+        notes=session.notes(),
+    )
     run = finish(request, session.notebook, outcome)
     return str(run.folder)
 

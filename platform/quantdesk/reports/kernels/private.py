@@ -1,0 +1,46 @@
+"""Kernels that no other account of the machine can listen to. An edge module.
+
+By default a kernel publishes what it prints on a TCP port of 127.0.0.1, signed but readable for everybody on the
+machine. `PrivateProvisioner` puts its sockets into the user's private runtime directory instead, whoever starts it:
+JupyterLab, the scheduler, nbconvert, or a command in a terminal.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+from jupyter_core.paths import jupyter_runtime_dir
+
+__all__ = ["LONGEST_SOCKET", "PrivateProvisioner", "kernel_transport"]
+
+LONGEST_SOCKET = 107
+"""Bytes that Linux allows for the path of a socket."""
+_KERNEL_SOCKET = len("/kernel-01234567-89ab-cdef-0123-456789abcdef-ipc-5")
+
+
+def kernel_transport(runtime: str) -> str:
+    """How kernels talk to their clients: by sockets in the private runtime directory, where its path is short enough.
+
+    TCP is the fallback. Its messages are signed, yet every account of the machine could listen to a kernel's output.
+    """
+    return "ipc" if len(runtime.encode()) + _KERNEL_SOCKET <= LONGEST_SOCKET else "tcp"
+
+
+class PrivateProvisioner(LocalProvisioner):
+    """The local provisioner, with sockets in the runtime directory where the path is short enough for them."""
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        """Choose the sockets before the connection file is written. A restart, which has one, keeps them."""
+        manager: Any = self.parent
+        runtime = jupyter_runtime_dir()
+        fresh = manager is not None and manager.transport == "tcp" and not manager.shell_port
+        if fresh and kernel_transport(runtime) == "ipc":
+            Path(runtime).mkdir(mode=0o700, parents=True, exist_ok=True)
+            manager.transport = "ipc"
+            manager.ip = str(Path(runtime, f"kernel-{uuid.uuid4()}-ipc"))
+            manager.cache_ports = False
+        prepared: dict[str, Any] = await super().pre_launch(**kwargs)
+        return prepared
