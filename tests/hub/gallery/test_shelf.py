@@ -20,7 +20,7 @@ def runs(ledger: RunLedger, place: Path, seed: Any) -> list[Any]:
 def shelf(page: Any) -> dict[str, Any]:
     """The rows of the gallery, by the name of the report."""
     soup = BeautifulSoup(page.text, "html.parser")
-    return {row["id"].split("-", 2)[2]: row for row in soup.select("tr[id^=report-]")}
+    return {row["data-report"]: row for row in soup.select("tr[data-report]")}
 
 
 def text(node: Any) -> str:

@@ -37,7 +37,8 @@ class Field:
     kind
         ``choice``, ``flag``, ``number``, ``date``, ``text``, ``lines``, ``picks`` (some of the choices) or ``json``.
     scalar
-        The type of the value or of each of its items: ``int``, ``float``, ``str``, ``date``; empty for others.
+        The type of the value or of each of its items: ``int``, ``float``, ``number`` (either), ``str``,
+        ``date``; empty for others.
     is_optional
         Whether nothing at all, None, is a value.
     text
@@ -183,7 +184,7 @@ def _field(one: Parameter) -> Field:
     elif _choices(one) and not (len(names) == 1 and names[0].startswith("list")):
         kind = "choice"
     elif names and set(names) <= {"int", "float"}:
-        kind, scalar = "number", "int" if names == ("int",) else "float"
+        kind, scalar = "number", names[0] if len(names) == 1 else "number"
     elif names == ("date",):
         kind, scalar = "date", "date"
     elif names == ("str",):
@@ -274,9 +275,9 @@ def _value(field: Field) -> Any:
 
 
 def _scalar(text: str, scalar: str) -> Any:
-    if scalar in ("int", "float") and _INTEGER.fullmatch(text):
-        return int(text) if scalar == "int" else float(text)
-    if scalar == "float" and _NUMBER.fullmatch(text):
+    if scalar in ("int", "number") and _INTEGER.fullmatch(text):
+        return int(text)
+    if scalar in ("float", "number") and _NUMBER.fullmatch(text):
         return float(text)
     return text
 

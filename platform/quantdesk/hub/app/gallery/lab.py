@@ -46,7 +46,7 @@ def opening(notebook: Path, home: Path) -> Opening:
     except (ValueError, OSError):
         return Opening(
             "hub/user-redirect/lab",
-            f"{notebook.name} lies in the platform's folder, which your JupyterLab does not show. Choose the card "
-            f"Template of its launcher and take {notebook.stem}: you get a copy of your own.",
+            f"Your JupyterLab shows your home alone: take the card Template of its launcher, then {notebook.stem}, "
+            "for a copy of your own.",
         )
     return Opening(f"hub/user-redirect/lab/tree/{quote(inside.as_posix())}")

@@ -18,6 +18,7 @@ from quantdesk.hub.app.gallery.library import Books, Library, Look, viewer_of
 from quantdesk.hub.app.gallery.look import GROUPS
 from quantdesk.hub.app.gallery.shelf import next_due
 from quantdesk.hub.app.gallery.show import fragment, show
+from quantdesk.reports.banner import sentence
 from quantdesk.reports.ledger import Filter, Recorded, State, Verdict
 from quantdesk.reports.notebooks import Report
 from quantdesk.reports.result import Metric, Run
@@ -130,7 +131,9 @@ def _standing(run: Recorded, now: datetime, user: User) -> dict[str, Any]:
     elapsed = (now - run.started).total_seconds() if run.started and not run.state.is_final else run.duration_s
     # Whoever asked for it, or owns the report, may stop it; so may an administrator.
     mine = user.name in (run.requested_by, run.owner) or user.may(Right.ADMIN)
-    return {"run": run, "now": now, "elapsed": elapsed, "may_run": user.may(Right.RUN),
+    made = record_of(run)
+    what = sentence(made) if made is not None and made.problem is not None else run.problem
+    return {"run": run, "now": now, "what": what, "elapsed": elapsed, "may_run": user.may(Right.RUN),
             "may_cancel": mine and user.may(Right.RUN) and not run.state.is_final}  # fmt: skip
 
 

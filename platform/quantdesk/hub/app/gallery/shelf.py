@@ -114,12 +114,12 @@ def rows(library: Library, user: User, now: datetime) -> tuple[Row, ...]:
                 last.get(name), complete.get(name), spark, due)
         )  # fmt: skip
     found.sort(key=lambda row: (row.title.casefold(), row.name))
-    # A run that he may see does not give a report that he may not see away as gone.
-    hidden = library.hidden(user)
+    others = set(last) - set(reports)
+    if others:  # a run that he may see does not give a report that he may not see away as gone
+        others -= library.hidden(user)
     gone = [
-        Row(name, run.title, "", run.owner, (), None, run, complete.get(name), None, None)
-        for name, run in sorted(last.items())
-        if name not in reports and name not in hidden
+        Row(name, last[name].title, "", last[name].owner, (), None, last[name], complete.get(name), None, None)
+        for name in sorted(others)
     ]
     return (*found, *gone)
 

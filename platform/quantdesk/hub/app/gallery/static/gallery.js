@@ -16,6 +16,10 @@ const localise = (root) => {
 const swap = (place, html) => {
   const fresh = document.createElement("template");
   fresh.innerHTML = html;
+  for (const part of fresh.content.querySelectorAll("[data-into]")) {
+    const target = document.getElementById(part.dataset.into);
+    if (target && target.innerHTML.trim() !== part.innerHTML.trim()) target.innerHTML = part.innerHTML;
+  }
   const held = place.contains(document.activeElement) ? document.activeElement : null;
   const rows = [...fresh.content.querySelectorAll("tr[id]")];
   const known = [...place.querySelectorAll("tr[id]")];
