@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantdesk.reports.progress import Step, estimate
+from quantdesk.reports.progress import Last, Step, estimate
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,18 @@ def test_the_current_cell_has_a_number() -> None:
     assert Step("Wait", 2, 5, 1.0, None).cell == 3
     assert Step("starting", 0, 0, 1.0, None).cell is None
     assert Step("end", 5, 5, 1.0, 0.0).cell is None
+
+
+@pytest.mark.parametrize(
+    ("last", "done", "total", "elapsed", "left"),
+    [
+        (Last(10.0, (1.0, 2.0, 3.0), 0), 0, 0, 0.5, 9.5),  # it is starting
+        (Last(10.0, (1.0, 2.0, 3.0), 0), 1, 3, 4.0, 5.0),
+        (Last(10.0, (1.0, 2.0, 3.0), 1), 2, 4, 4.0, 5.0),  # a cell that sets parameters stands before
+        (Last(10.0, (1.0, 2.0, 3.0), 1), 0, 4, 4.0, 6.0),
+        (Last(10.0, (), 0), 1, 3, 4.0, 6.0),  # the notebook has changed since
+        (Last(10.0, (), 0), 1, 3, 40.0, 0.0),
+    ],
+)
+def test_the_last_run_tells_what_is_left(last: Last, done: int, total: int, elapsed: float, left: float) -> None:
+    assert last.remaining(done, total, elapsed) == left

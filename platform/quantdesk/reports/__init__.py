@@ -15,7 +15,8 @@
     recorded         metrics and tables, collected from an executed notebook         (pure)
     thumbnails       small pictures of its figures                                   (pure)
     capped           how much output of a cell is kept                               (pure)
-    memory           how much memory a run uses
+    memory, limits   how much memory a run uses, and what it may take
+    storage          the store of a team, over fsspec
     page             the self-contained HTML page of a run                           (pure)
     kernelspec       the Jupyter kernel named quantdesk
     scratch, supervise, worker, engine, watch, processes, publish, banner, environment, provenance

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Step", "estimate"]
+__all__ = ["Last", "Step", "estimate"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,39 @@ class Step:
     def cell(self) -> int | None:
         """Number of the current code cell, from 1; None outside of cells."""
         return self.done + 1 if self.total and self.done < self.total else None
+
+
+@dataclass(frozen=True)
+class Last:
+    """What the last complete run of a report took.
+
+    Parameters
+    ----------
+    whole
+        Seconds of all of it.
+    cells
+        Seconds of each code cell, in order; empty where the notebook has changed since, and they mean nothing.
+    before
+        Cells that stand before those now: 1 where parameters are given, as papermill adds a cell that sets them.
+    """
+
+    whole: float
+    cells: tuple[float, ...]
+    before: int
+
+    def remaining(self, done: int, total: int, elapsed: float) -> float:
+        """Seconds that the run will take yet.
+
+        Parameters
+        ----------
+        done, total
+            Code cells, as in :class:`Step`; a cell has just begun where `total` is not 0.
+        elapsed
+            Seconds since the run began.
+        """
+        if total and self.cells:
+            return estimate(self.cells, done - self.before, 0.0)
+        return max(0.0, self.whole - elapsed)
 
 
 def estimate(durations: Sequence[float], done: int, in_cell: float) -> float:

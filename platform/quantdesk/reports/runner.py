@@ -13,16 +13,13 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from typing import Any
 
 from quantdesk.errors import BadInput, BadParameter, EnvironmentProblem, QuantdeskError, RunFailed
-from quantdesk.reports.declaration import Declaration
 from quantdesk.reports.environment import cleaned
+from quantdesk.reports.limits import RunnerConfig, limits_for
 from quantdesk.reports.notebooks import find_report
-from quantdesk.reports.progress import Step, estimate
+from quantdesk.reports.progress import Last, Step
 from quantdesk.reports.publish import Request
 from quantdesk.reports.runs import Run, RunsConfig, Status, is_id, last_completed, new_id, read_run
 from quantdesk.reports.scratch import prepared, recover
@@ -35,58 +32,6 @@ __all__ = ["ReportFailed", "RunnerConfig", "limits_for", "run"]
 
 
 log = logging.getLogger(__name__)
-
-
-class RunnerConfig(BaseSettings):
-    """Limits of a run, and what of the environment it may see.
-
-    Parameters
-    ----------
-    timeout_s
-        Seconds for a whole report, from ``QUANTDESK_REPORTS_TIMEOUT_S``.
-    cell_timeout_s
-        Seconds for one cell, from ``QUANTDESK_REPORTS_CELL_TIMEOUT_S``.
-    largest_output_mb
-        Megabytes of output that one cell keeps, and a fifth of what a run keeps, from
-        ``QUANTDESK_REPORTS_LARGEST_OUTPUT_MB``.
-    memory_mb
-        Megabytes that the kernel and what it starts may use, for reports that declare no limit, from
-        ``QUANTDESK_REPORTS_MEMORY_MB``; 0 for no limit.
-    allow_env
-        Names of variables that a kernel may see although they look like secrets, separated by commas, from
-        ``QUANTDESK_REPORTS_ALLOW_ENV``.
-    """
-
-    model_config = SettingsConfigDict(env_prefix="QUANTDESK_REPORTS_", frozen=True)
-
-    timeout_s: float = Field(default=3600.0, gt=0)
-    cell_timeout_s: float = Field(default=1800.0, gt=0)
-    largest_output_mb: float = Field(default=20.0, gt=0, le=1000)
-    memory_mb: int = Field(default=0, ge=0)
-    allow_env: Annotated[tuple[str, ...], NoDecode] = ()
-
-    @field_validator("allow_env", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-    @classmethod
-    def from_env(cls) -> RunnerConfig:
-        """Read the environment."""
-        return cls()
-
-    @property
-    def limits(self) -> Limits:
-        """The limits of a report that declares none."""
-        return Limits(self.timeout_s, self.cell_timeout_s, self.memory_mb * 1_000_000 or None)
-
-    def limits_of(self, declaration: Declaration) -> Limits:
-        """The limits of a report: what it declares, and ours for the rest."""
-        ours = self.limits
-        total = declaration.timeout_s or ours.total_s
-        return Limits(
-            total, min(declaration.cell_timeout_s or ours.cell_s, total), declaration.memory_bytes or ours.memory_bytes
-        )
 
 
 class ReportFailed(RunFailed):
@@ -107,26 +52,6 @@ class ReportFailed(RunFailed):
             what if what.endswith((".", "!", "?")) else f"{what}.",
             f"What it computed is in {run.folder} (notebook.ipynb, report.html, log.txt).",
         )
-
-
-def limits_for(name: str, *, total_s: float | None = None, memory_mb: int | None = None) -> Limits:
-    """The limits of a report, some of them given.
-
-    Parameters
-    ----------
-    name
-        As of :func:`run`.
-    total_s, memory_mb
-        In place of what the report declares; its own where None.
-
-    Raises
-    ------
-    UnknownName, BadInput, DataError
-        As of :func:`run`.
-    """
-    ours = RunnerConfig.from_env().limits_of(find_report(name).declaration)
-    total = total_s if total_s is not None else ours.total_s
-    return Limits(total, min(ours.cell_s, total), memory_mb * 1_000_000 if memory_mb is not None else ours.memory_bytes)
 
 
 def run(
@@ -281,21 +206,14 @@ def _told(
     """Whom to tell: both callers, the second with times."""
     if steps is None:
         return progress or _silent
-    last = last_completed(request.report, config)
-    # A cell that sets parameters stands before the others where values are given; it takes no time.
-    shift = 1 if request.given else 0
-    times = tuple(one.seconds for one in last.cells) if last is not None else ()
-    whole = last.duration_s if last is not None else None
+    last = _last(request, config)
     begun = time.monotonic()
 
     def tell(what: str, done: int, total: int) -> None:
         elapsed = time.monotonic() - begun
         if progress is not None:
             progress(what, done, total)
-        left: float | None = None
-        if whole is not None:
-            left = estimate(times, done - shift, 0.0) if total else max(0.0, whole - elapsed)
-        steps(Step(what, done, total, elapsed, left))
+        steps(Step(what, done, total, elapsed, last.remaining(done, total, elapsed) if last is not None else None))
 
     return tell
 
@@ -315,3 +233,11 @@ def _make_room(output: Path) -> None:
 
 def _silent(_what: str, _done: int, _total: int) -> None:
     pass
+
+
+def _last(request: Request, config: RunsConfig) -> Last | None:
+    run = last_completed(request.report, config)
+    if run is None:
+        return None
+    same = run.notebook_sha256 == request.notebook_sha256
+    return Last(run.duration_s, tuple(one.seconds for one in run.cells) if same else (), 1 if request.given else 0)
