@@ -231,6 +231,9 @@ def test_a_change_is_drawn_before_and_after_with_the_question_first():
     np.testing.assert_allclose(after.x, [-25, -10, 7])
     np.testing.assert_allclose(np.asarray(after_depth.x) - np.asarray(before_depth.x), [5, 10, -1])
     assert before.marker.symbol != after.marker.symbol
+    # Names have two lines: a row is higher than they are, on both sides.
+    assert (figure.layout.height - 220) / len(before.y) >= 40
+    assert [figure.layout.yaxis.autorange, figure.layout.yaxis2.autorange] == ["reversed", "reversed"]
 
 
 def test_nothing_to_draw_is_said(result):

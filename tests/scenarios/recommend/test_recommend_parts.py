@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -102,3 +103,12 @@ def test_with_many_crises_drawn_signs_are_near_the_exact_share() -> None:
     assert found == by_chance(np.ones((1, 14)) * np.r_[np.ones(10), np.zeros(4)], 0)
     assert found.any_as_good == pytest.approx(2**-10, abs=2e-3)
     assert found.any_as_good > 0
+
+
+def test_a_change_with_a_hedge_travels_to_a_worker() -> None:
+    hedge = HedgeChoice("volatility", "OPT:SPX:P:90%:3M", 0.25)
+    base = RunConfig(hedges={"FUT:WTI": -1.0})
+    changed = Change((("cash_buffer", 0.2),), (hedge,)).apply(base, {hedge.instrument: 3.0})
+    assert pickle.loads(pickle.dumps(changed)) == changed
+    assert changed.hedges == {"FUT:WTI": -1.0, hedge.instrument: 3.0}
+    assert base.hedges == {"FUT:WTI": -1.0}

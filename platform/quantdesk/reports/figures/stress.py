@@ -238,7 +238,7 @@ def stress_attribution(
 
 
 def stress_recommendation(found: Recommendation, title: str, labels: Labels = ()) -> go.Figure:
-    """What a change of the settings does to every scenario: profit or loss above, largest drawdown below.
+    """What a change of the settings does to every scenario: profit or loss on the left, largest drawdown on the right.
 
     A hollow circle is before and a full diamond after, both in percent of the start. The scenario in question stands
     first, then those that the change was chosen on, those that judged it, and the calm windows.
@@ -250,10 +250,10 @@ def stress_recommendation(found: Recommendation, title: str, labels: Labels = ()
         raise BadInput("The change was run on no scenario.", "Give one that has effects.")
     names = [f"{words(name)}<br><sub>{'in question' if name == found.scenario else told}</sub>" for name, told in rows]
     effects = [found.effects[name] for name, _ in rows]
-    figure = make_subplots(rows=2, cols=1, vertical_spacing=0.12)
-    for row, unit in enumerate(("profit or loss, % of the start", "largest drawdown, %"), start=1):
+    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.06)
+    for column, unit in enumerate(("profit or loss, %<br>of the start", "largest drawdown, %"), start=1):
         ends = [
-            [(100 * one.pnl / one.start_value, one.max_drawdown)[row - 1] for one in (effect.before, effect.after)]
+            [(100 * one.pnl / one.start_value, one.max_drawdown)[column - 1] for one in (effect.before, effect.after)]
             for effect in effects
         ]
         figure.add_scatter(
@@ -263,8 +263,8 @@ def stress_recommendation(found: Recommendation, title: str, labels: Labels = ()
             line={"color": theme.LIGHT.neutral, "width": 1.5},
             hoverinfo="skip",
             showlegend=False,
-            row=row,
-            col=1,
+            row=1,
+            col=column,
         )
         for place, (name, symbol) in enumerate((("before", "circle-open"), ("after", "diamond"))):
             figure.add_scatter(
@@ -275,13 +275,13 @@ def stress_recommendation(found: Recommendation, title: str, labels: Labels = ()
                 legendgroup=name,
                 marker={"color": COLOURS[place], "symbol": symbol, "size": 10, "line": {"width": 2}},
                 hovertemplate="%{y}: %{x:.2f} % " + name + "<extra></extra>",
-                showlegend=row == 1,
-                row=row,
-                col=1,
+                showlegend=column == 1,
+                row=1,
+                col=column,
             )
-        figure.update_xaxes(title_text=unit, row=row, col=1)
-        figure.update_yaxes(autorange="reversed", type="category", showgrid=True, row=row, col=1)
-    return finish(figure, title, labels, height=240 + 60 * len(rows))
+        figure.update_xaxes(title_text=unit, row=1, col=column)
+        figure.update_yaxes(autorange="reversed", type="category", showgrid=True, row=1, col=column)
+    return finish(figure, title, labels, height=220 + 42 * len(rows))
 
 
 # What the figures of stress share

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
-from types import MappingProxyType
 from typing import Any, Literal
 
 from quantdesk.errors import BadInput
@@ -106,7 +105,7 @@ class Change:
             hedges = dict(config.hedges)
             for hedge in self.hedges:
                 hedges[hedge.instrument] = hedges.get(hedge.instrument, 0.0) + quantities[hedge.instrument]
-            new["hedges"] = MappingProxyType(hedges)
+            new["hedges"] = hedges
         return dataclasses.replace(config, **new)
 
     def words(self, base: RunConfig, quantities: Mapping[str, float]) -> str:
