@@ -84,6 +84,9 @@ def prepare_state(files: HubFiles, *, isolated: bool) -> None:
         files.state / "reports": 0o700,
         files.lab: 0o755,
     }
+    reports = files.state / "reports"
+    if isolated and reports.is_dir() and reports.stat().st_uid != os.geteuid():
+        wanted[reports] = None  # it was handed over to the account that runs reports: see hub.service
     for folder, mode in wanted.items():
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -52,6 +52,8 @@ class HubConfig(BaseSettings):
         Whether several browsers may edit one document of a server at the same time.
     service
         Whether the service (gallery and API) runs beside the hub.
+    worker
+        Whether the worker of the reports runs beside the hub, too; without it another machine's has to.
     members
         Names, separated by commas, of the users who may use the service; everybody whom the administrator approved when
         empty. More can be put into the group ``quantdesk-members`` on the hub's page.
@@ -66,6 +68,7 @@ class HubConfig(BaseSettings):
     idle_timeout: int = Field(3600, ge=0)
     collaboration: bool = False
     service: bool = True
+    worker: bool = True
     members: str = ""
     traders: str = ""
 

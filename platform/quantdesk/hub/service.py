@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import socket
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,9 @@ def register(c: Any, config: HubConfig) -> None:
 def commands(config: HubConfig, files: HubFiles, made: Secrets, socket_number: int) -> list[Command]:
     """What is kept running beside the hub, as data.
 
+    As root, service and worker have accounts of their own and one group: the reports belong to the worker's, whose
+    notebooks so reach neither the service's secrets nor its desk, and the group may read them and write the ledger.
+
     Parameters
     ----------
     config, files
@@ -125,37 +129,65 @@ def commands(config: HubConfig, files: HubFiles, made: Secrets, socket_number: i
     socket_number
         Descriptor of the listening socket.
     """
-    account = Accounts(files).service("service") if config.isolated else None
-    folder = files.state / "service"
-    own_folder(folder, account)
-    environment = service_environment(config, files, account) | {
+    serves = Accounts(files).service("service") if config.isolated else None
+    works = Accounts(files).service("reports") if config.isolated else None
+    group = works.gid if works else 0
+    if works is not None:
+        hand_over(files.state / "reports", works.uid, group)
+    python = [sys.executable, "-P"]
+    home = _own(files.state / "service", serves)
+    environment = _environment(config, files, serves, home) | {
         "QUANTDESK_SERVICE_TOKEN": made.token,
         "QUANTDESK_SERVICE_SECRET": made.signing,
         "QUANTDESK_SERVICE_SOCKET": str(socket_number),
-    }
-    who = (account.uid, account.gid) if account else None
-    line = [sys.executable, "-P", "-m", "quantdesk.hub.app"]
-    return [Command("service", line, environment, who, (socket_number,))]
-
-
-def service_environment(config: HubConfig, files: HubFiles, account: Account | None) -> dict[str, str]:
-    """What a part of the service finds in its environment besides this process's own settings."""
-    folder = files.state / "service"
-    kept = {
-        "QUANTDESK_STATE": str(files.state),
+        "QUANTDESK_SERVICE_FOLDER": str(home),
         "QUANTDESK_SERVICE_HUB_API": f"http://{ADDRESS}:{config.port}/hub/api",
-        "QUANTDESK_SERVICE_FOLDER": str(folder),
-        MARK: marked(files.state),
     }
+    who = (serves.uid, group) if serves else None
+    found = [Command("service", [*python, "-m", "quantdesk.hub.app"], environment, who, (socket_number,))]
+    if config.worker:
+        line = [*python, "-c", "from quantdesk.cli import main; main()", "worker"]
+        environment = _environment(config, files, works, _own(files.state / "worker", works))
+        found.append(Command("worker", line, environment, (works.uid, group) if works else None))
+    return found
+
+
+def hand_over(folder: Path, uid: int, gid: int) -> None:
+    """Give the reports to the account that runs them: also what root's commands have left there since.
+
+    Nothing that is a link, or has a second name, is given away: it may stand for something else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for _, folders, names, handle in os.fwalk(folder, follow_symlinks=False):
+        for name in (*folders, *names):
+            facts = os.stat(name, dir_fd=handle, follow_symlinks=False)
+            single = stat.S_ISDIR(facts.st_mode) or (stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1)
+            if facts.st_uid == 0 and single:
+                os.chown(name, uid, gid, dir_fd=handle, follow_symlinks=False)
+    os.chown(folder, uid, gid, follow_symlinks=False)
+    folder.chmod(0o2770)
+    ledger = folder / "ledger.sqlite"
+    # Made here, so that the group may write it: SQLite gives its further files the same mode.
+    handle = os.open(ledger, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o660)
+    try:
+        os.fchown(handle, uid, gid)
+        os.fchmod(handle, 0o660)
+    finally:
+        os.close(handle)
+
+
+def _environment(config: HubConfig, files: HubFiles, account: Account | None, home: Path) -> dict[str, str]:
+    """What a process beside the hub finds in its environment besides this process's own settings."""
+    kept = {"QUANTDESK_STATE": str(files.state), MARK: marked(files.state), "QUANTDESK_PORT": str(config.port)}
     if account is not None:
-        kept |= {"HOME": str(folder), "USER": account.name, "LOGNAME": account.name, "TMPDIR": str(folder / "tmp")}
+        kept |= {"HOME": str(home), "USER": account.name, "LOGNAME": account.name}
     return kept
 
 
-def own_folder(folder: Path, account: Account | None) -> None:
-    """A folder that is the service's alone, with a place for temporary files."""
-    for one in (folder, folder / "tmp"):
-        one.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if account is not None:
-            os.chown(one, account.uid, account.gid, follow_symlinks=False)
-            one.chmod(0o700)
+def _own(folder: Path, account: Account | None) -> Path:
+    """A folder that is nobody else's."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if account is not None:
+        os.chown(folder, account.uid, account.gid, follow_symlinks=False)
+        folder.chmod(0o700)
+    return folder

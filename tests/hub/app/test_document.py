@@ -25,7 +25,7 @@ from quantdesk.orders.client import Fence
 from quantdesk.orders.desk import EmbeddedConfig, simulated_desk
 from quantdesk.reports.ledger import Order, RunLedger, State
 
-pytestmark = pytest.mark.xdist_group("service-document")
+pytestmark = pytest.mark.xdist_group("service")
 ROOT = Path(__file__).resolve().parents[3]
 DAY = dt.date(2024, 3, 1)
 #: What may be answered with 5xx although the service is well: a scenario that took too long, a desk that is busy.

@@ -136,7 +136,9 @@ class Jobs:
         wanted = [JOBS.c.user_name == user] if user is not None else []
         if cursor is not None:
             created, divider, last = cursor.partition("~")
-            if not divider or not (created.isascii() and created.isdecimal() and len(created) < 19):
+            if not divider or not (
+                created.isascii() and created.isdecimal() and len(created) <= 19 and int(created) < 2**63
+            ):
                 raise BadParameter(f"{cursor[:80]!r} is no cursor of a page.", "Give the one of the page before.")
             wanted.append(or_(JOBS.c.created < int(created), and_(JOBS.c.created == int(created), JOBS.c.id < last)))
         order = select(JOBS).where(*wanted).order_by(JOBS.c.created.desc(), JOBS.c.id.desc()).limit(limit + 1)

@@ -14,6 +14,8 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +52,14 @@ def compute(asked: str) -> str:
     return answered(read(asked), _engine.run).model_dump_json()
 
 
+def safely(work: Callable[[str], str], asked: str) -> tuple[bool, str]:
+    """Whether it went well, and the result or the problem, as JSON: not every exception can travel as one."""
+    try:
+        return True, work(asked)
+    except Exception as error:  # noqa: BLE001  (whatever it was, it is this job's problem and nobody else's)
+        return False, json.dumps(_told(error))
+
+
 class Runner:
     """Takes jobs and carries them out, until it is told to stop.
 
@@ -65,7 +75,9 @@ class Runner:
         What carries one out; :func:`compute` but for tests. It must be importable.
     """
 
-    def __init__(self, jobs: Jobs, workers: int = 1, limit: float = 900.0, work: Any = compute) -> None:
+    def __init__(
+        self, jobs: Jobs, workers: int = 1, limit: float = 900.0, work: Callable[[str], str] = compute
+    ) -> None:
         self._jobs, self._limit, self._work, self._most = jobs, limit, work, workers
         self._name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._idle: list[Worker] = []
@@ -90,7 +102,7 @@ class Runner:
     def step(self) -> None:
         """Begin what can begin, take what has ended, and look after what is under way; waits a moment."""
         while len(self._busy) < self._most and (job := self._jobs.take(self._name, _HOLD_S)) is not None:
-            worker = self._idle.pop() if self._idle else Worker(self._work)
+            worker = self._idle.pop() if self._idle else Worker(partial(safely, self._work))
             worker.call(0, job.asked)
             self._busy[worker], self._renewed[job.id] = job, time.monotonic()
         for line in wait([worker.line for worker in self._busy], _LOOK_S) if self._busy else ():
@@ -103,7 +115,7 @@ class Runner:
     def _end(self, worker: Worker) -> None:
         job = self._busy.pop(worker)
         try:
-            is_well, found = worker.answer()
+            came, (is_well, found) = worker.answer()
         except (EOFError, OSError):
             worker.end()
             told = {"status": 500, "code": "process_died", "detail": "The process that computed it died.",
@@ -111,10 +123,10 @@ class Runner:
             self._jobs.finish(job.id, self._name, JobState.FAILED, problem=json.dumps(told))
             return
         self._idle.append(worker)
-        if is_well:
+        if came and is_well:
             self._jobs.finish(job.id, self._name, JobState.COMPLETED, result=found)
         else:
-            self._jobs.finish(job.id, self._name, JobState.FAILED, problem=json.dumps(_told(found)))
+            self._jobs.finish(job.id, self._name, JobState.FAILED, problem=found)
 
     def _look(self, worker: Worker, job: Job) -> None:
         now = time.monotonic()
@@ -138,11 +150,11 @@ class Runner:
         self._jobs.finish(job.id, self._name, state, problem=problem)
 
 
-def _told(error: BaseException) -> dict[str, Any]:
+def _told(error: Exception) -> dict[str, Any]:
     if isinstance(error, BadInput):
         status = 404 if isinstance(error, UnknownName) else 422
         return {"status": status, "code": "bad_input", "detail": error.problem, "remedy": error.remedy}
-    _log.error("a scenario failed", exc_info=error)
+    _log.error("a scenario failed", exc_info=error)  # in the process that computed it
     if isinstance(error, DataError | EnvironmentProblem):
         detail = "There is no market data, or it cannot be read." if isinstance(error, DataError) else ""
         return {"status": 503, "code": "unavailable", "detail": detail or "This machine cannot compute it.",
