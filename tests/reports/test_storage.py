@@ -233,6 +233,7 @@ def test_stores_of_objects_are_written_in_one_go(tmp_path: Path, monkeypatch: py
     put: list[str] = []
     monkeypatch.setattr(store._fs, "put_file", lambda path, target: put.append(target))
     monkeypatch.setattr(store._fs, "mv", lambda *_: pytest.fail("renamed"))
+    monkeypatch.setattr(store._fs, "makedirs", lambda *_, **__: pytest.fail("made a bucket"))
     run = published(RunsConfig(reports_root=tmp_path), IDS[0])
     store.push(run.folder)
     assert put[-1].endswith(f"{IDS[0]}/run.json")

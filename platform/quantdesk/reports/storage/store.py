@@ -192,11 +192,12 @@ class Store:
         return sorted(there - ({path.name for path in sent.iterdir()} if sent.is_dir() else set()))
 
     def _send(self, path: Path, target: str) -> None:
-        self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
         if self._whole_by_itself:
+            # No folder is made first: there is none, and s3fs would make the bucket.
             self._fs.put_file(str(path), target)
             return
         folder, _, name = target.rpartition("/")
+        self._fs.makedirs(folder, exist_ok=True)
         temporary = f"{folder}/.{name}.{secrets.token_hex(3)}.tmp"
         self._fs.put_file(str(path), temporary)
         self._fs.mv(temporary, target)
