@@ -122,7 +122,8 @@ def _wanted(kind: type) -> str:
 
 
 def _made(make: type[Made], stored: Stored, kinds: Mapping[str, type]) -> Made:
-    payload, needed, found = stored.payload, _NEEDED[make], {}
+    payload, needed = stored.payload, _NEEDED[make]
+    found: dict[str, Any] = {}
     for name, kind in kinds.items():
         value = payload.get(name, MISSING)
         if type(value) is kind:
