@@ -3,10 +3,14 @@ a folder that tells everything, a clear error, and nothing left behind."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +22,7 @@ import nbformat
 import pytest
 
 from quantdesk.errors import BadInput, BadParameter, EnvironmentProblem, RunFailed, UnknownName
-from quantdesk.reports import Limits, ReportFailed, Run, Status, banner, find_run, list_runs, recover, run
+from quantdesk.reports import Limits, ReportFailed, Run, Status, banner, find_run, kernels, list_runs, recover, run
 from quantdesk.reports.processes import marked
 from quantdesk.reports.runs import RunsConfig
 
@@ -117,8 +121,9 @@ class Ended:
         return "".join(out.get("text", "") for cell in cells for out in cell.outputs)
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+@pytest.fixture(scope="module", params=["cold", "warm"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """All of this holds for workers and kernels that are new processes, and for forks of a zygote."""
     root = tmp_path_factory.mktemp("reports {x} é")  # braces and accents: papermill formats paths
     for name, (cells, tags) in NOTEBOOKS.items():
         write_notebook(root / "notebooks" / f"{name}.ipynb", cells, tags)
@@ -129,7 +134,31 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.delenv("QUANTDESK_REPORTS_ROOT", raising=False)
         for name, value in SECRETS.items():
             patch.setenv(name, value)
-        yield root
+        with zygote(patch) if request.param == "warm" else contextlib.nullcontext():
+            yield root
+
+
+@contextlib.contextmanager
+def zygote(patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Reports are forked; at the end, one can see that they were."""
+    folder = Path(tempfile.mkdtemp(prefix="qdk-"))
+    patch.setenv("QUANTDESK_KERNELS_WARM", "true")
+    patch.setenv("QUANTDESK_KERNELS_FOLDER", str(folder))
+    patch.setenv("QUANTDESK_KERNELS_MODULES", "json")
+    patch.setenv("QUANTDESK_KERNELS_ANSWER_S", "60")
+    try:
+        kernels.restart("worker")
+        yield
+        (found,) = kernels.status()
+        assert found.state == "ready", found
+        assert found.served is not None
+        assert found.served > len(NOTEBOOKS)
+        assert found.cold == ()
+    finally:
+        for one in kernels.status():
+            if one.pid is not None:
+                os.kill(one.pid, signal.SIGKILL)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")

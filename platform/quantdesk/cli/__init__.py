@@ -23,7 +23,7 @@ import sys
 import typer
 
 from quantdesk import __version__, settings
-from quantdesk.cli import data, features, guardrails, halts, launch, order, report, scenario, worker
+from quantdesk.cli import data, features, guardrails, halts, kernels, launch, order, report, scenario, worker
 from quantdesk.cli.terminal import fail
 from quantdesk.errors import BadInput, QuantdeskError
 
@@ -49,6 +49,7 @@ app.add_typer(halts.app, name="halts")
 app.add_typer(guardrails.app, name="guardrails")
 app.add_typer(scenario.app, name="scenario")
 app.add_typer(report.app, name="report")
+app.add_typer(kernels.app, name="kernels")
 worker.register(app)
 
 
