@@ -22,6 +22,10 @@ from quantdesk.reports.publish import Request
 
 __all__ = ["main"]
 
+ADDRESSED = 1_500_000_000
+"""Bytes that a kernel with the stack may address beyond what it uses. The watch counts what is used; the limit of
+addresses is there for one huge allocation, which would be over before the watch looks again."""
+
 
 class _Events:
     """The pipe to the parent. A parent that is gone is no error here: the watch has noticed."""
@@ -86,7 +90,7 @@ def _run(request: Request, events: _Events) -> str:
         folder=Path(request.working_directory),
         sockets=Path(os.environ["JUPYTER_RUNTIME_DIR"]),
         cap=OutputCap(request.largest_output),
-        limits={"RLIMIT_DATA": request.memory_bytes} if request.memory_bytes else {},
+        limits={"RLIMIT_DATA": request.memory_bytes + ADDRESSED} if request.memory_bytes else {},
     )
     watch.start()
     made_from = provenance.collect()

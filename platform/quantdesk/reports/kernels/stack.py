@@ -42,7 +42,9 @@ KERNEL = (
 """What the start of any kernel imports."""
 REPORTS = (
     "jsonschema", "nbclient", "nbformat", "papermill", "papermill.execute", "psutil", "quantdesk.reports.engine",
-    "quantdesk.reports.page", "quantdesk.reports.provenance", "quantdesk.reports.publish", "quantdesk.reports.worker",
+    "quantdesk.reports.memory", "quantdesk.reports.page", "quantdesk.reports.provenance", "quantdesk.reports.publish",
+    "quantdesk.reports.recording", "quantdesk.reports.thumbnails.pictures", "quantdesk.reports.thumbnails.sketch",
+    "quantdesk.reports.worker",
 )  # fmt: skip
 """What a worker of reports imports."""
 STACK = (
