@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from quantdesk.cli import report_compare, report_deliver
 from quantdesk.cli.terminal import Json, emit, err, fail, out, progress, table
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(help="Notebooks as reports: list, run, find.", no_args_is_help=True)
+report_compare.register(app)
+report_deliver.register(app)
 
 
 @app.command("list")
