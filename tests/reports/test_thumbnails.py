@@ -126,6 +126,21 @@ def test_panels_lie_where_their_axes_are() -> None:
     assert "Wealth and drawdown" in words(drawn(two_panels()))
 
 
+def test_areas_stand_on_each_other() -> None:
+    figure = go.Figure([go.Scatter(y=[1, 1], stackgroup="a"), go.Scatter(y=[3, 3], stackgroup="a")])
+    lower, upper = (points(area) for area in drawn(figure).iter(f"{SVG}polygon"))
+    assert upper[:, 1].max() == lower[:, 1].min()
+    assert np.ptp(upper[:, 1]) == pytest.approx(3 * np.ptp(lower[:, 1]), abs=0.5)
+
+
+def test_a_long_title_ends_in_the_picture() -> None:
+    (title,) = [
+        word for word in words(drawn(go.Figure(go.Scatter(y=[1, 2]), {"title": "word " * 40}))) if "word" in word
+    ]
+    assert len(title) <= 50
+    assert title.endswith("word…")
+
+
 def test_gaps_break_a_line() -> None:
     svg = drawn(go.Figure(go.Scatter(y=[1, 2, None, 3, 4], mode="lines")))
     assert len(list(svg.iter(f"{SVG}polyline"))) == 2

@@ -58,6 +58,8 @@ class Style:
         Of bars so far, for those that stand on each other.
     line
         The last line, for an area that ends at it.
+    stacks
+        The upper edge of each stack of areas so far, by its name.
     """
 
     colour: str
@@ -66,6 +68,7 @@ class Style:
     bar: int = 0
     heights: dict[tuple[bool, float], float] = field(default_factory=dict)
     line: tuple[Numbers, Numbers] | None = None
+    stacks: dict[str, Numbers] = field(default_factory=dict)
 
 
 def colour_of(value: Any, otherwise: str) -> str:

@@ -17,7 +17,10 @@ MOST_POINTS = 400
 
 def line(trace: Mapping[str, Any], x: Axis, y: Axis, style: Style) -> Mark:
     """Lines with their dashes, the area below them, and points."""
-    at_x, at_y = (axis.place(values) for axis, values in zip((x, y), xy(trace), strict=True))
+    given = xy(trace)
+    at_x = x.place(given[0])
+    stacked = trace.get("stackgroup")
+    at_y = y.place(given[1], extend=not stacked)
     mode = str(trace.get("mode") or ("lines+markers" if len(at_x) <= 20 else "lines"))
     fill = str(trace.get("fill") or "none")
     stroke = colour_of(part(trace, "line").get("color"), colour_of(part(trace, "marker").get("color"), style.colour))
@@ -26,6 +29,12 @@ def line(trace: Mapping[str, Any], x: Axis, y: Axis, style: Style) -> Mark:
         str(part(trace, "line").get("dash")), ""
     )
     before = style.line
+    if stacked:
+        below = style.stacks.get(str(stacked))
+        ground = below if below is not None and len(below) == len(at_y) else np.zeros(len(at_y))
+        style.stacks[str(stacked)] = at_y = ground + np.nan_to_num(at_y)
+        before, fill = (at_x, ground), "tonexty"
+        y.extend(np.concatenate([at_y, ground]))
     style.line = (at_x, at_y)
     if fill == "tozeroy":
         y.extend(np.zeros(1))
@@ -39,7 +48,7 @@ def line(trace: Mapping[str, Any], x: Axis, y: Axis, style: Style) -> Mark:
             ring_y = at_y if edge is None else np.concatenate([at_y, edge[1][::-1]])
             whole = np.isfinite(ring_x) & np.isfinite(ring_y)
             points = _points(frame, *_thin_evenly(ring_x[whole], ring_y[whole], 2 * MOST_POINTS))
-            parts.append(f'<polygon points="{points}" fill="{area}" fill-opacity="0.25"/>')
+            parts.append(f'<polygon points="{points}" fill="{area}" fill-opacity="{0.85 if stacked else 0.25}"/>')
         if "lines" in mode and part(trace, "line").get("width") != 0:
             dashed = f' stroke-dasharray="{dash}"' if dash else ""
             for run_x, run_y in _unbroken(at_x, at_y):

@@ -167,4 +167,4 @@ class Axis:
         if self.kind == "category":
             return ""
         value = 10**place if self.kind == "log" else place
-        return f"{value:,.4g}"
+        return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:,.4g}"

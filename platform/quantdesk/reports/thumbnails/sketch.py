@@ -20,6 +20,7 @@ __all__ = ["HEIGHT", "WIDTH", "sketch"]
 
 WIDTH, HEIGHT = 480, 300
 MOST_TRACES = 60
+LONGEST_TITLE = 50
 LEFT, TOP, RIGHT, BOTTOM = 14, 34, 14, 24
 
 
@@ -39,7 +40,7 @@ def sketch(figure: Mapping[str, Any]) -> str:
         return ""
     left_out = len(traces) - drawn
     title = _title(layout)
-    words = [_text(LEFT, 22, title, 15, LIGHT.ink, "600")] if title else []
+    words = [_text(LEFT, 22, title, 14, LIGHT.ink, "600")] if title else []
     if left_out:
         words.append(_text(WIDTH - RIGHT, 12, f"{left_out} of {len(traces)} traces not drawn", 10, end=True))
     return (
@@ -108,8 +109,8 @@ def _panel(pair: tuple[str, str], found: list[Mark], axes: Mapping[str, Axis], l
         )
     clip = f"panel-{'-'.join(pair)}"
     parts.append(
-        f'<clipPath id="{clip}"><rect x="{left:.1f}" y="{frame.top:.1f}" width="{frame.width:.1f}" '
-        f'height="{frame.height:.1f}"/></clipPath><g clip-path="url(#{clip})">'
+        f'<clipPath id="{clip}"><rect x="{left - 3:.1f}" y="{frame.top - 3:.1f}" '
+        f'width="{frame.width + 6:.1f}" height="{frame.height + 6:.1f}"/></clipPath><g clip-path="url(#{clip})">'
     )
     parts += [mark(frame) for mark in found]
     parts.append("</g>")
@@ -184,7 +185,7 @@ def _title(layout: Mapping[str, Any]) -> str:
     text = title.get("text") if isinstance(title, Mapping) else title
     plain = " ".join(re.sub(r"<[^>]*>", " ", text).split()) if isinstance(text, str) else ""
     plain = "".join(sign for sign in plain if sign.isprintable())
-    return plain if len(plain) <= 56 else plain[:55] + "…"
+    return plain if len(plain) <= LONGEST_TITLE else plain[: LONGEST_TITLE - 1].rstrip() + "…"
 
 
 def _text(
