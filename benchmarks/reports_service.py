@@ -2,10 +2,10 @@
 
     python benchmarks/reports_service.py [--seconds 5] [--clients 8] [--runs 1000] [--market state/market]
 
-The service is started as it runs beside a hub (``python -m quantdesk.hub.app``). In the hub's place stands a server that
-says whose a token is, so that the hub's own speed is not measured. Requests come from processes of their own, each over
-connections that it keeps. With a market store, reads are measured once more while scenarios are computed. Prints one row
-of JSON for each measurement.
+The service is started as it runs beside a hub (``python -m quantdesk.hub.app``). In the hub's place stands a server
+that says whose a token is, so that the hub's own speed is not measured. Requests come from processes of their own, each
+over connections that it keeps. With a market store, reads are measured once more while scenarios are computed. Prints
+one row of JSON for each measurement.
 """
 
 from __future__ import annotations

@@ -94,6 +94,7 @@ def test_a_missing_proxy_is_said_before_anything_starts(
 @pytest.fixture
 def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HubConfig:
     """A hub whose program ends at once, after a word."""
+    monkeypatch.setenv("QUANTDESK_SERVICE", "false")
     monkeypatch.setenv("QUANTDESK_STATE", str(tmp_path / "state"))
     monkeypatch.setattr(launch, "check_port", lambda port: None)
     monkeypatch.setattr(launch.proxy, "command", lambda state: [])

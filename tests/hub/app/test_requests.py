@@ -87,6 +87,16 @@ def test_pages_load_nothing_from_elsewhere_and_run_no_inline_script(service: Any
         assert "onclick" not in text
 
 
+def test_the_page_of_the_api_shows_every_operation_with_an_example(service: Any) -> None:
+    browser = service.browser()
+    browser.log_in("rita")
+    page = browser.ask("GET", f"{PREFIX}/api").text
+    for path in service.app.openapi()["paths"]:
+        assert f"<code>{path}</code>" in page
+    assert "&#34;scenario_name&#34;: &#34;covid_2020&#34;" in page
+    assert "<code>share_real</code>" in page
+
+
 def test_a_file_of_the_pages_is_asked_for_once(service: Any) -> None:
     first = service.ask("GET", f"{PREFIX}/static/desk.css")
     assert first.headers["content-type"].startswith("text/css")

@@ -12,6 +12,7 @@ import json
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
+from markupsafe import Markup
 from starlette.responses import Response
 
 from quantdesk.hub.app.access import Rights
@@ -45,14 +46,15 @@ async def reference(request: Request) -> Response:
     found: dict[str, list[dict[str, Any]]] = {tag["name"]: [] for tag in document["tags"]}
     for path, methods in document["paths"].items():
         for verb, operation in methods.items():
-            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-            example = body.get("example") or next((one["value"] for one in body.get("examples", {}).values()), None)
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            shape = document["components"]["schemas"].get(body.get("$ref", "").rpartition("/")[2], {})
+            example = shape.get("example")
             found.setdefault((operation.get("tags") or ["other"])[0], []).append(
                 {
                     "verb": verb.upper(),
                     "path": path,
                     "summary": operation.get("summary", ""),
-                    "description": operation.get("description", ""),
+                    "description": _marked(operation.get("description", "")),
                     "parameters": operation.get("parameters", []),
                     "example": json.dumps(example, indent=2) if example is not None else "",
                     "statuses": [status for status in operation["responses"] if status != "default"],
@@ -62,3 +64,9 @@ async def reference(request: Request) -> Response:
     return request.app.state.pages.render(  # type: ignore[no-any-return]
         request, "reference.html", groups={name: ops for name, ops in found.items() if ops}, about=about
     )
+
+
+def _marked(text: str) -> Markup:
+    """Plain text with words in backticks as code; everything in it is escaped."""
+    parts = text.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(it) if at % 2 else it for at, it in enumerate(parts))
