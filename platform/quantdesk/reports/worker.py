@@ -13,6 +13,7 @@ import faulthandler
 import json
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,8 @@ def _run(request: Request, events: _Events) -> str:
         limits={"RLIMIT_DATA": request.memory_bytes + ADDRESSED} if request.memory_bytes else {},
     )
     watch.start()
-    made_from = provenance.collect()
+    asked = ThreadPoolExecutor(1, thread_name_prefix="provenance")  # while the kernel starts
+    made_from = asked.submit(provenance.collect)
     # Papermill raises what it found in the outputs; the session knows better what happened.
     with contextlib.suppress(papermill.PapermillExecutionError):
         papermill.execute_notebook(
@@ -114,7 +116,7 @@ def _run(request: Request, events: _Events) -> str:
         session.status,
         session.problem,
         datetime.now(UTC),
-        provenance.settled(made_from),
+        provenance.settled(made_from.result()),
         peak_memory_bytes=watch.peak_memory_bytes,
         notes=session.notes(),
     )

@@ -49,7 +49,8 @@ class Prepared:
             answer, _ = receive(self.connection)
             if "started" not in answer:
                 raise Closed(str(answer))
-        except (Closed, OSError):
+        except (Closed, OSError) as error:
+            sys.stderr.write(f"The kernel starts cold: the fork did not begin ({error or type(error).__name__}).\n")
             self.child.kill()
             self.child.wait()
             return None

@@ -13,10 +13,11 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-__all__ = ["FIRST", "NEVER", "STACK", "rehearse", "unfit", "warm_up"]
+__all__ = ["FIRST", "NEVER", "STACK", "rehearse", "rehearse_page", "unfit", "warm_up"]
 
 FIRST = {
     # One thread of everything; a fork that may have more gets them then.
@@ -81,6 +82,7 @@ def warm_up(modules: Iterable[str]) -> None:
         if "vectorbt" in sys.modules:
             with _unwatched():
                 rehearse()
+        rehearse_page()
 
 
 def _entry_points() -> None:
@@ -148,6 +150,33 @@ def rehearse() -> None:
     crossed = vbt.Portfolio.from_signals(prices, fast.ma_crossed_above(slow), fast.ma_crossed_below(slow), freq="1D")
     crossed.total_return()
     crossed.trades.records_readable  # noqa: B018 (it is computed when it is asked for)
+
+
+def rehearse_page() -> None:
+    """A page of nothing: schemas, templates and the rules that colour code are compiled when they are first used."""
+    import nbformat
+
+    from quantdesk.reports import page
+    from quantdesk.reports.result import Provenance, Run, Status
+    from quantdesk.reports.thumbnails import thumbnails
+
+    new: Any = nbformat.v4
+    picture = new.new_output("display_data", {"application/vnd.plotly.v1+json": {"data": [], "layout": {}}})
+    prose, code = new.new_markdown_cell("# A title\n\nProse, *and* more."), new.new_code_cell("x = 1  # a number")
+    code.outputs = [new.new_output("stream", name="stdout", text="1"), picture]
+    book = new.new_notebook(cells=[prose, code])
+    now = datetime.now(UTC)
+    run = Run(
+        id="rehearsal", report="rehearsal", title="A title", status=Status.COMPLETED, parameters={"x": 1}, given=(),
+        seed=None, notebook="", notebook_sha256="", started=now, ended=now, problem=None, labels=(),
+        provenance=Provenance(), folder=Path(),
+    )  # fmt: skip
+    try:
+        nbformat.reads(nbformat.writes(book), as_version=4)  # type: ignore[no-untyped-call]
+        thumbnails(book)
+        page.render(run, book)
+    except Exception as error:  # noqa: BLE001 (a rehearsal; what is wrong shows when it matters)
+        sys.stderr.write(f"left out: the page ({type(error).__name__}: {error})\n")
 
 
 def unfit() -> str:
