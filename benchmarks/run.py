@@ -11,6 +11,7 @@ measured. The result is printed and kept in benchmarks/results, with the machine
     features    each script features_*.py beside this one says what it compares; it prints its rows as JSON.
     orders      the same with orders_*.py. Other backtesters' environments are made by orders_competitors.py.
     scenarios   the same with scenarios_*.py.
+    reports     the same with reports_*.py: warm kernels, the service, the gallery.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+STAGES = ("features", "orders", "scenarios", "reports")
 
 
 @dataclass(frozen=True)
@@ -274,9 +276,10 @@ def main() -> None:
     options.add_argument("--features", action="store_true", help="the feature store alone, on this checkout as it is")
     options.add_argument("--orders", action="store_true", help="orders alone, on this checkout as it is")
     options.add_argument("--scenarios", action="store_true", help="scenarios alone, on this checkout as it is")
+    options.add_argument("--reports", action="store_true", help="reports alone, on this checkout as it is")
     options.add_argument("--quick", action="store_true", help="leave out what takes minutes")
     given = options.parse_args()
-    for name in ("features", "orders", "scenarios"):
+    for name in STAGES:
         if getattr(given, name):
             keep(scripts(ROOT, f"{name}_*.py", quick=given.quick), f"-{name}")
             return
@@ -288,7 +291,7 @@ def main() -> None:
     scratch.mkdir(exist_ok=True)
     try:
         rows = [*set_up(clone, scratch), *hub(clone, scratch), *notebooks(clone, scratch)]
-        for stage in ("features", "orders", "scenarios"):
+        for stage in STAGES:
             rows += scripts(clone, f"{stage}_*.py")
     finally:
         if given.keep is None:
