@@ -98,13 +98,13 @@ def working() -> Callable[..., SimpleNamespace]:
         finally:
             worker.stop()
             worker.stop()
-            thread.join(30)
+            thread.join(120)
             assert not thread.is_alive()
 
     return block
 
 
-def until(true: Callable[[], object], seconds: float = 30.0) -> None:
+def until(true: Callable[[], object], seconds: float = 180.0) -> None:
     """Wait for what must come."""
     deadline = time.monotonic() + seconds
     while not true():

@@ -111,9 +111,13 @@ def test_the_worker_runs_and_drains(state: Path, order: Any, helpers: Any) -> No
         ledger.queue.add(order(report="nowhere"))
         command = [str(Path(sys.executable).with_name("quantdesk")), "worker", "--processes", "1"]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
-        helpers.until(lambda: helpers.settled(ledger, order(report="nowhere").id), 60)
-        process.send_signal(signal.SIGTERM)
-        said = process.communicate(timeout=60)[1]
+        try:
+            helpers.until(lambda: helpers.settled(ledger, order(report="nowhere").id))
+            process.send_signal(signal.SIGTERM)
+            said = process.communicate(timeout=120)[1]
+        finally:
+            process.kill()
+            process.wait()
         assert process.returncode == 0
         run = ledger.queue.get(order(report="nowhere").id)
     assert (run.state, run.problem.startswith("Unknown report 'nowhere'.")) == (State.FAILED, True)

@@ -154,7 +154,7 @@ def test_the_processes_of_a_dead_worker_are_waited_for(
     monkeypatch.setattr(here, "ORPHAN_S", 0.2)
     monkeypatch.setattr(here, "_run", lambda work: here.outcome_of(helpers.published(work)))
     assert carry_out(one).state is State.COMPLETED
-    orphan.wait(30)  # whoever ended it may have taken its exit code, too
+    orphan.wait(120)  # whoever ended it may have taken its exit code, too
     assert not scratch.exists()
 
 
@@ -187,12 +187,14 @@ def test_a_real_report_whose_worker_is_killed_and_that_fails_once(
     marks.mkdir()
     ledger.queue.add(order(attempts=3, parameters={"folder": str(marks)}))
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, address], stderr=subprocess.DEVNULL, env=dict(os.environ))
-    helpers.until((marks / "0").exists, 60)
-    helpers.until(lambda: ledger.queue.get(order().id).progress, 60)
-    process.kill()
-    process.wait()
+    try:
+        helpers.until((marks / "0").exists)
+        helpers.until(lambda: ledger.queue.get(order().id).progress)
+    finally:
+        process.kill()
+        process.wait()
     with working(Worker(ledger, config=helpers.QUICK)):
-        helpers.until(lambda: helpers.settled(ledger, order().id), 90)
+        helpers.until(lambda: helpers.settled(ledger, order().id))
     run = ledger.queue.get(order().id)
     assert (run.state, run.attempt, run.problem) == (State.COMPLETED, 3, "")
     assert [one.state for one in ledger.queue.attempts(run.id)] == [State.LOST, State.FAILED, State.COMPLETED]

@@ -29,7 +29,7 @@ def done(work: Work) -> Outcome:
 
 
 def until_cancelled(work: Work) -> Outcome:
-    assert work.cancel.wait(30)
+    assert work.cancel.wait(120)
     return Outcome(State.CANCELLED, "It was cancelled.")
 
 
@@ -55,7 +55,7 @@ def test_no_more_at_once_than_there_is_room_for(
             most.all, most.alone = max(most.all, now.all), max(most.alone, now.alone)
             if now.all == 3:
                 full.set()
-        assert full.wait(30)
+        assert full.wait(120)
         with lock:
             now.all, now.alone = now.all - 1, now.alone - alone
         return Outcome(State.COMPLETED)
@@ -148,7 +148,7 @@ def test_a_claim_outlives_its_time_while_the_run_goes_on(
     go_on = threading.Event()
 
     def slow(work: Work) -> Outcome:
-        assert go_on.wait(30)
+        assert go_on.wait(120)
         return Outcome(State.COMPLETED)
 
     ledger.queue.add(order())
@@ -170,7 +170,7 @@ def test_who_was_succeeded_stops_and_changes_nothing(
     stopped = threading.Event()
 
     def tells(work: Work) -> Outcome:
-        work.cancel.wait(30)
+        work.cancel.wait(120)
         stopped.set()
         return Outcome(State.FAILED, "Of the first worker.")
 
@@ -179,10 +179,11 @@ def test_who_was_succeeded_stops_and_changes_nothing(
     def lost(*_: object) -> None:
         raise ClaimLost("Somebody else has it.")
 
-    with working(Worker(ledger, execute=tells, config=helpers.QUICK)):
+    config = helpers.QUICK.model_copy(update={"claim_s": 10.0})
+    with working(Worker(ledger, execute=tells, config=config)):
         helpers.until(lambda: ledger.queue.get(order(1).id).state is State.RUNNING)
         monkeypatch.setattr(ledger.queue, "renew", lost)
-        assert stopped.wait(30)
+        assert stopped.wait(120)
     assert ledger.queue.get(order(1).id).state is State.RUNNING  # the other one's now
 
 
@@ -223,7 +224,7 @@ def test_draining_lets_runs_end(ledger: RunLedger, state: Path, order: Any, work
     go_on = threading.Event()
 
     def slow(work: Work) -> Outcome:
-        assert go_on.wait(30)
+        assert go_on.wait(120)
         return Outcome(State.COMPLETED)
 
     for number in range(4):
@@ -233,7 +234,7 @@ def test_draining_lets_runs_end(ledger: RunLedger, state: Path, order: Any, work
         helpers.until(lambda: ledger.queue.get(order(1).id).state is State.RUNNING)
         worker.stop()
         go_on.set()
-        thread.join(30)
+        thread.join(120)
     states = [ledger.queue.get(order(number).id).state for number in range(4)]
     assert states == [State.COMPLETED, State.COMPLETED, State.QUEUED, State.QUEUED]
 
@@ -247,7 +248,7 @@ def test_what_does_not_end_is_put_back_and_is_no_attempt(
     with working(worker) as thread:
         helpers.until(lambda: ledger.queue.get(order().id).state is State.RUNNING)
         worker.stop()
-        thread.join(30)
+        thread.join(120)
     run = ledger.queue.get(order().id)
     assert (run.state, run.attempt) == (State.QUEUED, 0)
     assert ledger.queue.attempts(run.id) == ()
@@ -262,7 +263,7 @@ def test_what_hangs_is_given_back_too(
     go_on = threading.Event()
 
     def hangs(work: Work) -> Outcome:
-        go_on.wait(30)
+        go_on.wait(120)
         return Outcome(State.COMPLETED)
 
     ledger.queue.add(order())
@@ -313,13 +314,16 @@ def test_sigterm_drains_and_a_second_one_hurries(
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, address, kind], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "begun\n"
-    for _ in range(signals):
-        process.send_signal(signal.SIGTERM)
-        time.sleep(0.05)
-    assert process.wait(60) == 0
-    process.stdout.close()
+    with process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "begun\n"
+            for _ in range(signals):
+                process.send_signal(signal.SIGTERM)
+                time.sleep(0.05)
+            assert process.wait(120) == 0
+        finally:
+            process.kill()
     assert ledger.queue.get(order().id).state is expected
 
 
@@ -334,6 +338,6 @@ def test_a_bell() -> None:
     rung: Callable[[], None] = wake.ring
     thread = threading.Thread(target=rung)
     thread.start()
-    assert wake.wait(30)
+    assert wake.wait(120)
     thread.join()
     wake.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quantdesk.errors import BadParameter
@@ -80,7 +80,7 @@ def test_limits_make_sense(limit: int, grace: dt.timedelta) -> None:
         missed(HOURLY, NOON, NOON, CatchUp.ALL, limit=limit, grace=grace)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(
         ["0 * * * *", "*/7 3-9 * * *", "30 minutes after the NYSE close", "every 45 minutes during the session"]

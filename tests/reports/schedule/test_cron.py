@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from cronsim import CronSim
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quantdesk.errors import BadInput, QuantdeskError, UnknownName
@@ -132,7 +132,7 @@ def walk(text: str, sets: list[set[int]], zone: str, after: dt.datetime, until: 
     return sorted(found)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(expression(), zones, st.integers(0, 2 * 24 * 60))
 def test_every_due_time_and_no_other(made: tuple[str, list[set[int]]], place: tuple[str, str], into: int) -> None:
     text, sets = made
@@ -143,7 +143,7 @@ def test_every_due_time_and_no_other(made: tuple[str, list[set[int]]], place: tu
     assert list(trigger.between(after, until)) == walk(text, sets, zone, after, until)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(expression(), zones, st.lists(st.integers(0, 3 * 24 * 3600 * 1000), min_size=3, max_size=3).map(sorted))
 def test_ranges_that_touch_neither_share_nor_lose(
     made: tuple[str, list[set[int]]], place: tuple[str, str], cuts: list[int]
@@ -256,7 +256,7 @@ def test_zones_are_checked() -> None:
             parse("0 7 * * *", hostile)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(alphabet="0123456789*/,-#LWMONFRIJA ²٣\n", max_size=30))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import exchange_calendars
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quantdesk.errors import BadDates, DataError
@@ -102,7 +102,7 @@ def schedule(market: str) -> Any:
     return exchange_calendars.get_calendar(market, start="2024-06-01", end="2026-12-31").schedule
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(["XNYS", "XLON", "CMES"]),
     st.sampled_from(["open", "close"]),
@@ -122,7 +122,7 @@ def test_every_session_and_no_other(market: str, event: str, minutes: int, cuts:
     assert trigger.next_after(a) == next(due for due in expected if due > a)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(["week", "month", "quarter", "year"]),
     st.sampled_from(["first", "second", "third", "fourth", "fifth", "last"]),

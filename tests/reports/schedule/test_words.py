@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quantdesk.errors import BadInput, QuantdeskError, UnknownName
@@ -85,7 +85,7 @@ WORDS += ["08:00", "24:00", "0", "30", "99999", "minutes", "an", "hour", "half",
 WORDS += ["during", "NYSE", "XLON", "ECB"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(st.lists(st.sampled_from(WORDS), max_size=10).map(" ".join), st.text(max_size=40)))
 def test_any_words_are_read_or_refused(text: str) -> None:
     try:
