@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import fcntl
 import os
@@ -26,7 +27,7 @@ _GET_INFO = 0xC040FF0B
 _WANT_EXIT = 1 << 3
 
 
-class Forked:
+class Forked(abc.ABC):
     """What both kinds have in common.
 
     Parameters
@@ -42,12 +43,13 @@ class Forked:
         self.stdout: IO[bytes] | None = None
         self.stderr: IO[bytes] | None = None
 
+    @abc.abstractmethod
     def poll(self) -> int | None:
         """The exit code, a signal as a negative number; None while it runs."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _wait_for(self, seconds: float | None) -> None:
-        raise NotImplementedError
+        """Sleep until it may have ended, or for some seconds."""
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
