@@ -166,7 +166,7 @@ def test_logging_out_of_the_hub_ends_the_session_here(beside: Any) -> None:
     assert "/hub/login" in get(again, "/api").url
 
 
-@pytest.mark.parametrize("what", [WEB, PARENT, SUPERVISOR])
+@pytest.mark.parametrize("what", [WEB, PARENT, pytest.param(SUPERVISOR, marks=pytest.mark.slow)])
 def test_killed_it_comes_back_and_the_hub_goes_on(beside: Any, what: str) -> None:
     before = {process.pid for kind in (WEB, PARENT, SUPERVISOR) for process in processes(beside, kind)}
     hub = psutil.Process(beside.hub.process.pid).children()

@@ -14,7 +14,7 @@ from served import PREFIX, problem
 from quantdesk.errors import BadParameter, EnvironmentProblem
 from quantdesk.hub.app.config import ServiceConfig
 from quantdesk.hub.app.guards import policy
-from quantdesk.hub.app.logs import JsonLines, request_id
+from quantdesk.hub.app.logs import JsonLines, request_id, set_up
 
 CHECK = {"order": {"symbol": "AAPL", "action": "buy", "shares": 1}}
 WHO = [(b"authorization", b"Bearer token-ana"), (b"content-type", b"application/json")]
@@ -277,3 +277,20 @@ def test_a_short_secret_is_refused_and_never_told() -> None:
 
 def test_without_a_secret_a_process_has_its_own() -> None:
     assert ServiceConfig().signing_secret == ServiceConfig().signing_secret
+
+
+def test_every_line_of_a_process_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    kept = root.handlers[:], root.level
+    quiet = {name: logging.getLogger(name).level for name in ("alembic", "httpx")}
+    try:
+        set_up("test")
+        logging.getLogger("anything").info("a word")
+        logging.getLogger("httpx").info("GET https://user:password@host/")
+    finally:
+        root.handlers[:], root.level = kept[0], kept[1]
+        for name, level in quiet.items():
+            logging.getLogger(name).setLevel(level)
+        logging.getLogger("uvicorn.access").disabled = False
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["message"] == "a word"

@@ -22,7 +22,8 @@ from quantdesk.orders.result import OrderResult
 
 __all__ = ["DeskClient", "LazyDesk", "desk_app", "main"]
 
-_WITHIN_S = 60.0
+_WITHIN_S = 180.0
+"""Seconds for an answer: the first order opens the desk, which makes the exchanges of a day from real bars."""
 
 
 class DeskClient:

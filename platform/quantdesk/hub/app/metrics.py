@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector  # type: ignore[import-untyped,unused-ignore]
 
 __all__ = ["CONTENT_TYPE_LATEST", "FOLDER", "exposed", "observed", "refused"]
@@ -16,6 +15,8 @@ __all__ = ["CONTENT_TYPE_LATEST", "FOLDER", "exposed", "observed", "refused"]
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _OURS = CollectorRegistry()
+# What the library made up its mind to when it was imported: Feast sets the variable later, and counts stay in memory.
+_SHARED = os.environ.get(FOLDER) if values.ValueClass is not values.MutexValue else None
 _REQUESTS = Counter(
     "quantdesk_http_requests", "Requests by method, route and status.", ("method", "route", "status"), registry=_OURS
 )
@@ -38,9 +39,8 @@ def refused(reason: str) -> None:
 
 def exposed() -> bytes:
     """The metrics of all workers as text."""
-    folder = os.environ.get(FOLDER)
-    if folder and Path(folder).is_dir():
+    if _SHARED is not None:
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call,unused-ignore]
+        MultiProcessCollector(registry, _SHARED)  # type: ignore[no-untyped-call,unused-ignore]
         return generate_latest(registry)
     return generate_latest(_OURS)
