@@ -28,6 +28,10 @@ KEYS: Mapping[str, tuple[type, str]] = {
     "admin": (str, "name of the first administrator"),
     "idle_timeout": (int, "seconds after which an idle server is stopped"),
     "collaboration": (bool, "switch on real-time collaboration in JupyterLab"),
+    "service": (bool, "run the hub's service: the gallery of reports and the API"),
+    "worker": (bool, "run the worker of reports beside the hub"),
+    "members": (str, "hub users who may read and run; everybody when empty"),
+    "traders": (str, "hub users who may send orders"),
 }
 
 

@@ -1,4 +1,4 @@
-"""What several answers are made of: numbers that JSON has, moments, pages. Pure."""
+"""What several answers are made of: numbers that JSON has, moments, pages. An edge module: FastAPI."""
 
 from __future__ import annotations
 
