@@ -65,7 +65,7 @@ def kill_and_look(
     """
     notebook("tiny", ["x = 1"])
     rng = random.Random(seed)
-    config = helpers.QUICK.model_copy(update={"catch_up_limit": due})
+    config = helpers.QUICK.model_copy(update={"catch_up_limit": due + 100})
     with RunLedger.open(address) as ledger:
         begin = ledger.schedules.now() - due * MINUTE
         ledger.schedules.add(Schedule("each-minute", "tiny", "* * * * *", "UTC", "ana", catch_up="all", handled=begin))
@@ -73,7 +73,7 @@ def kill_and_look(
     try:
         workers = [nursery.ask("start") for _ in range(2)]
         for _ in range(kills):
-            time.sleep(rng.uniform(0.0, 0.25))
+            time.sleep(rng.uniform(0.0, 0.4))
             if cut is not None and rng.random() < 0.5:
                 cut()
                 continue
