@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -68,7 +69,10 @@ def published(work: Work, status: Status = Status.COMPLETED) -> Run:
 
 def quick(work: Work) -> Outcome:
     """Carry a run out as `here` does, with a few milliseconds in place of a notebook."""
-    left = left_by_earlier(work, RunsConfig.from_env())
+    config = RunsConfig.from_env()
+    config.reports_root.mkdir(parents=True, exist_ok=True)
+    (config.reports_root / f"begun-{os.getpid()}").touch()  # for who wants to kill it in the middle
+    left = left_by_earlier(work, config)
     if left is None:
         time.sleep(0.01)
         left = published(work)

@@ -61,7 +61,10 @@ def start(address: str, config: WorkerConfig, execute: Execute) -> int:
 
 def main() -> None:
     address, config = sys.argv[1], WorkerConfig.model_validate_json(sys.argv[2])
-    execute = quick()  # imported once, for all that are forked
+    # Imported once, for all that are forked: a ledger in memory leaves no lock behind.
+    execute = quick()
+    RunLedger.open("sqlite:///:memory:").close()
+    importlib.import_module("quantdesk.reports.schedule").parse("* * * * *", "UTC")
     living: set[int] = set()
     for line in sys.stdin:
         order, _, number = line.strip().partition(" ")
