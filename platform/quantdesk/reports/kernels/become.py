@@ -17,13 +17,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from quantdesk.reports.kernels.order import Order
 
-__all__ = ["COERCED", "PADDING", "ROOM", "become", "forget", "lifted"]
+__all__ = ["COERCED", "PADDING", "ROOM", "become", "forget", "lifted", "low_numbers_free"]
 
 COERCED = "QUANTDESK_ZYGOTE_COERCED"
 """Set in a zygote whose interpreter chose the locale by itself."""
@@ -33,6 +33,10 @@ ROOM = 96 << 10
 """Bytes of it; a longer environment is shown in ``/proc`` as far as it fits, marks first."""
 _ABOVE = 200
 """Descriptors from here on are free while those of the order are put in their places."""
+_LAST = 1 << 30
+_RESERVED = 24
+HELD: set[int] = set()
+"""Descriptors that objects of imported packages hold."""
 _MARKS = ("QUANTDESK_",)
 
 
@@ -51,15 +55,32 @@ def forget(keep: Sequence[int]) -> None:
     with contextlib.suppress(ValueError):
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.setsid()
-    last = 2
-    for descriptor in sorted(keep):
-        os.closerange(last + 1, descriptor)
-        last = descriptor
-    os.closerange(last + 1, _open_up_to())
+    _close(3, _LAST, keep)
 
 
-def _open_up_to() -> int:
-    return max(int(one.name) for one in Path("/proc/self/fd").iterdir()) + 1
+def _close(first: int, end: int, keep: Sequence[int] = ()) -> None:
+    """Close descriptors from `first` up to `end`, but for `keep` and those that objects of imported packages hold.
+
+    Such an object closes its number when it goes away, whatever that number is by then: it has to stay what it was.
+    """
+    opened = [int(one.name) for one in Path("/proc/self/fd").iterdir()]
+    for descriptor in opened:
+        if first <= descriptor < end and descriptor not in HELD and descriptor not in keep:
+            with contextlib.suppress(OSError):  # the listing itself
+                os.close(descriptor)
+
+
+@contextlib.contextmanager
+def low_numbers_free() -> Iterator[None]:
+    """While packages are imported: what they open gets numbers that no order puts anything in, and is noted."""
+    reserved = [os.open(os.devnull, os.O_RDONLY) for _ in range(_RESERVED)]
+    before = {int(one.name) for one in Path("/proc/self/fd").iterdir()}
+    try:
+        yield
+    finally:
+        HELD.update({int(one.name) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()} - before)
+        for descriptor in reserved:
+            os.close(descriptor)
 
 
 def become(order: Order, descriptors: Sequence[int], connection: socket.socket | None = None) -> None:
@@ -109,7 +130,7 @@ def _place(descriptors: Sequence[int], connection: socket.socket | None) -> None
     kept = [lifted(descriptor) for descriptor in descriptors]
     if connection is not None:
         socket.socket.__init__(connection, fileno=lifted(connection.detach()))
-    os.closerange(3, _ABOVE)
+    _close(3, _ABOVE)
     for target, descriptor in enumerate(kept):
         os.dup2(descriptor, target, inheritable=True)
         os.close(descriptor)

@@ -28,7 +28,8 @@ def take_order(connection: socket.socket) -> Order | None:
     try:
         wanted, descriptors = receive(connection)
         order = Order.from_dict(wanted)
-    except (Closed, OSError):
+    except (Closed, OSError) as error:
+        sys.stderr.write(f"{os.getpid()} was not needed ({error})\n")
         return None
     told: dict[str, Any] = {"started": os.getpid()}
     try:

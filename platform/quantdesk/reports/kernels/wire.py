@@ -33,7 +33,8 @@ def send(connection: socket.socket, message: Any, descriptors: Sequence[int] = (
     data = json.dumps(message).encode("utf-8", "surrogateescape")
     data = _LENGTH.pack(len(data)) + data
     sent = socket.send_fds(connection, [data], list(descriptors)) if descriptors else 0
-    connection.sendall(data[sent:])
+    if sent < len(data):  # to send nothing to somebody who has read it all, and gone on, would be an error
+        connection.sendall(data[sent:])
 
 
 def receive(connection: socket.socket) -> tuple[Any, list[int]]:

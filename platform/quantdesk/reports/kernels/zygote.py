@@ -343,7 +343,8 @@ def main(arguments: list[str] | None = None) -> int:
     _note(folder, state="starting", fingerprint=before)
     began = time.monotonic()
     try:
-        stack.warm_up([name for name in modules.split(",") if name] or stack.STACK)
+        with become.low_numbers_free():
+            stack.warm_up([name for name in modules.split(",") if name] or stack.STACK)
         reason = stack.unfit()
     except Exception as error:  # noqa: BLE001 (whatever keeps it from starting is the reason)
         reason = f"{type(error).__name__}: {error}"
