@@ -95,7 +95,7 @@ def kill_and_look(
 
 def _wait_for(mark: Path) -> None:
     """Until a worker has begun a run; not for long, because there may be none left."""
-    deadline = time.monotonic() + 0.6
+    deadline = time.monotonic() + 2.0
     while not mark.exists() and time.monotonic() < deadline:
         time.sleep(0.002)
 
@@ -129,10 +129,10 @@ def _checked(ledger: RunLedger, begin: datetime) -> Counter[State]:
     return Counter(run.state for run in runs)
 
 
-def test_kill_a_few_dozen_times(address: str, state: Path, notebook: Any, helpers: Any) -> None:
-    ends = kill_and_look(address, notebook, helpers, kills=24, due=40, seed=1)
+def test_kill_workers(address: str, state: Path, notebook: Any, helpers: Any) -> None:
+    ends = kill_and_look(address, notebook, helpers, kills=18, due=50, seed=1)
     assert set(ends) <= {State.COMPLETED, State.LOST}
-    assert ends[State.COMPLETED] >= 30
+    assert ends[State.COMPLETED] >= 40
 
 
 @pytest.mark.slow
@@ -172,7 +172,7 @@ def server(postgres: Any) -> Server:
 
 
 def test_kill_workers_and_connections(server: Server, state: Path, notebook: Any, helpers: Any) -> None:
-    kill_and_look(server.address, notebook, helpers, kills=20, due=20, seed=4, cut=server.cut)
+    kill_and_look(server.address, notebook, helpers, kills=16, due=30, seed=4, cut=server.cut)
 
 
 @pytest.mark.slow
