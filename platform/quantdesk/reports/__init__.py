@@ -18,6 +18,13 @@
     memory, limits   how much memory a run uses, and what it may take
     storage          the store of a team, over fsspec
     page             the self-contained HTML page of a run                           (pure)
+    ledger           runs, schedules, remarks and messages, in a database
+    schedule         when a report is due: cron, and the hours of markets            (pure)
+    dispatch         the worker: due times become runs, runs are carried out, each once
+    deliver          pages and alerts to people
+    compare          two runs side by side                                           (pure)
+    reproduce, cache a run made again; a run that need not be made again
+    kernels          kernels and workers forked from a process that has imported the stack
     kernelspec       the Jupyter kernel named quantdesk
     scratch, supervise, worker, engine, watch, processes, publish, banner, environment, provenance
                      how a run is carried out

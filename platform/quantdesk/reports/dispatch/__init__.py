@@ -4,7 +4,7 @@
 
     work            a run to carry out, and how it ended; whether it is tried again       (pure)
     dependencies    whether a run that waits for other reports may go on                  (pure)
-    orders          what a schedule asks the ledger for                                   (pure)
+    orders          what a schedule asks the ledger for                                   (a name by chance)
     config          how many at once, how patiently                                       (edge: environment)
     declared        schedules of notebooks, kept in the ledger                            (edge: disk, database)
     due             due times into the queue, runs that waited, runs whose worker died    (edge: database)

@@ -1,4 +1,4 @@
-"""What a schedule asks the ledger for. Pure."""
+"""What a schedule asks the ledger for. It makes the name of a run, and so rolls dice."""
 
 from __future__ import annotations
 
