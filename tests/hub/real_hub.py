@@ -158,8 +158,8 @@ class RealHub:
         dropped = ("QUANTDESK_", "PROMETHEUS_", *(() if self.account is None else ("COVERAGE_", "COV_CORE_")))
         kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
         own = {"QUANTDESK_STATE": str(self.state), "QUANTDESK_PORT": str(self.port)}
-        # The service, which most tests do not ask, would only slow the others down.
-        env = {**kept, "QUANTDESK_SERVICE": "false", **own, **self.env}
+        # The service, and warm kernels of each user, which most tests do not ask for, would only slow the others down.
+        env = {**kept, "QUANTDESK_SERVICE": "false", "QUANTDESK_KERNELS_WARM": "false", **own, **self.env}
         lowered: dict[str, Any] = {}
         if self.account is not None:
             lowered = {"user": self.account, "group": self.account, "extra_groups": []}

@@ -33,8 +33,12 @@ from quantdesk.reports.notebooks import NotebooksConfig
 
 __all__ = ["DeskSpawner", "server_environment"]
 
-#: What a server takes over from the hub's environment: language, time zone, and which certificates to trust.
-KEPT = ("LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+#: What a server takes over from the hub's environment: language, time zone, which certificates to trust, and how its
+#: kernels are kept warm.
+KEPT = (
+    *("LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *(f"QUANTDESK_KERNELS_{name}" for name in ("WARM", "IDLE_S", "POOL")),
+)
 COMMANDS = ("/usr/local/bin", "/usr/bin", "/bin")
 
 
