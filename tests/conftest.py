@@ -47,6 +47,9 @@ def beside(name: str) -> Any:
     return sys.modules[name]
 
 
+beside("loops")  # `from loops import Loop` finds it
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Who shares something that is made once a module runs in one process; coverage does not look at drawn examples.
 

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from loops import Loop
 from quantdesk.hub.app.config import ServiceConfig
 from quantdesk.hub.app.factory import create_app
 from quantdesk.hub.app.front import front, pages
@@ -99,7 +100,7 @@ class Served:
         given = {"secret": "q" * 40, "token": "s" * 48, "folder": folder, "remember": 0.0, "scenario_seconds": 0.0}
         self.config = ServiceConfig(**(given | settings))
         transport = None if desk is None else httpx.ASGITransport(desk)
-        self.loop = asyncio.Runner()  # one for all requests, as a worker has
+        self.loop = Loop()  # one for all requests, as a worker has
         self.app = create_app(self.config, hub=httpx.MockTransport(hub), desk=transport, routers=routers)
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import re
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from loops import Loop
 from quantdesk.hub.app import ServiceConfig, create_app
 from quantdesk.hub.app.access import COOKIE, csrf_token, user_of
 from quantdesk.reports.ledger import RunLedger
@@ -46,7 +46,7 @@ def people(request: httpx.Request) -> httpx.Response:
 class Person:
     """Somebody with a browser: logged in by the service's own cookie, so that forms need their token."""
 
-    def __init__(self, app: Any, name: str, runner: asyncio.Runner) -> None:
+    def __init__(self, app: Any, name: str, runner: Loop) -> None:
         self.name, self._runner = name, runner
         cookie = app.state.signer.sign("session", {"token": name}, time.time())
         self._client = httpx.AsyncClient(
@@ -110,7 +110,7 @@ def app(place: Path, ledger: RunLedger) -> Iterator[Any]:
 @pytest.fixture
 def person(app: Any) -> Iterator[Any]:
     """Makes people."""
-    with asyncio.Runner() as runner:
+    with Loop() as runner:
         yield lambda name: Person(app, name, runner)
 
 
