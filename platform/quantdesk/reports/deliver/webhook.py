@@ -17,6 +17,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -94,10 +95,15 @@ class Webhook:
             )
         deadline = time.monotonic() + self._wire.timeout_s
         address = _public(name, url, self._wire)
+
+        def post() -> None:
+            left = max(0.001, deadline - time.monotonic())
+            asyncio.run(asyncio.wait_for(self._post(name, url, address, message), left))
+
         try:
-            asyncio.run(
-                asyncio.wait_for(self._post(name, url, address, message), max(0.001, deadline - time.monotonic()))
-            )
+            # In a thread of its own: the caller's may have a loop that is running, as in a notebook.
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(post).result()
         except TimeoutError as error:
             raise Temporary(f"The webhook {name} gave no answer in {self._wire.timeout_s:g} s.") from error
         except httpx.HTTPError as error:
