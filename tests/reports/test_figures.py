@@ -74,6 +74,8 @@ def made(returns):
         "exposures": figures.exposures(model, "Exposures", LABELS),
         "attribution": figures.attribution_bars(attribution, "Attribution", LABELS),
         "contributions": figures.contributions(pd.Series({"a": 0.1, "b": -0.05}), 0.05, "Parts", LABELS),
+        "amounts": figures.amounts(pd.Series({"a": -12.0, "b": -31.0}), "%", "Amounts", LABELS, limit=-30, decimals=1),
+        "amounts one": figures.amounts(pd.Series({"a": 3.0}), "days", "Ages", LABELS),
         "cumulative": figures.cumulative(attribution.cumulative, "Over time", LABELS),
     }
 
@@ -105,6 +107,16 @@ def test_each_uses_only_colours_that_have_a_dark_partner(made):
         text = json.dumps(plain, default=str)
         assert set(re.findall(r"#[0-9a-fA-F]{6}", text)) <= light, name
         assert "rgb" not in text, name
+
+
+def test_amounts_beyond_their_limit_are_told_by_colour_and_pattern(made):
+    bars = made["amounts"].data[0]
+    assert list(bars.x) == [-12.0, -31.0]
+    assert list(bars.text) == ["-12.0", "-31.0"]
+    assert bars.marker.color[0] != bars.marker.color[1] == theme.LIGHT.negative
+    assert list(bars.marker.pattern.shape) == ["", "/"]
+    assert made["amounts"].layout.shapes[0].x0 == -30
+    assert not made["amounts one"].layout.shapes
 
 
 def test_each_survives_the_trip_into_a_notebook(made):
