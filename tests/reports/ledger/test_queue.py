@@ -195,6 +195,7 @@ def test_a_worker_that_slept_through_its_claim_can_change_nothing(ledger: RunLed
     slept = ledger.queue.claim("w1", 0.0)
     assert slept is not None
     _wait_over(ledger, slept.deadline)
+    assert ledger.queue.take_over("w1") == ()  # who asks is alive
     assert [run.state for run in ledger.queue.take_over()] == [State.QUEUED]
     fresh = ledger.queue.claim("w2", 60)
     assert fresh is not None

@@ -208,7 +208,7 @@ class Scheduler:
                 return found
 
     def _take_over(self) -> None:
-        for run in self._ledger.queue.take_over():
+        for run in self._ledger.queue.take_over(self._holder):
             _log.warning("run %s: %s It is %s now.", run.id, run.problem, run.state)
 
 

@@ -104,6 +104,8 @@ def become(order: Order, descriptors: Sequence[int], connection: socket.socket |
     _streams()
     _environment(order)
     os.umask(order.umask)
+    for number in order.ignored:
+        signal.signal(number, signal.SIG_IGN)
     os.chdir(order.folder)
     if order.processors:
         os.sched_setaffinity(0, order.processors)

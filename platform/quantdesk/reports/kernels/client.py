@@ -72,6 +72,11 @@ def ordered(
         umask=umask,
         limits={**own, **(limits or {})},
         processors=tuple(sorted(os.sched_getaffinity(0))),
+        ignored=tuple(
+            int(number)
+            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+            if signal.getsignal(number) is signal.SIG_IGN
+        ),
     )
 
 

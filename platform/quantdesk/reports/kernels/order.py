@@ -34,6 +34,8 @@ class Order:
         Soft resource limits by the names of the module `resource`, ``RLIM_INFINITY`` as -1.
     processors
         Numbers of the processors that it may run on; empty: as the zygote.
+    ignored
+        Numbers of the signals that the requester ignores, which a new process would ignore, too.
     """
 
     arguments: tuple[str, ...]
@@ -43,6 +45,7 @@ class Order:
     umask: int = 0o022
     limits: Mapping[str, int] = field(default_factory=dict)
     processors: tuple[int, ...] = ()
+    ignored: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -51,5 +54,5 @@ class Order:
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> Order:
         """From what `to_dict` made."""
-        lists = {name: tuple(told[name]) for name in ("arguments", "command", "processors")}
+        lists = {name: tuple(told[name]) for name in ("arguments", "command", "processors", "ignored")}
         return cls(**{**told, **lists})

@@ -35,7 +35,7 @@ __all__ = ["KINDS", "Zygote", "main"]
 
 KINDS = {KERNEL: kernel.run, WORKER: pair.run}
 QUIET_S = 0.2
-"""Seconds without a request before the pool is filled again: a run that has just begun needs the processors."""
+"""Seconds after a process was handed out before the pool is filled again: a run that has begun needs the processors."""
 LOOK_S = 2.0
 """Seconds between two looks at the clock and at the socket's file."""
 
@@ -77,6 +77,7 @@ class Zygote:
         self._pending: dict[int, socket.socket] = {}
         self._wanted: set[str] = set()
         self._last = time.monotonic()
+        self._forked = 0.0
         self._served = 0
         self._started = time.time()
         self._listener: socket.socket | None = None
@@ -127,7 +128,7 @@ class Zygote:
                 self._request(self._pending.pop(handle))
             if self._listener is not None and self._listener.fileno() in ready:
                 self._accept()
-            self._look(bool(ready - {self._wake}))
+            self._look()
 
     def _ready(self) -> set[int]:
         watched = select.poll()  # without a descriptor of its own, which epoll would need
@@ -179,6 +180,7 @@ class Zygote:
         if child is None:
             child = self._fork(kind, connection)
         child.requester, child.since = connection, time.time()
+        self._forked = time.monotonic()
         self._served += 1
         self._wanted.add(kind)
         handle = os.pidfd_open(child.pid)
@@ -262,11 +264,12 @@ class Zygote:
         waiting = [child.kind for child in self._children.values() if child.control is not None]
         return next((kind for kind in sorted(self._wanted) if waiting.count(kind) < self._pool), None)
 
-    def _look(self, busy: bool) -> None:
-        if self._listener is None or busy:
+    def _look(self) -> None:
+        if self._listener is None:
             return
         lacking = self._lacking()
-        if lacking is not None:
+        # Questions of how it is do not count: whoever watches the pool would keep it empty.
+        if lacking is not None and time.monotonic() - self._forked >= QUIET_S:
             self._fork(lacking, None)
         if any(child.control is None for child in self._children.values()):
             self._last = time.monotonic()

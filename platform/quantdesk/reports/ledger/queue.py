@@ -230,8 +230,13 @@ class Queue:
             back = {"state": State.QUEUED, "until": 0, "holder": "", "attempt": claim.run.attempt - 1, "progress": "{}"}
             self._change(connection, claim, back)
 
-    def take_over(self) -> tuple[Recorded, ...]:
+    def take_over(self, by: str = "") -> tuple[Recorded, ...]:
         """Put back the runs whose claims are over: their workers are gone. One that has cost too many is lost.
+
+        Parameters
+        ----------
+        by
+            The worker that asks. It lives, so its own runs are not taken from it: its heart may only be slow.
 
         Returns
         -------
@@ -240,7 +245,7 @@ class Queue:
         """
         with self.database.writing() as connection:
             now = self.database.now(connection)
-            over = and_(RUNS.c.state == State.RUNNING, RUNS.c.until < now)
+            over = and_(RUNS.c.state == State.RUNNING, RUNS.c.until < now, RUNS.c.holder != by)
             rows = connection.execute(select(RUNS).where(over).order_by(RUNS.c.queued)).all()
             for row in rows:
                 problem = f"Its worker {row.holder} ended without a word."
