@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
@@ -110,6 +111,21 @@ def _features() -> Step:
     return Step("features", "Features", mark, present, work, "Run quantdesk doctor.")
 
 
+@contextlib.contextmanager
+def _cold() -> Iterator[None]:
+    """Run reports in processes of their own: what warm ones are forked from would outlive the hub that is to start."""
+    name = "QUANTDESK_KERNELS_WARM"
+    before = os.environ.get(name)
+    os.environ[name] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
 def _reports(state: Path) -> Step:
     from quantdesk import market, reports
 
@@ -130,7 +146,7 @@ def _reports(state: Path) -> Step:
             return tell
 
         cancel = threading.Event()
-        with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 2)) as pool:
+        with _cold(), ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 2)) as pool:
             waiting = [pool.submit(reports.run, name, {}, progress=told(name), cancel=cancel) for name in DEMO_REPORTS]
             try:
                 for one in as_completed(waiting):
