@@ -21,10 +21,33 @@ from sqlalchemy import Connection, text
 from quantdesk.errors import BadInput, DataError, UnknownName
 from quantdesk.records.database import Database
 
-__all__ = ["BASE", "Migrations"]
+__all__ = ["BASE", "Migrations", "brought_up"]
 
 BASE = "base"
 """Before the first revision: no tables."""
+
+
+def brought_up(database: Database, package: str) -> Database:
+    """A database, once it has the tables of the newest revision; it is closed where it cannot have them.
+
+    Parameters
+    ----------
+    database, package
+        See :class:`Migrations`.
+
+    Raises
+    ------
+    EnvironmentProblem
+        It cannot be reached or written.
+    DataError
+        It is damaged, or a newer version of quantdesk wrote it.
+    """
+    try:
+        Migrations(database, package).up()
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
 class Migrations:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Text
 
 from quantdesk.hub.app.config import ServiceConfig
-from quantdesk.records import Database, Migrations
+from quantdesk.records import Database
+from quantdesk.records.migrations import brought_up
 
 __all__ = ["JOBS", "REPLAYS", "SECOND", "opened"]
 
@@ -53,6 +54,4 @@ def opened(config: ServiceConfig) -> Database:
     EnvironmentProblem, DataError
         It cannot be reached or written, or a newer version has written it.
     """
-    database = Database(config.database_url, schema="quantdesk_service")
-    Migrations(database, "quantdesk.hub.app.versions").up()
-    return database
+    return brought_up(Database(config.database_url, schema="quantdesk_service"), "quantdesk.hub.app.versions")

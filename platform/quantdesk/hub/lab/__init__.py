@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from quantdesk.reports.kernels.sockets import LONGEST_SOCKET, kernel_transport
+
 __all__ = ["COLLABORATION", "EXTENSIONS", "LONGEST_SOCKET", "config_path", "kernel_transport", "server_settings"]
 
 HERE = Path(__file__).parent
@@ -28,10 +30,6 @@ EXTENSIONS = (
 COLLABORATION = ("@jupyter/collaboration-extension", "@jupyter/docprovider-extension")
 """Those of real-time collaboration, which is opt-in, because users of it report lost or doubled cells."""
 
-LONGEST_SOCKET = 107
-"""Bytes that Linux allows for the path of a socket."""
-_KERNEL_SOCKET = len("/kernel-01234567-89ab-cdef-0123-456789abcdef-ipc-5")
-
 
 def config_path(*, isolated: bool, collaboration: bool) -> list[Path]:
     """The folders of configuration, for ``JUPYTER_CONFIG_PATH``.
@@ -40,14 +38,6 @@ def config_path(*, isolated: bool, collaboration: bool) -> list[Path]:
     password, and whoever connects runs code as the user.
     """
     return [HERE / "config", *([] if collaboration else [HERE / "alone"]), *([HERE / "isolated"] if isolated else [])]
-
-
-def kernel_transport(runtime: str) -> str:
-    """How kernels talk to the server: by sockets in the private runtime directory, where its path is short enough.
-
-    TCP is the fallback. Its messages are signed, yet every account of the machine could listen to a kernel's output.
-    """
-    return "ipc" if len(runtime.encode()) + _KERNEL_SOCKET <= LONGEST_SOCKET else "tcp"
 
 
 def server_settings(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:

@@ -22,7 +22,7 @@ from quantdesk.orders.ledger.writing import Writer, head, recent_orders
 from quantdesk.orders.order import Order
 from quantdesk.records.database import Database
 from quantdesk.records.lease import Lease, Leases
-from quantdesk.records.migrations import Migrations
+from quantdesk.records.migrations import brought_up
 
 __all__ = ["Ledger", "LedgerConfig", "Received"]
 
@@ -73,12 +73,7 @@ class Ledger:
             It is damaged, or a newer version of quantdesk wrote it.
         """
         database = Database(LedgerConfig.from_env().address if url is None else url, SCHEMA)
-        try:
-            Migrations(database, VERSIONS).up()
-        except BaseException:
-            database.close()
-            raise
-        return cls(database)
+        return cls(brought_up(database, VERSIONS))
 
     def __repr__(self) -> str:
         return f"Ledger({str(self.database)!r})"

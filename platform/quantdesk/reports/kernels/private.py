@@ -14,19 +14,9 @@ from typing import Any
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.paths import jupyter_runtime_dir
 
-__all__ = ["LONGEST_SOCKET", "PrivateProvisioner", "kernel_transport"]
+from quantdesk.reports.kernels.sockets import kernel_transport
 
-LONGEST_SOCKET = 107
-"""Bytes that Linux allows for the path of a socket."""
-_KERNEL_SOCKET = len("/kernel-01234567-89ab-cdef-0123-456789abcdef-ipc-5")
-
-
-def kernel_transport(runtime: str) -> str:
-    """How kernels talk to their clients: by sockets in the private runtime directory, where its path is short enough.
-
-    TCP is the fallback. Its messages are signed, yet every account of the machine could listen to a kernel's output.
-    """
-    return "ipc" if len(runtime.encode()) + _KERNEL_SOCKET <= LONGEST_SOCKET else "tcp"
+__all__ = ["PrivateProvisioner"]
 
 
 class PrivateProvisioner(LocalProvisioner):

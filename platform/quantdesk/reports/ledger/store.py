@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from quantdesk.records.database import Database
 from quantdesk.records.lease import Leases
-from quantdesk.records.migrations import Migrations
+from quantdesk.records.migrations import brought_up
 from quantdesk.reports.ledger.config import RunLedgerConfig
 from quantdesk.reports.ledger.deliveries import Deliveries
 from quantdesk.reports.ledger.keys import Keys
@@ -74,12 +74,7 @@ class RunLedger:
             It is damaged, or a newer version of quantdesk wrote it.
         """
         database = Database(RunLedgerConfig.from_env().address if url is None else url, SCHEMA)
-        try:
-            Migrations(database, VERSIONS).up()
-        except BaseException:
-            database.close()
-            raise
-        return cls(database)
+        return cls(brought_up(database, VERSIONS))
 
     def __repr__(self) -> str:
         return f"RunLedger({str(self.database)!r})"
