@@ -13,6 +13,7 @@ A step that fails leaves no stamp, so that the next run starts again there.
 from __future__ import annotations
 
 import argparse
+import compileall
 import hashlib
 import json
 import os
@@ -86,11 +87,12 @@ def shared_interpreter() -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "bin").mkdir(parents=True)
     shutil.copy2(here, partial / "bin" / version)
-    skip = shutil.ignore_patterns("site-packages", "test", "tests", "idlelib", "turtledemo", "__pycache__", "*.a")
+    skip = shutil.ignore_patterns("site-packages", "test", "tests", "idlelib", "turtledemo", "*.a")
     shutil.copytree(prefix / "lib" / version, partial / "lib" / version, ignore=skip, symlinks=True)
     (partial / "lib" / version / "site-packages").mkdir()
     for library in (prefix / "lib").glob("libpython*.so*"):
         shutil.copy2(library, partial / "lib" / library.name, follow_symlinks=False)
+    compiled(partial / "lib" / version)  # nobody but root could write it later, and each start would do it again
     own_libraries(partial / "bin" / version, prefix / "lib")
     check_copy(partial / "bin" / version)
     partial.rename(target)
@@ -250,6 +252,15 @@ def install(python: Path, dev: bool) -> None:
     STAMP.write_text(json.dumps(wanted))
 
 
+def compiled(folder: Path) -> None:
+    """Bytecode for all of a folder, as far as it is missing or old.
+
+    It is written even where ``PYTHONDONTWRITEBYTECODE`` keeps interpreters from doing so: without it, each start of a
+    command, worker or kernel compiles what it imports.
+    """
+    compileall.compile_dir(folder, quiet=2, workers=0)
+
+
 def main() -> int:
     """Set up `.venv`; the exit code is 0, or 4 when a step failed."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -262,6 +273,7 @@ def main() -> int:
         return 4
     try:
         install(make_venv(shared_interpreter()), dev)
+        compiled(ROOT / "platform" / "quantdesk")
     except SetupError as error:
         print(f"\nSet-up stopped. {error}", file=sys.stderr)
         return 4

@@ -133,6 +133,22 @@ def test_pip_settings_become_uv_settings(
     assert "SSL_CERT_FILE" not in found
 
 
+def test_bytecode_is_made_where_it_is_missing_or_old(
+    bootstrap: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    source = tmp_path / "inner" / "module.py"
+    source.parent.mkdir()
+    source.write_text("VALUE = 1\n")
+    bootstrap.compiled(tmp_path)
+    made = Path(importlib.util.cache_from_source(str(source)))
+    first = made.read_bytes()
+    source.write_text("VALUE = 22\n")
+    os.utime(source, (1, 1))
+    bootstrap.compiled(tmp_path)
+    assert made.read_bytes() != first
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can show what root's own folders mean for others")
 def test_root_is_told_when_nobody_else_could_enter_the_checkout(bootstrap: ModuleType, tmp_path: Path) -> None:
     bootstrap.ROOT.chmod(0o700)
@@ -167,7 +183,10 @@ def test_a_copied_interpreter_runs_for_an_account_without_rights(
             pytest.skip(f"{prefix} does not hold its own library")
         copied = bootstrap.shared_interpreter()
         assert copied.is_relative_to(folder)
-        script = "import ssl, sqlite3, sys; print(sys.prefix, sys.version_info[:3])"
+        script = (
+            "import os, ssl, sqlite3, sys; assert os.path.exists(ssl.__cached__), 'compiled at each start'; "
+            "print(sys.prefix, sys.version_info[:3])"
+        )
         done = subprocess.run(
             [str(copied), "-c", script],
             user=65534,
