@@ -205,3 +205,27 @@ def push(as_json: Json = False) -> None:
             out.print(f"✗ {name}: {why}", markup=False)
     if done.failed:
         raise SystemExit(4)
+
+
+@app.command()
+def adopt(as_json: Json = False) -> None:
+    """Note in the ledger, and so in the gallery, finished runs of this disk that it does not know.
+
+    A worker does so by itself every few seconds. Ends with 3 when there are folders that are no runs.
+    """
+    from quantdesk.reports.dispatch.adopt import Adoption
+    from quantdesk.reports.ledger import RunLedger
+    from quantdesk.reports.runs import RunsConfig
+
+    with RunLedger.open() as ledger:
+        adoption = Adoption(ledger, RunsConfig.from_env().runs)
+        noted = adoption.step()
+    if as_json:
+        emit({"noted": noted, "refused": adoption.refused})
+    else:
+        for name in noted:
+            out.print(f"✓ {name}", markup=False)
+        for name in adoption.refused:
+            out.print(f"✗ {name} is no run", markup=False)
+    if adoption.refused:
+        raise SystemExit(3)

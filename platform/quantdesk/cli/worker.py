@@ -49,7 +49,10 @@ def worker(
     from quantdesk.reports.dispatch.elsewhere import ComputeConfig
     from quantdesk.reports.dispatch.served import FromCache
     from quantdesk.reports.dispatch.tell import Teller
+    from quantdesk.reports.dispatch.upkeep import Upkeep
+    from quantdesk.reports.lab.here import JobsOfLab
     from quantdesk.reports.ledger import RunLedger
+    from quantdesk.reports.runs import RunsConfig
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for chatty in ("alembic", "httpx"):
@@ -60,14 +63,21 @@ def worker(
     stop = threading.Event()
     with RunLedger.open() as ledger:
         teller = Teller(ledger, DeliveryConfig.from_env())
-        sender = threading.Thread(target=teller.run, args=(stop,), name="deliver", daemon=True)
-        execute = FromCache(ledger, ComputeConfig.from_env().execute())
+        beside = [
+            threading.Thread(target=teller.run, args=(stop,), name="deliver", daemon=True),
+            threading.Thread(
+                target=Upkeep(ledger, RunsConfig.from_env()).run, args=(stop,), name="upkeep", daemon=True
+            ),
+        ]
+        execute = JobsOfLab(FromCache(ledger, ComputeConfig.from_env().execute()))
         at_work = Worker(ledger, execute=execute, config=config, ended=teller.ended)
         with at_work.on_signals():
-            sender.start()
+            for thread in beside:
+                thread.start()
             at_work.run()
         stop.set()
-        sender.join(30)
+        for thread in beside:
+            thread.join(30)
 
 
 @schedules.command("list")

@@ -88,7 +88,8 @@ class Order:
     is_private
         Whether others may not see it.
     trigger
-        ``manual``, ``schedule``, ``lab``, ``api`` or ``command``.
+        ``manual``, ``schedule``, ``lab``, ``api`` or ``command``; ``direct`` for a run that was made without the ledger
+        and found in its folder.
     schedule_id, due
         Of a schedule, and the time it was due (UTC). There is one run of the two, ever.
     after

@@ -8,7 +8,7 @@ Whatever happens, every run that was asked for comes to one final state.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,7 @@ from quantdesk.reports.ledger.tables import (
 __all__ = ["ClaimLost", "Queue"]
 
 _SECOND = 1_000_000_000
+_NAMES_AT_ONCE = 500
 TAKEN_OVER_AT_MOST = 3
 """How often a run whose worker died is begun again, beyond its attempts: one that kills its workers has to end."""
 
@@ -261,7 +262,9 @@ class Queue:
                 _attempted(connection, row, now, State.CANCELLED if row.is_cancelling else State.LOST, problem)
             return tuple(self._get(connection, row.id) for row in rows)
 
-    def note(self, order: Order, record: Mapping[str, Any], state: State, **more: Any) -> Recorded:
+    def note(
+        self, order: Order, record: Mapping[str, Any], state: State, *, attempt: int = 1, **more: Any
+    ) -> tuple[Recorded, bool]:
         """Note a run that was carried out without the queue, for example from a terminal; once.
 
         Parameters
@@ -278,11 +281,12 @@ class Queue:
         metrics = more.pop("metrics", {})
         started, ended = (nanoseconds(datetime.fromisoformat(record[name])) for name in ("started", "ended"))
         with self.database.writing() as connection:
-            if connection.scalar(select(RUNS.c.id).where(RUNS.c.id == order.id)) is None:
-                row = _fresh(order, started) | {"state": state, "attempt": 1, "started": started, "ended": ended}
+            is_new = connection.scalar(select(RUNS.c.id).where(RUNS.c.id == order.id)) is None
+            if is_new:
+                row = _fresh(order, started) | {"state": state, "attempt": attempt, "started": started, "ended": ended}
                 connection.execute(insert(RUNS).values(**row | {"record": as_json(dict(record))} | more))
                 _keep_metrics(connection, order.id, metrics)
-            return self._get(connection, order.id)
+            return self._get(connection, order.id), is_new
 
     # -------------------------------------------------------------------------------------------------------- reading
 
@@ -290,6 +294,18 @@ class Queue:
         """One run.
 
         Raises
+        attempt
+            Which try it was.
+
+        Returns
+        -------
+        tuple
+            The run, and whether it is new; one that is known stays as it is.
+
+        Raises
+        ------
+        BadInput
+            The state is not final.
         ------
         UnknownName
             There is none of this name.
@@ -315,6 +331,15 @@ class Queue:
     def _get(connection: Connection, run_id: str) -> Recorded:
         row = connection.execute(select(RUNS).where(RUNS.c.id == run_id)).one_or_none()
         if row is None:
+    def known(self, run_ids: Iterable[str]) -> frozenset[str]:
+        """Those of the names that runs of the ledger have."""
+        wanted, found = list(run_ids), set[str]()
+        with self.database.reading() as connection:
+            for first in range(0, len(wanted), _NAMES_AT_ONCE):
+                some = wanted[first : first + _NAMES_AT_ONCE]
+                found.update(connection.scalars(select(RUNS.c.id).where(RUNS.c.id.in_(some))))
+        return frozenset(found)
+
             near = connection.scalars(select(RUNS.c.id).order_by(RUNS.c.queued.desc()).limit(20))
             raise UnknownName("run", run_id[:200], list(near))
         return with_metrics(connection, [row])[0]
