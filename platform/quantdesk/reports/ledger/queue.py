@@ -275,6 +275,18 @@ class Queue:
             Its ``run.json``: its times are those of the run.
         state, more
             See :meth:`finish`.
+        attempt
+            Which try it was.
+
+        Returns
+        -------
+        tuple
+            The run, and whether it is new; one that is known stays as it is.
+
+        Raises
+        ------
+        BadInput
+            The state is not final.
         """
         if not state.is_final:
             raise BadInput(f"{state} is no end of a run.", f"Give one of {', '.join(FINAL)}.")
@@ -294,24 +306,21 @@ class Queue:
         """One run.
 
         Raises
-        attempt
-            Which try it was.
-
-        Returns
-        -------
-        tuple
-            The run, and whether it is new; one that is known stays as it is.
-
-        Raises
-        ------
-        BadInput
-            The state is not final.
         ------
         UnknownName
             There is none of this name.
         """
         with self.database.reading() as connection:
             return self._get(connection, run_id)
+
+    def known(self, run_ids: Iterable[str]) -> frozenset[str]:
+        """Those of the names that runs of the ledger have."""
+        wanted, found = list(run_ids), set[str]()
+        with self.database.reading() as connection:
+            for first in range(0, len(wanted), _NAMES_AT_ONCE):
+                some = wanted[first : first + _NAMES_AT_ONCE]
+                found.update(connection.scalars(select(RUNS.c.id).where(RUNS.c.id.in_(some))))
+        return frozenset(found)
 
     def waiting(self) -> tuple[Recorded, ...]:
         """The runs that wait for others, the oldest first."""
@@ -331,15 +340,6 @@ class Queue:
     def _get(connection: Connection, run_id: str) -> Recorded:
         row = connection.execute(select(RUNS).where(RUNS.c.id == run_id)).one_or_none()
         if row is None:
-    def known(self, run_ids: Iterable[str]) -> frozenset[str]:
-        """Those of the names that runs of the ledger have."""
-        wanted, found = list(run_ids), set[str]()
-        with self.database.reading() as connection:
-            for first in range(0, len(wanted), _NAMES_AT_ONCE):
-                some = wanted[first : first + _NAMES_AT_ONCE]
-                found.update(connection.scalars(select(RUNS.c.id).where(RUNS.c.id.in_(some))))
-        return frozenset(found)
-
             near = connection.scalars(select(RUNS.c.id).order_by(RUNS.c.queued.desc()).limit(20))
             raise UnknownName("run", run_id[:200], list(near))
         return with_metrics(connection, [row])[0]
