@@ -26,6 +26,7 @@ from quantdesk import __version__, settings
 from quantdesk.cli import data, features, guardrails, halts, kernels, launch, order, report, scenario, worker
 from quantdesk.cli.terminal import fail
 from quantdesk.errors import BadInput, QuantdeskError
+from quantdesk.reports import grammar
 
 __all__ = ["app", "main"]
 
@@ -66,6 +67,7 @@ def root(
 
 def main() -> None:
     """Run one command; end with its exit code."""
+    grammar.spare()
     as_json = "--json" in sys.argv
     try:
         code = app(standalone_mode=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from typing import Any
 import nbformat
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
+from jupyter_core.utils import run_sync
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
@@ -35,6 +37,8 @@ from quantdesk.reports.watch import Watch
 __all__ = ["ENGINE", "Session"]
 
 ENGINE = "quantdesk"
+SHUTDOWN_S = 5.0
+"""Seconds that a kernel has for what it does at its end."""
 OUT_OF_MEMORY = frozenset({"MemoryError", "_ArrayMemoryError", "ArrowMemoryError", "OutOfMemoryException"})
 """Names of what Python, numpy, Arrow and DuckDB raise where an allocation is refused."""
 
@@ -72,6 +76,8 @@ class Session:
     status: Status = Status.COMPLETED
     problem: Problem | None = None
     client: Any = None
+    ending: Any = None
+    """The process of a kernel that was asked to end."""
 
     def signal_kernel(self, number: int) -> None:
         """Send a signal to the kernel's process group, when there is one."""
@@ -80,6 +86,17 @@ class Session:
         if pid:
             with contextlib.suppress(OSError):
                 os.killpg(pid, number)
+
+    def kernel_ended(self) -> None:
+        """Wait for the end of a kernel that was asked to; one that takes too long is told to with SIGTERM."""
+        if self.ending is None:
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.ending.wait(timeout=SHUTDOWN_S / 2)
+                return
+            with contextlib.suppress(OSError):
+                os.killpg(self.ending.pid, number)
 
     def notes(self) -> tuple[str, ...]:
         """What a reader has to know beside: which outputs were cut."""
@@ -143,6 +160,8 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
     """Papermill's client, which stops at the first failure of whatever kind and says what it was."""
 
     def __init__(self, nb_man: _Manager, session: Session, **kwargs: Any) -> None:
+        self.km: Any
+        self.kc: Any
         super().__init__(nb_man, **kwargs)
         self.session = session
         session.client = self
@@ -175,6 +194,22 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
             # The last cell swallowed the interrupt and came to its end all the same.
             self.session.fail(Status.CANCELLED, "", self.nb.cells[-1])
             self.shutdown_kernel = "immediate"
+
+    async def _async_cleanup_kernel(self) -> None:
+        """Ask a healthy kernel to end, and do not wait for it: the page can be made meanwhile."""
+        manager = self.km
+        if self.shutdown_kernel == "immediate" or manager is None or not await manager.is_alive():
+            await super()._async_cleanup_kernel()
+            return
+        manager.shutting_down = True
+        self.session.ending = manager.provisioner.process
+        await manager.interrupt_kernel()
+        await manager.request_shutdown()
+        await manager.cleanup_resources()
+        self.kc.stop_channels()
+        self.kc = self.km = None
+
+    _cleanup_kernel = run_sync(_async_cleanup_kernel)
 
     def _raised(self, error: CellExecutionError) -> tuple[Status, str]:
         """How a cell that raised counts: one that was refused memory by the run's limit ran out of it."""

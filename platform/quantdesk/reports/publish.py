@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from quantdesk.reports.cache import Asked, key_of
 from quantdesk.reports.declaration import from_metadata
 from quantdesk.reports.recorded import Recorded, collect
 from quantdesk.reports.runs import CellTime, Problem, Provenance, Run, Status, publish
@@ -94,7 +95,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
-def finish(request: Request, notebook: Any, outcome: Outcome) -> Run:
+def finish(request: Request, notebook: Any, outcome: Outcome, *, before: Callable[[], object] = lambda: None) -> Run:
     """Publish a run, with a banner in notebook and page when it is not complete.
 
     Parameters
@@ -105,6 +106,8 @@ def finish(request: Request, notebook: Any, outcome: Outcome) -> Run:
         The notebook as far as it came; it is changed.
     outcome
         How it ended.
+    before
+        Called when all is made and nothing is published yet: whoever still writes to the log can end meanwhile.
 
     Returns
     -------
@@ -151,6 +154,7 @@ def finish(request: Request, notebook: Any, outcome: Outcome) -> Run:
         peak_memory_bytes=outcome.peak_memory_bytes,
         attempt=request.attempt,
         requested_by=request.requested_by,
+        cache_key=_key(request, outcome),
     )
     try:
         html = page.render(run, notebook)
@@ -162,7 +166,17 @@ def finish(request: Request, notebook: Any, outcome: Outcome) -> Run:
     beside = {**recorded.files, **{f"thumbnails/{name}": content for name, content in pictures.items()}}
     if recorded.metrics or recorded.missing:
         beside["metrics.json"] = _metrics(run)
+    before()
     return publish(run, notebook=text, page=html, log=Path(request.scratch) / "log.txt", beside=beside)
+
+
+def _key(request: Request, outcome: Outcome) -> str | None:
+    """By what the next run of the same finds this one."""
+    if outcome.status is not Status.COMPLETED:
+        return None
+    values = {**request.defaults, **request.given}
+    asked = Asked(request.report, Path(request.notebook), request.notebook_sha256, request.declaration, values)
+    return key_of(asked, outcome.made_from)
 
 
 def _recorded(request: Request, notebook: Any) -> tuple[Recorded, tuple[str, ...]]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from quantdesk.errors import QuantdeskError
+from quantdesk.reports import grammar
 from quantdesk.reports.publish import Request
 
 __all__ = ["main"]
@@ -62,8 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(request: Request, events: _Events) -> str:
     events.progress("starting", 0, 0)
-    # jsonschema would compile a grammar of IRIs for most of a second; no notebook holds one. This process is ours.
-    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+    grammar.spare()
     # Imported here, so that the parent hears at once that the worker lives.
     import papermill
     from papermill.execute import remove_error_markers
@@ -109,7 +109,6 @@ def _run(request: Request, events: _Events) -> str:
             session=session,
         )
     watch.close()
-    processes.end_all(request.id)  # what a cell started and left running
     remove_error_markers(session.notebook)
     events.progress("writing the page", 0, 0)
     outcome = Outcome(
@@ -120,7 +119,12 @@ def _run(request: Request, events: _Events) -> str:
         peak_memory_bytes=watch.peak_memory_bytes,
         notes=session.notes(),
     )
-    run = finish(request, session.notebook, outcome)
+
+    def over() -> None:
+        session.kernel_ended()
+        processes.end_all(request.id)  # what a cell started and left running
+
+    run = finish(request, session.notebook, outcome, before=over)
     return str(run.folder)
 
 

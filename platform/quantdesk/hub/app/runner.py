@@ -168,8 +168,10 @@ def main() -> None:
     """The process."""
     from quantdesk.hub.app.database import opened
     from quantdesk.hub.app.logs import set_up
+    from quantdesk.reports import grammar
 
     set_up("quantdesk-runner")
+    grammar.spare()
     config, stop = ServiceConfig.from_env(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -20,8 +20,10 @@ def main() -> None:
 
     from quantdesk.hub.app.factory import create_app
     from quantdesk.hub.app.logs import set_up
+    from quantdesk.reports import grammar
 
     set_up("quantdesk-web")
+    grammar.spare()
     config = ServiceConfig.from_env()
     settings = uvicorn.Config(
         create_app(config),

@@ -372,7 +372,7 @@ def main(arguments: list[str] | None = None) -> int:
         role = Role(KERNEL, fork.connection, waits=False)
     role.__traceback__ = role.__context__ = None
     del zygote
-    return int(role.play())
+    return become.leave(role.play())
 
 
 if __name__ == "__main__":
