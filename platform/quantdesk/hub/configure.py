@@ -135,6 +135,9 @@ def _servers(c: Any, config: HubConfig, files: HubFiles) -> None:
     c.DeskSpawner.cmd = single_user_command()
     c.DeskSpawner.env_keep = list(KEPT)
     c.DeskSpawner.environment = {"JUPYTERHUB_ACTIVITY_INTERVAL": str(_tell_activity_every(config))}
+    if config.service:
+        c.DeskSpawner.environment["QUANTDESK_LAB_URL"] = f"http://{ADDRESS}:{config.port}{service.PREFIX}"
+        c.DeskSpawner.server_token_scopes = list(service.SERVER_SCOPES)
     c.DeskSpawner.default_url = "/lab"
     c.DeskSpawner.ip = ADDRESS
     c.DeskSpawner.start_timeout = 90

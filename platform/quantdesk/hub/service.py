@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from quantdesk.hub.accounts import Account, Accounts
+from quantdesk.hub.behalf.mine import ACCOUNT, MODULE
 from quantdesk.hub.config import ADDRESS, HubConfig, HubFiles
 from quantdesk.hub.supervise import Command
 from quantdesk.hub.sweep import MARK, marked
@@ -40,6 +41,9 @@ SCOPES = {
 MEMBERS, TRADERS, ADMINISTRATORS = f"{NAME}-members", f"{NAME}-traders", f"{NAME}-administrators"
 """Groups of the hub, whose people an administrator chooses on the hub's page."""
 TOKEN, PORT = "QUANTDESK_SERVICE_TOKEN", "QUANTDESK_SERVICE_PORT"
+SERVER_SCOPES = ("users:activity!user", "access:servers!server", ACCESS, f"custom:{NAME}:read", f"custom:{NAME}:run")
+"""What the token of a user's server may do, as far as the user may: JupyterHub's own two, and jobs in JupyterLab."""
+_LAB = "QUANTDESK_REPORTS_WORKER_LAB"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,8 +152,20 @@ def commands(config: HubConfig, files: HubFiles, made: Secrets, socket_number: i
     if config.worker:
         line = [*python, "-c", "from quantdesk.cli import main; main()", "worker"]
         environment = _environment(config, files, works, _own(files.state / "worker", works))
+        # One person's jobs from JupyterLab are the worker's to run: the two are one account.
+        environment |= {_LAB: "also" if works is None else "never"}
         found.append(Command("worker", line, environment, (works.uid, group) if works else None))
+        if config.isolated:
+            found.append(_behalf(config, files, made, group))
     return found
+
+
+def _behalf(config: HubConfig, files: HubFiles, made: Secrets, group: int) -> Command:
+    """The worker of jobs from JupyterLab, which has them run under their users' accounts: it starts as root."""
+    lab = Accounts(files).service("lab")
+    environment = _environment(config, files, lab, _own(files.state / "lab-worker", lab))
+    environment |= {_LAB: "only", ACCOUNT: f"{lab.uid}:{group}", "QUANTDESK_SERVICE_SECRET": made.signing}
+    return Command("behalf", [sys.executable, "-P", "-m", MODULE], environment)
 
 
 def hand_over(folder: Path, uid: int, gid: int) -> None:
@@ -166,6 +182,10 @@ def hand_over(folder: Path, uid: int, gid: int) -> None:
                 os.chown(name, uid, gid, dir_fd=handle, follow_symlinks=False)
     os.chown(folder, uid, gid, follow_symlinks=False)
     folder.chmod(0o2770)
+    for shared in (folder / "runs", folder / "lab"):  # the service and the worker of jobs write there, too
+        shared.mkdir(exist_ok=True)
+        os.chown(shared, uid, gid, follow_symlinks=False)
+        shared.chmod(0o2770)
     ledger = folder / "ledger.sqlite"
     # Made here, so that the group may write it: SQLite gives its further files the same mode.
     handle = os.open(ledger, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o660)

@@ -25,6 +25,7 @@ from quantdesk.errors import EnvironmentProblem, QuantdeskError
 from quantdesk.hub import kernels
 from quantdesk.hub.accounts import Account, Accounts, own_account
 from quantdesk.hub.auth import one_person
+from quantdesk.hub.behalf.mine import is_on_behalf
 from quantdesk.hub.config import HubFiles
 from quantdesk.hub.lab import config_path
 from quantdesk.hub.sweep import MARK, clear, marked, of_account, of_mark
@@ -162,7 +163,7 @@ class DeskSpawner(LocalProcessSpawner):  # type: ignore[misc]
         return log
 
     async def stop(self, now: bool = False) -> None:  # noqa: ARG002  (JupyterHub's signature)
-        """Stop the server, and everything that it or its user has started."""
+        """Stop the server, and everything that it or its user has started; jobs on his behalf go on."""
         await super().stop(now=True)  # SIGTERM lets JupyterLab end its kernels; SIGINT would have it ask first
         await asyncio.to_thread(self._clear)
 
@@ -170,7 +171,7 @@ class DeskSpawner(LocalProcessSpawner):  # type: ignore[misc]
         if self.isolated:
             account = self.account or Accounts(self.files).find(self.user.name)
             if account is not None:
-                clear(lambda: of_account(account.uid))
+                clear(lambda: [one for one in of_account(account.uid) if not is_on_behalf(one)])
         else:
             clear(lambda: of_mark(marked(self.files.state, self.user.name)))
 

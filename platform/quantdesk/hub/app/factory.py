@@ -139,5 +139,6 @@ _TAGS = [
     {"name": "features", "description": "Features as they were known, with the evidence."},
     {"name": "scenarios", "description": "What a portfolio would have gone through."},
     {"name": "reports", "description": "Reports, their runs and what these leave behind."},
+    {"name": "lab", "description": "A user's own notebooks, run and scheduled from JupyterLab."},
     {"name": "operation", "description": "Whether the service is well."},
 ]

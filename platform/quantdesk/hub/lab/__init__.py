@@ -30,6 +30,16 @@ EXTENSIONS = (
 COLLABORATION = ("@jupyter/collaboration-extension", "@jupyter/docprovider-extension")
 """Those of real-time collaboration, which is opt-in, because users of it report lost or doubled cells."""
 
+_JOBS = {
+    "SchedulerApp": {
+        "scheduler_class": "quantdesk.reports.lab.scheduler.LabScheduler",
+        "environment_manager_class": "quantdesk.reports.lab.scheduler.OneEnvironment",
+        "job_files_manager_class": "quantdesk.reports.lab.scheduler.Downloads",
+        "db_url": "sqlite://",  # nothing is kept here: see quantdesk.reports.lab
+    }
+}
+"""Jobs are handed to the service, where there is one; otherwise they end with the user's server, as is usual."""
+
 
 def config_path(*, isolated: bool, collaboration: bool) -> list[Path]:
     """The folders of configuration, for ``JUPYTER_CONFIG_PATH``.
@@ -46,10 +56,12 @@ def server_settings(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]
     Parameters
     ----------
     environment
-        What the spawner set: ``HOME``, ``JUPYTER_RUNTIME_DIR``, ``QUANTDESK_TEMPLATES``, ``QUANTDESK_COLLABORATION``.
+        What the spawner set: ``HOME``, ``JUPYTER_RUNTIME_DIR``, ``QUANTDESK_TEMPLATES``, ``QUANTDESK_COLLABORATION``,
+        ``QUANTDESK_LAB_URL``.
     """
     collaboration = environment.get("QUANTDESK_COLLABORATION", "false") == "true"
     return {
+        **(_JOBS if environment.get("QUANTDESK_LAB_URL") else {}),
         "ServerApp": {
             "root_dir": environment["HOME"],
             "kernel_manager_class": "quantdesk.hub.lab.activity.BusyIsActive",

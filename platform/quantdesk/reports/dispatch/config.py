@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,6 +30,9 @@ class WorkerConfig(BaseSettings):
         Seconds for which a due time counts as on time; after that the schedule's catch-up policy decides.
     catch_up_limit
         How many missed due times of one schedule are run at most.
+    lab
+        Whether jobs from JupyterLab are carried out, under the account of this worker: ``never``, ``also``, or ``only``
+        them. Theirs are notebooks of single users, so it is for a platform with one user alone; the hub sets it.
     """
 
     model_config = SettingsConfigDict(env_prefix="QUANTDESK_REPORTS_WORKER_", frozen=True)
@@ -40,6 +44,7 @@ class WorkerConfig(BaseSettings):
     drain_s: float = Field(default=60.0, ge=0)
     grace_s: float = Field(default=300.0, ge=0)
     catch_up_limit: int = Field(default=100, ge=1, le=100_000)
+    lab: Literal["never", "also", "only"] = "never"
 
     @classmethod
     def from_env(cls) -> WorkerConfig:
@@ -50,6 +55,11 @@ class WorkerConfig(BaseSettings):
     def grace(self) -> timedelta:
         """How late is still on time."""
         return timedelta(seconds=self.grace_s)
+
+    @property
+    def triggers(self) -> dict[str, str]:
+        """Which runs are claimed, as :meth:`.Queue.claim` takes it."""
+        return {"also": {}, "never": {"never": "lab"}, "only": {"only": "lab"}}[self.lab]
 
     @property
     def renew_s(self) -> float:

@@ -213,6 +213,8 @@ class Scheduler:
 
 
 def _report_of(schedule: Schedule) -> Report | None:
+    if schedule.source == "lab":
+        return None  # a notebook of a user's own, which is none of the team's reports
     try:
         return find_report(schedule.report)
     except QuantdeskError as error:

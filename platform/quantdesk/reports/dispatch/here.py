@@ -18,7 +18,7 @@ from pathlib import Path
 
 from quantdesk.errors import BadInput, DataError, EnvironmentProblem, QuantdeskError
 from quantdesk.reports import processes
-from quantdesk.reports.dispatch.work import FAILURES, Outcome, Work, outcome_of
+from quantdesk.reports.dispatch.work import FAILURES, Execute, Outcome, Work, outcome_of
 from quantdesk.reports.ledger.entry import State
 from quantdesk.reports.result import Run, Status
 from quantdesk.reports.runs import RunsConfig, is_id, read_run
@@ -33,13 +33,15 @@ RETRY_AFTER_S = 60.0
 """Wait before the next attempt of a report that cannot be asked."""
 
 
-def carry_out(work: Work) -> Outcome:
+def carry_out(work: Work, begin: Execute | None = None) -> Outcome:
     """Run a report in a process of its own, to its published end.
 
     Parameters
     ----------
     work
         The run.
+    begin
+        Runs it where no earlier attempt has left its end; a notebook of the team, by this account, when None.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def carry_out(work: Work) -> Outcome:
         left = left_by_earlier(work, config)
         if left is not None:
             return outcome_of(left, _retry_after(left, run.attempt))
-        return _run(work)
+        return (begin or _run)(work)
     except EnvironmentProblem as error:  # a full disk may be empty in a minute
         return Outcome(State.FAILED, _said(error), retry_after_s=RETRY_AFTER_S)
     except QuantdeskError as error:  # no such report, no such parameter: that will not change by itself

@@ -28,7 +28,7 @@ def order_for(schedule: Schedule, report: Report | None, due: dt.datetime, now: 
     return Order(
         id=new_id(schedule.report, now),
         report=schedule.report,
-        title=report.title if report is not None else schedule.report,
+        title=report.title if report is not None else _title(schedule),
         parameters=dict(schedule.parameters),
         requested_by=schedule.created_by,
         owner=declared.owner if declared is not None else "",
@@ -41,3 +41,10 @@ def order_for(schedule: Schedule, report: Report | None, due: dt.datetime, now: 
         concurrency=declared.concurrency if declared is not None else None,
         details={**schedule.details, "timezone": schedule.timezone},
     )
+
+
+def _title(schedule: Schedule) -> str:
+    """What a job of JupyterLab is called by its user; else the report's name."""
+    job = schedule.details.get("lab")
+    name = job.get("name") if isinstance(job, dict) else None
+    return name if isinstance(name, str) else schedule.report

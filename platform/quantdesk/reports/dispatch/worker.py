@@ -120,7 +120,8 @@ class Worker:
         while not self._orders_to_stop:
             try:
                 while not self._orders_to_stop and len(self._carriers) < self._config.processes:
-                    claim = self._ledger.queue.claim(self.name, self._config.claim_s, self._config.at_most)
+                    config = self._config
+                    claim = self._ledger.queue.claim(self.name, config.claim_s, config.at_most, **config.triggers)
                     if claim is None:
                         break
                     self._carriers.begin(claim)

@@ -254,6 +254,8 @@ class Filter:
         A person.
     schedule_id
         Of a schedule.
+    trigger
+        What asked for it.
     text
         In the report's name or title, or the run's name; case does not matter.
     since, until
@@ -265,6 +267,7 @@ class Filter:
     requested_by: str | None = None
     owner: str | None = None
     schedule_id: str | None = None
+    trigger: str | None = None
     text: str = ""
     since: datetime | None = None
     until: datetime | None = None

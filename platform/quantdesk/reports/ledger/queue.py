@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, update
 
 from quantdesk.errors import BadInput, EnvironmentProblem, UnknownName
 from quantdesk.records.database import Database
@@ -107,9 +107,24 @@ class Queue:
                 connection.execute(update(RUNS).where(under_way).values(is_cancelling=True))
             return self._get(connection, run_id)
 
+    def note_detail(self, run_id: str, name: str, value: Any) -> Recorded:
+        """Set one of the details of a run, in any state.
+
+        Raises
+        ------
+        UnknownName
+            There is no such run.
+        """
+        with self.database.writing() as connection:
+            details = {**self._get(connection, run_id).details, name: value}
+            connection.execute(update(RUNS).where(RUNS.c.id == run_id).values(details=as_json(details)))
+            return self._get(connection, run_id)
+
     # -------------------------------------------------------------------------------------------------------- working
 
-    def claim(self, holder: str, seconds: float, at_most: int | None = None) -> Claim | None:
+    def claim(
+        self, holder: str, seconds: float, at_most: int | None = None, *, only: str = "", never: str = ""
+    ) -> Claim | None:
         """Take the run that has waited longest and may begin; None where there is none.
 
         Parameters
@@ -120,6 +135,8 @@ class Queue:
             How long the claim lasts without :meth:`renew`.
         at_most
             How many runs may be under way at once, in the whole ledger; None for no limit.
+        only, never
+            A trigger: its runs alone, or none of its runs. Empty for no such rule.
         """
         begun = time.monotonic()
         with self.database.writing() as connection:
@@ -134,7 +151,8 @@ class Queue:
             }
             if at_most is not None and sum(busy.values()) >= at_most:
                 return None
-            row = self._next(connection, now, busy)
+            mine = RUNS.c.trigger == only if only else RUNS.c.trigger != never
+            row = self._next(connection, now, busy, mine)
             if row is None:
                 return None
             taken = {
@@ -345,8 +363,8 @@ class Queue:
         return with_metrics(connection, [row])[0]
 
     @staticmethod
-    def _next(connection: Connection, now: int, busy: Mapping[str, int]) -> Row[Any] | None:
-        ready = and_(RUNS.c.state == State.QUEUED, RUNS.c.not_before <= now)
+    def _next(connection: Connection, now: int, busy: Mapping[str, int], mine: ColumnElement[bool]) -> Row[Any] | None:
+        ready = and_(RUNS.c.state == State.QUEUED, RUNS.c.not_before <= now, mine)
         full: list[str] = []
         # Most often the first one may begin; a report whose runs are as many as it allows is passed over.
         while True:

@@ -134,6 +134,7 @@ def _fits(which: Filter) -> ColumnElement[bool]:
         (RUNS.c.requested_by, which.requested_by),
         (RUNS.c.owner, which.owner),
         (RUNS.c.schedule_id, which.schedule_id),
+        (RUNS.c.trigger, which.trigger),
     ):
         if value is not None:
             wanted.append(column == value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantdesk.hub.app.api import features, guardrails, halts, orders, reports, scenarios
+from quantdesk.hub.app.api import features, guardrails, halts, lab, orders, reports, scenarios
 
 __all__ = ["ROUTERS"]
 
@@ -14,4 +14,5 @@ ROUTERS = (
     scenarios.router,
     scenarios.plain,
     reports.router,
+    lab.router,
 )
