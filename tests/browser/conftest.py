@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,20 +15,21 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 HUB = Path(__file__).resolve().parents[1] / "hub" / "real_hub.py"
 ROOT = Path(__file__).resolve().parents[2]
+ADMIN = "a quiet lake in june"
 
 
-def load() -> Any:
-    """The module that starts real hubs; tests are no package."""
-    if "real_hub" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("real_hub", HUB)
+def load(path: Path, name: str) -> Any:
+    """A module of the tests; they are no package."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
         assert spec.loader is not None
-        sys.modules["real_hub"] = module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    return sys.modules["real_hub"]
+    return sys.modules[name]
 
 
-real_hub = load()
+real_hub = load(HUB, "real_hub")
 
 
 @pytest.fixture(scope="session")
@@ -45,10 +47,35 @@ def ground() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def hub(ground: Any, prepared: Any) -> Iterator[Any]:
-    """A hub on the bundled history and its features, with the notebooks of this checkout, and nobody logged in yet."""
+    """A hub on the bundled history and its features, with service and worker, and nobody logged in yet.
+
+    It has the notebooks of this checkout, and a small one, `drift`. Of the users, `eva` alone may see the reports.
+    """
     state = prepared.state(ground.state())
-    with real_hub.RealHub(ground, state, env={"QUANTDESK_NOTEBOOKS": str(ROOT / "notebooks")}) as running:
+    notebooks = state.parent / "notebooks"
+    shutil.copytree(ROOT / "notebooks", notebooks)
+    load(Path(__file__).with_name("drift.py"), "drift").write(notebooks)
+    env = {
+        "QUANTDESK_NOTEBOOKS": str(notebooks),
+        "QUANTDESK_SERVICE": "true",
+        "QUANTDESK_SERVICE_WORKERS": "1",
+        "QUANTDESK_SERVICE_REMEMBER": "0",
+        "QUANTDESK_MEMBERS": "eva",
+        "QUANTDESK_HALTS_FEEDS": "false",
+        "QUANTDESK_REPORTS_WORKER_POLL_S": "0.2",
+    }
+    with real_hub.RealHub(ground, state, env=env) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def admin(hub: Any) -> Any:
+    """The administrator, logged in, with a password of his own."""
+    browser = hub.browser()
+    if not browser.login(hub.admin, ADMIN, follow=False).is_redirect:
+        browser.login(hub.admin, hub.secret)
+        browser.post("set-password", new_password=ADMIN, confirmation=ADMIN)
+    return browser
 
 
 class Watched:
@@ -105,15 +132,21 @@ class Watched:
 
 
 @pytest.fixture
-def person(chromium: Browser, hub: Any) -> Iterator[Any]:
-    """Makes people, each with a browser of their own."""
+def visit(chromium: Browser) -> Iterator[Any]:
+    """Makes people, each with a browser of their own, at the address of a hub: ``visit(address, **settings)``."""
     made: list[Watched] = []
 
-    def make(**settings: Any) -> Watched:
+    def make(address: str, **settings: Any) -> Watched:
         settings = {"viewport": {"width": 1440, "height": 900}, **settings}
-        made.append(Watched(chromium.new_context(**settings), hub.url))
+        made.append(Watched(chromium.new_context(**settings), address))
         return made[-1]
 
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def person(visit: Any, hub: Any) -> Any:
+    """Makes people at the hub that most tests share."""
+    return lambda **settings: visit(hub.url, **settings)

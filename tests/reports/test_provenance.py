@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -52,6 +53,21 @@ def test_the_commit_is_named_and_changes_are_marked(checkout: Path) -> None:
     assert provenance.collect().git_commit == commit
     (checkout / "requirements.lock").write_text("a==2\n")
     assert provenance.collect().git_commit == f"{commit}+changes"
+
+
+def test_the_commit_of_a_checkout_that_belongs_to_somebody_else_is_named(checkout: Path) -> None:
+    """The worker of a hub that root runs has an account of its own, and the checkout is root's."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    git(checkout, "init", "-q")
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-qm", "one")
+    commit = git(checkout, "rev-parse", "HEAD")
+    for path in (checkout, *checkout.rglob("*")):
+        os.chown(path, 65534, 65534)
+    with pytest.raises(subprocess.CalledProcessError):
+        git(checkout, "rev-parse", "HEAD")
+    assert provenance.collect().git_commit == commit
 
 
 def test_a_repository_that_git_cannot_read_gives_no_commit(checkout: Path) -> None:

@@ -131,8 +131,13 @@ def _commit(root: Path) -> str | None:
         return None
 
     def ask(*arguments: str) -> str:
+        # The checkout may be another account's, as it is under a hub that root runs. This code came from it as well.
         done = subprocess.run(
-            [git, "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True
+            [git, "-c", f"safe.directory={root}", "-C", str(root), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
         )
         return done.stdout.strip()
 

@@ -31,9 +31,9 @@ def test_what_differs_is_told(ana: Any, pair: tuple[Any, Any]) -> None:
     heads = [one["href"].rpartition("/")[2] for one in soup.select("tbody td a.qg-stack")]
     assert heads == [first.id, second.id], "the older one comes first"
     assert "≠ The results differ from the same cells." in said
-    assert "window 120 250 ≠ differs" in said
+    assert "window 120 sessions 250 sessions ≠ differs" in said
     assert "confidence 0.95 0.95 same" in said
-    assert "var_95" in said
+    assert "Value at risk, 95 % var_95" in said
     assert "Both were made from the same" in said
     assert "numbers differ" in said or "the number differs" in said
     assert "4 of 6 cells are the same." in said

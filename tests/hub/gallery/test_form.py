@@ -110,6 +110,7 @@ def test_what_is_wrong_is_said_beside_the_field_and_what_was_typed_stays(name: s
     wrong = [one for one in reading.fields if one.error]
     assert [one.parameter.name for one in wrong] == [name]
     assert says in wrong[0].error
+    assert "The parameter" not in wrong[0].error, "it stands beside the field that it is about"
     assert typed in (wrong[0].text, *wrong[0].picked)
     assert reading.problem == "One field has to be changed; nothing was started."
 
@@ -135,7 +136,7 @@ def test_what_an_earlier_run_had_and_the_report_no_longer_takes_is_left_out() ->
 
 def test_fields_say_what_they_take() -> None:
     hints = {one.parameter.name: one.hint for one in blank(EVERY)}
-    assert hints["window"] == "whole number, sessions; 20 to 500 sessions"
+    assert hints["window"] == "whole number; 20 to 500 sessions"
     assert hints["since"] == "2010-01-04 or more"
     assert hints["lags"] == "whole numbers, one on each line"
     assert hints["cap"] == "number; empty for none"

@@ -32,7 +32,7 @@ def runs(ledger: RunLedger, root: Path, seed: Any) -> list[Any]:
 def test_the_runs_of_a_report_are_listed_with_their_metrics(ana: Any, runs: list[Any]) -> None:
     soup = BeautifulSoup(ana.get("/reports/daily_risk").text, "html.parser")
     assert [" ".join(one.get_text().split()) for one in soup.select("thead th")] == [
-        "Compare", "Run", "State", "var_95", "gross", "Took", "Asked for by", "Because of",
+        "Compare", "Run", "State", "Value at risk, 95 %", "gross", "Took", "Asked for by", "Because of",
     ]  # fmt: skip
     rows = soup.select("table.qg-runs tbody tr")
     assert len(rows) == 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -33,6 +34,7 @@ class Beside:
     name: str
     first: Any
     second: Any
+    unit: str = ""
 
     @property
     def is_same(self) -> bool:
@@ -51,20 +53,24 @@ def compare(request: Request, user: Look, books: Books, run: Picked = None) -> R
     found = (books.ledger.search.run(name, viewer) for name in names)
     two = tuple(sorted(found, key=lambda one: (one.queued, one.id)))
     made, reports = tuple(record_of(one) for one in two), books.reports(user)
-    inputs = [
-        {name: value for name, value, _, _ in parameters_of(one, record, reports.get(one.report))}
-        for one, record in zip(two, made, strict=True)
-    ]
+    given = [parameters_of(one, record, reports.get(one.report)) for one, record in zip(two, made, strict=True)]
+    inputs = [{name: value for name, value, _, _ in side} for side in given]
+    units = {name: unit for side in given for name, _, unit, _ in side}
+    labels = {one.name: one.label for record in made if record for one in record.metrics if one.label}
     comparison, why = _compared(two)
     return show(
-        request, "compare.html", two=two, made=made, now=books.now(), parameters=beside(*inputs), it=comparison,
+        request, "compare.html", two=two, made=made, now=books.now(), parameters=beside(inputs[0], inputs[1], units), it=comparison,
+        metric_labels=labels,
         why=why, same_report=two[0].report == two[1].report, most=_FIGURES,
     )  # fmt: skip
 
 
-def beside(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Beside]:
+def beside(
+    first: Mapping[str, Any], second: Mapping[str, Any], units: Mapping[str, str] = MappingProxyType({})
+) -> list[Beside]:
     """Values by name, of both."""
-    return [Beside(name, first.get(name), second.get(name)) for name in dict.fromkeys((*first, *second))]
+    names = dict.fromkeys((*first, *second))
+    return [Beside(name, first.get(name), second.get(name), units.get(name, "")) for name in names]
 
 
 def _compared(two: tuple[Recorded, ...]) -> tuple[Comparison | None, str]:

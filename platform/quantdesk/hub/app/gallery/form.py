@@ -77,14 +77,14 @@ class Field:
     def hint(self) -> str:
         """Type, range and how it is written, in a few words."""
         words = {"int": "whole number", "float": "number", "str": "text", "date": "date"}
-        unit = f", {self.parameter.unit}" if self.parameter.unit else ""
+        bounds = self.parameter.range.replace("'", "") if not _choices(self.parameter) else ""
+        unit = f", {self.parameter.unit}" if self.parameter.unit and not bounds else ""
         said = {
             "lines": f"{words.get(self.scalar, 'value')}s, one on each line{unit}",
             "json": f"{self.parameter.type}, written as JSON{unit}",
             "picks": f"any of these{unit}",
             "number": f"{words.get(self.scalar, 'number')}{unit}",
         }.get(self.kind, unit.removeprefix(", "))
-        bounds = self.parameter.range.replace("'", "") if not _choices(self.parameter) else ""
         none = "empty for none" if self.is_optional and self.kind != "choice" else ""
         return "; ".join(part for part in (said, bounds, none) if part)
 
@@ -158,7 +158,7 @@ def read(parameters: Iterable[Parameter], sent: Mapping[str, list[str]], *, repo
             value = _value(field)
             check([one], {one.name: value}, report=report)
         except BadInput as error:
-            fields.append(replace(field, error=error.problem, remedy=error.remedy))
+            fields.append(replace(field, error=_beside(error.problem, one, report), remedy=error.remedy))
             continue
         fields.append(field)
         values[one.name] = value
@@ -174,6 +174,12 @@ def read(parameters: Iterable[Parameter], sent: Mapping[str, list[str]], *, repo
         return Reading(tuple(fields), check(known, given, report=report))
     except BadInput as error:
         return Reading(tuple(fields), None, error.problem, error.remedy)
+
+
+def _beside(problem: str, one: Parameter, report: str) -> str:
+    """What is wrong, where it stands beside the field that it is about."""
+    said = problem.removeprefix(f"The parameter {one.name} of {report}: ")
+    return problem if said == problem else said[:1].upper() + said[1:]
 
 
 def _field(one: Parameter) -> Field:

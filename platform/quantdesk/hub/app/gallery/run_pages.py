@@ -79,9 +79,9 @@ def report(name: str, request: Request, user: Look, books: Books, wanted: Asked)
     schedules = books.ledger.schedules.list(viewer, report=name)
     return show(
         request, "report.html", now=now, name=name, report=found, page=page, wanted=wanted, groups=tuple(GROUPS),
-        states=tuple(State), columns=_columns(found, page.runs), due=next_due(books, schedules, now),
-        schedules=schedules, lab=opening(found.path, home_of(user.name)) if found else None,
-        may_run=user.may(Right.RUN),
+        states=tuple(State), columns=_columns(found, page.runs), headings=_headings(found),
+        due=next_due(books, schedules, now), schedules=schedules, may_run=user.may(Right.RUN),
+        lab=opening(found.path, home_of(user.name)) if found else None,
     )  # fmt: skip
 
 
@@ -90,6 +90,11 @@ def _columns(found: Report | None, runs: tuple[Recorded, ...]) -> tuple[str, ...
     declared = [one.name for one in found.declaration.metrics] if found else []
     recorded = [name for run in runs for name in run.metrics]
     return tuple(dict.fromkeys(name for name in (*declared, *recorded) if name in recorded))[:_COLUMNS]
+
+
+def _headings(found: Report | None) -> dict[str, str]:
+    """What the report calls its metrics, where it gives them a label."""
+    return {one.name: one.label for one in found.declaration.metrics if one.label} if found else {}
 
 
 @router.get("/runs/{run_id}")
@@ -166,7 +171,7 @@ def facts(run: Recorded, made: Run | None) -> list[tuple[str, str]]:
         found += [
             ("Notebook", f"{made.notebook_sha256}"),
             ("Data", source.data_version or ""),
-            ("Code", source.git_commit or ""),
+            ("Code", source.git_commit or source.code_version or ""),
             ("Packages", source.lock_sha256 or ""),
             ("Python", source.python),
             ("Host", source.host),
