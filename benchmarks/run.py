@@ -223,7 +223,7 @@ def notebooks(clone: Path, scratch: Path) -> list[Row]:
     env = clean(QUANTDESK_REPORTS_ROOT=str(scratch / "reports"), QUANTDESK_STATE=str(clone / "state"))
     for notebook in sorted((clone / "notebooks").glob("0*.ipynb")):
         say(notebook.stem)
-        ours = timed([str(binaries / "quantdesk"), "report", "run", notebook.stem, "--json"], clone, env)
+        ours = timed([str(binaries / "quantdesk"), "report", "run", notebook.stem, "--no-cache", "--json"], clone, env)
         out = scratch / notebook.name
         papermill = [str(binaries / "papermill"), "-k", "python3", "--no-progress-bar", str(notebook), str(out)]
         rows.append(Row(f"report {notebook.stem}", ours, "papermill alone", timed(papermill, clone, env)))

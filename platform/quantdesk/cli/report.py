@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from quantdesk.cli import report_compare, report_deliver
-from quantdesk.cli.terminal import Json, emit, err, fail, out, progress, table
+from quantdesk.cli.terminal import Json, emit, err, fail, out, plain, progress, table
 
 if TYPE_CHECKING:
     from quantdesk.errors import QuantdeskError
@@ -90,10 +90,25 @@ def run(
     memory_mb: Annotated[
         int | None, typer.Option(min=64, help="Megabytes that it may use, in place of what it declares.")
     ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Run it even where nothing has changed since an earlier run.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a report: the executed notebook and a page that is complete in itself."""
+    """Run a report: the executed notebook and a page that is complete in itself.
+
+    Where notebook, parameters, data, features, packages and code are those of an earlier run on this disk, that run is
+    the answer, and it is marked so. With --output it always runs.
+    """
     from quantdesk import reports
+
+    if not no_cache and output is None:
+        from quantdesk.reports.earlier import earlier_run
+
+        earlier = earlier_run(name, parameter or [])
+        if earlier is not None:
+            _serve(earlier, as_json=as_json)
+            return
     from quantdesk.reports.runner import limits_for
 
     limits = limits_for(name, total_s=timeout, memory_mb=memory_mb)
@@ -105,12 +120,29 @@ def run(
 
         done = reports.run(name, parameter or [], output=output, limits=limits, steps=tell)
     if as_json:
-        emit(done)
+        emit({**plain(done), "cached_from": None})
         return
     out.print(f"[green]✓[/] {done.report} in {done.duration_s:.1f} s")
-    _recorded(done)
-    out.print(f"  page      {done.page}", markup=False)
-    out.print(f"  notebook  {done.executed}", markup=False)
+    _left(done)
+
+
+def _serve(run: Run, *, as_json: bool) -> None:
+    """Answer with an earlier run, and say so."""
+    if as_json:
+        emit({**plain(run), "cached_from": run.id})
+        return
+    out.print(f"[green]⟲[/] {run.report}, from cache")
+    out.print(
+        f"  Nothing has changed since {run.started:%Y-%m-%d %H:%M} UTC: these are the files of {run.id}.", markup=False
+    )
+    out.print("  --no-cache runs it again.", markup=False)
+    _left(run)
+
+
+def _left(run: Run) -> None:
+    _recorded(run)
+    out.print(f"  page      {run.page}", markup=False)
+    out.print(f"  notebook  {run.executed}", markup=False)
 
 
 def _recorded(run: Run) -> None:

@@ -23,7 +23,8 @@
     dispatch         the worker: due times become runs, runs are carried out, each once
     deliver          pages and alerts to people
     compare          two runs side by side                                           (pure)
-    reproduce, cache a run made again; a run that need not be made again
+    reproduce        a run made again
+    cache, earlier   a run that need not be made again
     kernels          kernels and workers forked from a process that has imported the stack
     kernelspec       the Jupyter kernel named quantdesk
     scratch, supervise, worker, engine, watch, processes, publish, banner, environment, provenance

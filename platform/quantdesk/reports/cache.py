@@ -11,6 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from quantdesk.reports.notebooks import Report
     from quantdesk.reports.result import Provenance
 
-__all__ = ["LAYOUT", "Runs", "cache_key", "cached"]
+__all__ = ["LAYOUT", "Asked", "Runs", "cache_key", "cached", "key_of"]
 
 LAYOUT = 1
 """Counts the ways in which keys were made: another number finds nothing of before."""
@@ -32,15 +34,48 @@ class Runs(Protocol):
         ...
 
 
-def cache_key(report: Report, parameters: Mapping[str, Any], made_from: Provenance) -> str | None:
+@dataclass(frozen=True)
+class Asked:
+    """What a run is asked for, as a report and an order have it, and the request of a run that is under way.
+
+    Attributes
+    ----------
+    report
+        Its name.
+    notebook, sha256
+        The notebook's path, and the hash of its bytes.
+    declaration
+        As :meth:`~quantdesk.reports.declaration.Declaration.to_dict` writes it; None without one.
+    parameters
+        Those that were given, and the others at their defaults.
+    """
+
+    report: str
+    notebook: Path
+    sha256: str
+    declaration: Mapping[str, Any] | None
+    parameters: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, report: Report, given: Mapping[str, Any]) -> Asked:
+        """A report, and the checked values that were given."""
+        declaration = getattr(report, "declaration", None)
+        return cls(
+            report.name,
+            report.path,
+            report.sha256,
+            None if declaration is None else declaration.to_dict(),
+            {**{item.name: item.default for item in report.parameters}, **given},
+        )
+
+
+def key_of(asked: Asked, made_from: Provenance) -> str | None:
     """The key of a run.
 
     Parameters
     ----------
-    report
-        What runs.
-    parameters
-        Checked values; those that are left out have the notebook's defaults.
+    asked
+        What it is asked for.
     made_from
         What it is made from, as :func:`quantdesk.reports.provenance.collect` tells it.
 
@@ -50,8 +85,7 @@ def cache_key(report: Report, parameters: Mapping[str, Any], made_from: Provenan
         SHA-256 in hexadecimal; None where something is not known, changed while the run was under way, or where the
         report wants no cache.
     """
-    declaration = getattr(report, "declaration", None)
-    if declaration is not None and not declaration.cache:
+    if asked.declaration is not None and not asked.declaration.get("cache", True):
         return None
     versions = (
         made_from.data_version,
@@ -60,21 +94,26 @@ def cache_key(report: Report, parameters: Mapping[str, Any], made_from: Provenan
         made_from.code_version,
         made_from.python or None,
     )
-    if None in versions or made_from.changed or not report.sha256:
+    if None in versions or made_from.changed or not asked.sha256:
         return None
     content = {
         "layout": LAYOUT,
-        "report": report.name,
+        "report": asked.report,
         # A notebook may import or read what stands beside it.
-        "folder": str(report.path.parent),
-        "notebook": report.sha256,
-        "declaration": None if declaration is None else declaration.to_dict(),
-        "parameters": {**{item.name: item.default for item in report.parameters}, **parameters},
+        "folder": str(asked.notebook.parent),
+        "notebook": asked.sha256,
+        "declaration": asked.declaration,
+        "parameters": dict(asked.parameters),
         "versions": versions,
         # What is installed, and not only what the lock file wants.
         "packages": dict(made_from.packages),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def cache_key(report: Report, parameters: Mapping[str, Any], made_from: Provenance) -> str | None:
+    """:func:`key_of` a report and the checked values that were given."""
+    return key_of(Asked.of(report, parameters), made_from)
 
 
 def cached(key: str | None, runs: Runs, *, requested_by: str = "") -> Recorded | None:

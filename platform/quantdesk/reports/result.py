@@ -258,6 +258,9 @@ class Run:
         other processes count in part); None where nobody measured.
     attempt, requested_by
         Which try it was, from 1, and the user who asked for it; None where nobody said.
+    cache_key
+        What it was made from, hashed (:mod:`quantdesk.reports.cache`): a run of the same key need not be made again.
+        None where that cannot be told, and for a run that is not complete.
     """
 
     id: str
@@ -284,6 +287,7 @@ class Run:
     peak_memory_bytes: int | None = None
     attempt: int = 1
     requested_by: str | None = None
+    cache_key: str | None = None
 
     @property
     def duration_s(self) -> float:

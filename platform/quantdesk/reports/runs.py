@@ -21,7 +21,7 @@ import logging
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,6 +48,7 @@ __all__ = [
     "last_completed",
     "list_runs",
     "new_id",
+    "newest",
     "publish",
     "read_run",
 ]
@@ -147,12 +148,16 @@ def read_run(folder: Path) -> Run:
 
 def last_completed(report: str, config: RunsConfig | None = None, *, most: int = 20) -> Run | None:
     """The newest complete run of a report among its `most` newest ones on this disk; None where there is none."""
+    return next((run for run in newest(report, config, most=most) if run.status is Status.COMPLETED), None)
+
+
+def newest(report: str, config: RunsConfig | None = None, *, most: int = 20) -> Iterator[Run]:
+    """The `most` newest runs of a report on this disk, the newest first; each is read when it is asked for."""
     folder = (config or RunsConfig.from_env()).runs
     for name in [name for name in _names(folder) if _report_of(name) == _stem(report)][:most]:
         run = _listed(folder / name)
-        if run.status is Status.COMPLETED and run.report == report:
-            return run
-    return None
+        if run.report == report:
+            yield run
 
 
 def list_runs(config: RunsConfig | None = None) -> tuple[Run, ...]:

@@ -15,11 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from quantdesk.errors import DataError, QuantdeskError
+from quantdesk.reports.cache import cache_key
 from quantdesk.reports.dispatch.found import found_run
 from quantdesk.reports.dispatch.work import outcome_of
 from quantdesk.reports.ledger import Order, RunLedger
 from quantdesk.reports.notebooks import Report, find_report
-from quantdesk.reports.result import Run, is_id
+from quantdesk.reports.result import Run, Status, is_id
 
 __all__ = ["DIRECT", "Adoption"]
 
@@ -104,9 +105,10 @@ class Adoption:
         self._refused.pop(name, None)
         report = _report(run)
         outcome = outcome_of(run)
+        more = {} if (key := _key(run, report)) is None else {"cache_key": key}
         _, is_new = self._ledger.queue.note(
             _order(run, report), outcome.record, outcome.state, attempt=run.attempt, problem=outcome.problem,
-            folder=str(folder), metrics=outcome.metrics,
+            folder=str(folder), metrics=outcome.metrics, **more,
         )  # fmt: skip
         self._known.add(name)
         if is_new:
@@ -142,6 +144,16 @@ def _report(run: Run) -> Report | None:
         if report.name == run.report and is_it:
             return report
     return None
+
+
+def _key(run: Run, report: Report | None) -> str | None:
+    """The key by which others may be served with the run; None where it is not that of the notebook of today."""
+    if run.cache_key is None or report is None or run.status is not Status.COMPLETED:
+        return None
+    if run.notebook_sha256 != report.sha256:
+        return None
+    key = cache_key(report, {name: run.parameters[name] for name in run.given}, run.provenance)
+    return key if key == run.cache_key else None
 
 
 def _names(folder: Path) -> list[str]:
