@@ -1,4 +1,4 @@
-"""Jobs of JupyterLab through a real hub, as root runs it: under the user's own account, also when his server is gone."""
+"""Jobs of JupyterLab through a real hub: under the user's own account, also when his server is gone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-pytestmark = pytest.mark.xdist_group("hub")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hub")]
 SERVICE = "/services/quantdesk"
 LOOKS = """
 import json, os, pathlib

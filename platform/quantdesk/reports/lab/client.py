@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from json import dumps
 from typing import Any, Self
 
 import httpx
@@ -27,11 +28,14 @@ class LabConfig(BaseSettings):
     ----------
     url
         ``QUANTDESK_LAB_URL``: the address of the service, without a slash at its end. The hub sets it.
+    largest
+        Bytes that the service takes at once; as its own setting of that name.
     """
 
     model_config = SettingsConfigDict(env_prefix="QUANTDESK_LAB_", frozen=True, extra="ignore")
 
     url: str = ""
+    largest: int = 1_000_000
 
     @classmethod
     def from_env(cls) -> Self:
@@ -63,7 +67,8 @@ class LabClient:
     def __init__(
         self, url: str | None = None, token: SecretStr | None = None, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
-        self._url = LabConfig.from_env().url if url is None else url
+        config = LabConfig.from_env()
+        self._url, self._largest = config.url if url is None else url, config.largest
         self._token = SecretStr(os.environ.get(_TOKEN, "")) if token is None else token
         self._transport = transport
 
@@ -80,6 +85,12 @@ class LabClient:
             It cannot be reached, or is not well.
         """
         headers = {"Idempotency-Key": str(uuid.uuid4())} if method == "POST" else {}
+        size = len(dumps(json))
+        if size > self._largest:  # the service would hang up in the middle
+            raise Refused(
+                f"The notebook and its parameters have {size:,} bytes without any outputs.",
+                f"At most {self._largest:,} are taken: keep data and pictures in files.",
+            )
         async with self._client() as client:
             answer = await self._sent(client.request(method, self._at(path), json=json, params=_given(query),
                                                      headers=headers))  # fmt: skip
