@@ -1,4 +1,4 @@
-"""What tests of several stages need: the bundled data, a Chromium, a PostgreSQL, a Redis; and which process runs what.
+"""What tests of several stages need: the bundled data, a Chromium, a PostgreSQL, a Redis, a zygote; who runs what.
 
 There is one Chromium a process, as Playwright allows only one.
 """
@@ -77,14 +77,41 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 
     ``prepared.state(target)`` makes a state directory of a test's own with both. See tests/prepared.py.
     """
-    module, base = beside("prepared"), tmp_path_factory.getbasetemp()
+    module = beside("prepared")
     given = os.environ.get(module.GIVEN)
-    folder = Path(given) if given else (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "prepared"
+    folder = Path(given) if given else _common(tmp_path_factory) / "prepared"
     return SimpleNamespace(
         market=lambda: module.market(folder),
         features=lambda: module.features(folder),
         state=lambda target: module.state(folder, target),
     )
+
+
+def _common(factory: pytest.TempPathFactory) -> Path:
+    """The folder that all processes of this run share."""
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def shared_zygote(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The zygote of all processes of this run, started when it is first used. See tests/zygote.py."""
+    return beside("zygote").Shared(_common(tmp_path_factory) / "zygotes")
+
+
+@pytest.fixture(scope="module")
+def forked(shared_zygote: Any) -> Iterator[Any]:
+    """Reports and kernels of this module are forked: for tests that look at what they do, not at how they start."""
+    with shared_zygote.used():
+        yield shared_zygote
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The last process ends the zygote that all of them used."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        folder = session.config._tmp_path_factory.getbasetemp() / "zygotes"  # type: ignore[attr-defined]
+        if folder.is_dir():
+            beside("zygote").Shared(folder).end()
 
 
 @pytest.fixture(scope="session")

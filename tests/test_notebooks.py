@@ -1,21 +1,17 @@
 """The notebooks: what is kept of them, that they run, that their numbers are what an independent calculation gives.
 
-Each template is run twice here: once by papermill through `quantdesk.reports`, whose figures and numbers are examined
-and compared with the executed copies in ``tests/notebooks``, and once by nbval, which compares the same. Both take
-minutes, so that ``make test`` runs two templates by nbval, and ``make test-all`` all of them.
+Each template is run twice here, on warm kernels: once by papermill through `quantdesk.reports`, whose figures and
+numbers are examined and compared with the executed copies in ``tests/notebooks``, and once by nbval, which compares the
+same. What they do with other parameters, on all that the store holds, is for the nightly run: see
+tests/notebooks/test_full_data.py.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import subprocess
-import sys
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +25,37 @@ from scipy import stats
 from ta.momentum import RSIIndicator
 
 from quantdesk import MarketStore
-from quantdesk.reports import Run, kernelspec, list_reports, run
+from quantdesk.reports import Run, list_reports, run
 from quantdesk.reports.notebooks import NotebooksConfig
 
+from .notebooks.by_nbval import staged, tampered, validate
 from .notebooks.refresh import CHECKED, HERE, TEMPLATES, copy_of, names, reference
 
 NAMES = names()
-ALL = pytest.mark.parametrize("name", NAMES)
-QUICK = {"04_risk_analysis", "05_performance_attribution"}
-BY_NBVAL = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in NAMES]
+SHARES = (
+    ("03_model_training", "04_risk_analysis", "07_scenario_stress", "08_daily_risk"),
+    ("01_feature_exploration", "02_strategy_backtest", "05_performance_attribution", "06_execution_quality"),
 )
+"""What two processes of a run take, of about the same weight; a template that is new comes to the second one."""
+
+
+def share(name: str) -> int:
+    """The number of the process that runs a template."""
+    return 0 if name in SHARES[0] else 1
+
+
+def of(name: str) -> pytest.MarkDecorator:
+    """Have a test run where its template is run: data, reports and nbval are made once in each of the two processes."""
+    return pytest.mark.xdist_group(f"notebooks-{share(name)}")
+
+
+ALL = pytest.mark.parametrize("name", [pytest.param(name, marks=of(name)) for name in NAMES])
 SIMULATED = {"06_execution_quality", "07_scenario_stress"}
 """Templates whose results are made, around real data."""
+TAMPERED = "04_risk_analysis"
+"""The template that is also compared with a copy that is wrong on purpose: a quick one."""
 MIXED = {"08_daily_risk"}
 """Templates with results of both kinds: each says of which."""
-# One process runs them all: the data and both runs are made once.
-pytestmark = pytest.mark.xdist_group("notebooks")
 
 
 def read(path: Path) -> Any:
@@ -94,59 +104,6 @@ def test_copies_stay_small() -> None:
 # nbval
 
 
-def staged(folder: Path, template: Any, copy: Any, name: str) -> None:
-    """The template with the outputs of the copy, in the form that nbval takes for executed."""
-    outputs = {cell.id: cell.outputs for cell in code(copy)}
-    for number, cell in enumerate(code(template), start=1):
-        cell.execution_count = number
-        cell.outputs = outputs.get(cell.id, [])
-        for node in cell.outputs:
-            if node.output_type == "execute_result":
-                node.execution_count = number
-    folder.mkdir(parents=True, exist_ok=True)
-    nbformat.write(template, folder / f"{name}.ipynb")
-
-
-def validate(folder: Path, environment: dict[str, str]) -> dict[str, list[tuple[str, str]]]:
-    """Run nbval, lax, over a folder: for each notebook its cells and what was wrong with each, empty where nothing."""
-    kernelspec.install(folder / "kernel")
-    # nbval waits 5 s for the last output of a cell, which a busy machine does not always keep.
-    (folder / "conftest.py").write_text(
-        "def pytest_collection_modifyitems(items):\n    for item in items:\n        item.output_timeout = 120\n"
-    )
-    (folder / "pytest.ini").write_text("[pytest]\n")
-    options = ["--nbval-lax", f"--nbval-sanitize-with={HERE / 'sanitize.cfg'}", "--nbval-cell-timeout=600"]
-    options += [
-        "--nbval-kernel-startup-timeout=180",
-        "-p",
-        "no:cacheprovider",
-        "-q",
-        "--color=no",
-        "--junitxml=result.xml",
-    ]
-    clean = {
-        key: value for key, value in {**os.environ, **environment}.items() if not key.startswith(("PYTEST", "COV"))
-    }
-    clean["JUPYTER_PATH"] = str(folder / "kernel" / "share" / "jupyter")
-    clean |= {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-c", "pytest.ini", *options, "."],
-        cwd=folder,
-        env=clean,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=900,
-    )
-    assert (folder / "result.xml").is_file(), done.stdout + done.stderr
-    found: dict[str, list[tuple[str, str]]] = {}
-    for case in ElementTree.parse(folder / "result.xml").iter("testcase"):
-        name = case.get("classname", "").split(".")[0] or case.get("file", "")
-        wrong = "".join(child.text or "" for child in case if child.tag in {"failure", "error", "skipped"})
-        found.setdefault(name, []).append((case.get("name", ""), wrong))
-    return found
-
-
 def tiny(cells: list[str], outputs: list[str]) -> tuple[Any, Any]:
     """A notebook that prints, and its copy that says what it should print."""
     book = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "quantdesk", "display_name": "quantdesk"}})
@@ -158,15 +115,17 @@ def tiny(cells: list[str], outputs: list[str]) -> tuple[Any, Any]:
     return book, copy
 
 
-def test_the_comparison_sees_a_changed_number_and_nothing_else(tmp_path: Path) -> None:
+@of(NAMES[0])
+def test_the_comparison_sees_a_changed_number_and_nothing_else(tmp_path: Path, shared_zygote: Any) -> None:
     """The machinery itself: were it blind, every comparison below would pass."""
+    shared_zygote.start()
     same = ["print(0.1234)", "print('0x7f00aa11bb22, took 3.1 s')", "print(0.12345678901)", "print('-0.0')", "print(1)"]
     told = ["0.1234\n", "0x7f99aa11bb22, took 12 s\n", "0.12345678955\n", "0.0\n", "1\n"]
     staged(tmp_path, *tiny(same, told), name="same")
     changed = ["print(0.1234)", "print('took 3.1 days')", "print(0.123456)", "print('-0.01')", "1 / 0"]
     wrong = ["0.1235\n", "took 12 days\n", "0.123457\n", "0.01\n", ""]
     staged(tmp_path, *tiny(changed, wrong), name="changed")
-    found = validate(tmp_path, {})
+    found = validate(tmp_path, shared_zygote.environment)
     assert [bad for _, bad in found["same"]] == [""] * 5
     assert all(bad for _, bad in found["changed"])
     assert "0.1235" in found["changed"][0][1]
@@ -185,45 +144,74 @@ def frozen(prepared: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield prepared.state(state)
 
 
+class Validated(dict[int, dict[str, list[tuple[str, str]]]]):
+    """What nbval found, by share: one process of nbval for all templates of a share that this run asks for."""
+
+    def __init__(self, wanted: set[str], environment: Mapping[str, str], folders: pytest.TempPathFactory) -> None:
+        self._wanted, self._environment, self._folders = wanted, environment, folders
+
+    def __missing__(self, number: int) -> dict[str, list[tuple[str, str]]]:
+        folder = self._folders.mktemp("nbval")
+        for name in [name for name in NAMES if share(name) == number and name in self._wanted]:
+            staged(folder, read(TEMPLATES / f"{name}.ipynb"), read(reference(name)), name)
+        if number == share(TAMPERED):
+            copy = tampered(read(reference(TAMPERED)))
+            staged(folder, read(TEMPLATES / f"{TAMPERED}.ipynb"), copy, "tampered")
+        self[number] = validate(folder, self._environment)
+        return self[number]
+
+
 @pytest.fixture(scope="session")
 def validated(
-    request: pytest.FixtureRequest, frozen: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, list[tuple[str, str]]]:
-    """nbval over the templates that this run asks for, in two processes at a time."""
+    request: pytest.FixtureRequest, frozen: Path, shared_zygote: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Validated:
+    shared_zygote.start()
     this = "test_nbval_runs_every_cell_and_finds_the_numbers_of_the_copy"
-    chosen = [item.callspec.params["name"] for item in request.session.items if item.name.startswith(this)]  # type: ignore[attr-defined]
-    folders = [tmp_path_factory.mktemp("nbval") for _ in range(2)]
-    for number, name in enumerate(chosen):
-        copy = read(reference(name)) if reference(name).exists() else nbformat.v4.new_notebook()
-        staged(folders[number % 2], read(TEMPLATES / f"{name}.ipynb"), copy, name)
-    environment = {"QUANTDESK_STATE": str(frozen)}
-    with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda folder: validate(folder, environment), folders))
-    return {**found[0], **found[1]}
-
-
-@BY_NBVAL
-def test_nbval_runs_every_cell_and_finds_the_numbers_of_the_copy(
-    validated: dict[str, list[tuple[str, str]]], name: str
-) -> None:
-    assert len(validated[name]) == len(code(read(TEMPLATES / f"{name}.ipynb")))
-    assert "\n".join(bad for _, bad in validated[name] if bad) == ""
-
-
-@pytest.fixture(scope="session")
-def reported(frozen: Path) -> dict[str, Run]:
-    """Every template as a report with its defaults, two at a time.
-
-    Coverage does not follow into their kernels: it would double the time, and tests of the parts count the same lines.
-    """
-    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as pool:
-        for name in [name for name in os.environ if name.startswith("COV")]:
-            patch.delenv(name)
-        return dict(zip(NAMES, pool.map(run, NAMES), strict=True))
+    wanted = {item.callspec.params["name"] for item in request.session.items if item.name.startswith(this)}  # type: ignore[attr-defined]
+    return Validated(wanted, {**shared_zygote.environment, "QUANTDESK_STATE": str(frozen)}, tmp_path_factory)
 
 
 @ALL
-def test_papermill_runs_it_as_a_report(reported: dict[str, Run], name: str) -> None:
+def test_nbval_runs_every_cell_and_finds_the_numbers_of_the_copy(validated: Validated, name: str) -> None:
+    found = validated[share(name)][name]
+    assert len(found) == len(code(read(TEMPLATES / f"{name}.ipynb")))
+    assert "\n".join(bad for _, bad in found if bad) == ""
+
+
+@of(TAMPERED)
+def test_nbval_finds_one_changed_digit_in_each_compared_cell(validated: Validated) -> None:
+    """The other half of the proof: a copy in which a number is another is not what the template gives."""
+    cells = code(read(TEMPLATES / f"{TAMPERED}.ipynb"))
+    compared = [CHECKED in cell.metadata.get("tags", ()) for cell in cells]
+    assert any(compared)
+    assert [bool(bad) for _, bad in validated[share(TAMPERED)]["tampered"]] == compared
+
+
+class Reported(dict[str, Run]):
+    """Every template as a report with its defaults, each run when a test first asks for it."""
+
+    def __missing__(self, name: str) -> Run:
+        self[name] = run(name)
+        return self[name]
+
+
+@pytest.fixture(scope="session")
+def reported(frozen: Path, shared_zygote: Any) -> Iterator[Reported]:
+    with shared_zygote.used():
+        yield Reported()
+
+
+@ALL
+def test_no_kernel_of_these_started_cold(
+    reported: Reported, validated: Validated, shared_zygote: Any, name: str
+) -> None:
+    assert reported[name].status == "completed"
+    assert validated[share(name)][name]
+    assert shared_zygote.cold() == []
+
+
+@ALL
+def test_papermill_runs_it_as_a_report(reported: Reported, name: str) -> None:
     done = reported[name]
     book = read(done.executed)
     assert [cell.id for cell in code(book) if cell.execution_count is None] == []
@@ -235,7 +223,7 @@ def test_papermill_runs_it_as_a_report(reported: dict[str, Run], name: str) -> N
 
 
 @ALL
-def test_every_result_shows_its_labels(reported: dict[str, Run], name: str) -> None:
+def test_every_result_shows_its_labels(reported: Reported, name: str) -> None:
     made = {"reconstructed", "simulated"} if name in SIMULATED | MIXED else set()
     assert set(reported[name].labels) == {"real", "adjusted_with_hindsight", "survivors_only"} | made
     for figure in figures(reported[name]):
@@ -250,7 +238,7 @@ def test_every_result_shows_its_labels(reported: dict[str, Run], name: str) -> N
 
 
 @ALL
-def test_both_ways_to_run_give_the_same_numbers(reported: dict[str, Run], name: str) -> None:
+def test_both_ways_to_run_give_the_same_numbers(reported: Reported, name: str) -> None:
     mine, copy = copy_of(read(reported[name].executed)), read(reference(name))
     theirs = {cell.id: cell.outputs for cell in code(copy)}
     for cell in code(mine):
@@ -294,7 +282,8 @@ def returns_of(growth: pd.Series) -> pd.Series:
     return growth / growth.shift(fill_value=1.0) - 1
 
 
-def test_the_backtest_agrees_with_empyrical_and_quantstats(reported: dict[str, Run]) -> None:
+@of("02_strategy_backtest")
+def test_the_backtest_agrees_with_empyrical_and_quantstats(reported: Reported) -> None:
     done = reported["02_strategy_backtest"]
     said = metrics(done)
     growth = trace(figure_of(done, "equity"), "momentum alpha")
@@ -311,7 +300,8 @@ def test_the_backtest_agrees_with_empyrical_and_quantstats(reported: dict[str, R
     assert said["final_equity"] == pytest.approx(1_000_000 * growth.iloc[-1], rel=1e-9)
 
 
-def test_the_account_grows_as_its_holdings_did(reported: dict[str, Run], frozen: Path) -> None:
+@of("02_strategy_backtest")
+def test_the_account_grows_as_its_holdings_did(reported: Reported, frozen: Path) -> None:
     """Equal weight of the same symbols by hand: set anew once a month, with costs on what moved."""
     done = reported["02_strategy_backtest"]
     growth = trace(figure_of(done, "equity"), "equal weight")
@@ -337,7 +327,8 @@ def test_the_account_grows_as_its_holdings_did(reported: dict[str, Run], frozen:
     assert np.corrcoef(np.diff(np.log(own)), np.diff(np.log(growth)))[0, 1] > 0.99999999
 
 
-def test_stress_sums_and_halts_are_those_of_the_history(reported: dict[str, Run]) -> None:
+@of("07_scenario_stress")
+def test_stress_sums_and_halts_are_those_of_the_history(reported: Reported) -> None:
     """Hold by hand: the shares of the first closes, valued at the last ones; the halt of 9 March 2020 at its minute."""
     done = reported["07_scenario_stress"]
     said = metrics(done)
@@ -351,7 +342,8 @@ def test_stress_sums_and_halts_are_those_of_the_history(reported: dict[str, Run]
     assert "2020-03-09 09:34 MWC1 market" in cell.outputs[0].text
 
 
-def test_the_exceedances_are_those_of_the_returns(reported: dict[str, Run]) -> None:
+@of("04_risk_analysis")
+def test_the_exceedances_are_those_of_the_returns(reported: Reported) -> None:
     done = reported["04_risk_analysis"]
     said = metrics(done)
     held = figure_of(done, "held")
@@ -370,7 +362,8 @@ def test_the_exceedances_are_those_of_the_returns(reported: dict[str, Run]) -> N
     )
 
 
-def test_the_betas_agree_with_statsmodels(reported: dict[str, Run], frozen: Path) -> None:
+@of("04_risk_analysis")
+def test_the_betas_agree_with_statsmodels(reported: Reported, frozen: Path) -> None:
     done = reported["04_risk_analysis"]
     betas = metrics(done)["betas"]
     returns = trace(figure_of(done, "held"), "return") / 100
@@ -387,7 +380,8 @@ def test_the_betas_agree_with_statsmodels(reported: dict[str, Run], frozen: Path
         assert beta == pytest.approx(fitted.params[name], abs=6e-4)
 
 
-def test_the_attribution_adds_up(reported: dict[str, Run]) -> None:
+@of("05_performance_attribution")
+def test_the_attribution_adds_up(reported: Reported) -> None:
     done = reported["05_performance_attribution"]
     said = metrics(done)
     accounts = figure_of(done, "accounts")
@@ -399,7 +393,8 @@ def test_the_attribution_adds_up(reported: dict[str, Run]) -> None:
     assert sum(said["factors"].values()) == pytest.approx(said["portfolio_return"], abs=6e-4)
 
 
-def test_the_costs_of_execution_add_up(reported: dict[str, Run]) -> None:
+@of("06_execution_quality")
+def test_the_costs_of_execution_add_up(reported: Reported) -> None:
     done = reported["06_execution_quality"]
     said = metrics(done)
     assert said["execution_mode"] == ["simulated"]
@@ -420,7 +415,8 @@ def test_the_costs_of_execution_add_up(reported: dict[str, Run]) -> None:
     assert 0 < filled <= said["orders"] == done.parameters["orders_per_session"] * 10 - said["blocked"]
 
 
-def test_rsi_and_averages_agree_with_another_library(reported: dict[str, Run], frozen: Path) -> None:
+@of("01_feature_exploration")
+def test_rsi_and_averages_agree_with_another_library(reported: Reported, frozen: Path) -> None:
     done = reported["01_feature_exploration"]
     figure = figure_of(done, "focus")
     price = MarketStore().panel([done.parameters["symbols"][0]])
