@@ -1,7 +1,8 @@
-"""What jsonschema need not compile in a process of our own. An edge module: it changes what can be imported.
+"""What jsonschema need not load in a process of our own. An edge module: it changes what can be imported.
 
-When it is imported and the package ``rfc3987_syntax`` is there, jsonschema compiles a grammar of internationalised
-addresses, for more than a second. No notebook holds such an address in a field that its schema checks.
+When it is imported, jsonschema compiles a grammar of internationalised addresses for more than a second where the
+package ``rfc3987_syntax`` is there, and loads a library of calendars where ``isoduration`` is. No notebook holds such
+an address, or a duration, in a field that its schema checks.
 """
 
 from __future__ import annotations
@@ -12,5 +13,6 @@ __all__ = ["spare"]
 
 
 def spare() -> None:
-    """Keep that package out of this process. For our own programs alone: a library does not decide for its caller."""
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    """Keep both out of this process. For our own programs alone: a library does not decide for its caller."""
+    for name in ("rfc3987_syntax", "isoduration"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]

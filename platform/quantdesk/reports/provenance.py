@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import getpass
 import hashlib
 import importlib.metadata
@@ -37,7 +38,7 @@ def collect() -> Provenance:
         data_version=data,
         data_until=until,
         lock_sha256=sha256_of(lock) if lock and lock.is_file() else None,
-        packages=_packages(),
+        packages=dict(_packages()),
         python=platform.python_version(),
         git_commit=commit,
         code_version=commit if commit and "+" not in commit else _code(),
@@ -114,6 +115,7 @@ def _code() -> str | None:
     return f"sha256:{digest.hexdigest()}"
 
 
+@functools.cache  # what is imported here stays what it was; a zygote ends when packages change
 def _packages() -> dict[str, str]:
     found = {}
     for requirement in importlib.metadata.requires("quantdesk") or ():
