@@ -167,10 +167,11 @@ def noted(ledger: RunLedger, told: Told, made: Run) -> Recorded:
         one.name: (float(one.value) if isinstance(one.value, (int, float)) else one.value, one.unit)
         for one in told.metrics
     }
-    return ledger.queue.note(
+    run, _ = ledger.queue.note(
         order, made.to_dict(), State(told.status.value), folder=str(made.folder), metrics=metrics,
         problem=told.problem.message if told.problem else "",
     )  # fmt: skip
+    return run
 
 
 def under_way(ledger: RunLedger, report: str, title: str, by: str = "ana", **progress: Any) -> tuple[Recorded, Any]:
