@@ -238,3 +238,40 @@ def test_stores_of_objects_are_written_in_one_go(tmp_path: Path, monkeypatch: py
     store.push(run.folder)
     assert put[-1].endswith(f"{IDS[0]}/run.json")
     assert len(put) == len(bytes_of(run.folder))
+
+
+def test_a_run_that_is_removed_is_gone_there_and_here(address: str, desks: tuple[RunsConfig, RunsConfig]) -> None:
+    one, two = desks
+    runs = [published(one, identity) for identity in IDS]
+    push_pending(one.reports_root)
+    find_run(IDS[0], two)
+    store = current(two.reports_root)
+    assert store is not None
+    for _ in range(2):  # one that is gone is no fault
+        store.remove(IDS[0])
+    assert not any(name.startswith(IDS[0]) for name in in_store(address))
+    assert [run.id for run in list_runs(two)] == [IDS[2], IDS[1]]
+    assert runs[0].folder.is_dir()  # this disk's is somebody else's to remove
+    with pytest.raises(BadInput, match="no name of a run"):
+        store.remove("../x")
+
+
+def test_a_store_that_is_away_is_not_asked_for_every_run(
+    address: str, desks: tuple[RunsConfig, RunsConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = desks
+    for number in range(6):
+        published(one, f"2026010{number + 1}T000000.000Z-demo-aaaaaa")
+    tried: list[Path] = []
+
+    def away(self: Store, folder: Path) -> None:
+        tried.append(folder)
+        raise EnvironmentProblem("The store is away.", "Wait.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "push", away)
+        assert len(push_pending(one.reports_root, most_failures=3).failed) == 3
+        assert len(tried) == 3
+        assert len(push_pending(one.reports_root).failed) == 6
+    answers = iter((False, False, True))
+    assert len(push_pending(one.reports_root, is_over=lambda: next(answers)).sent) == 2

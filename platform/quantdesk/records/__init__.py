@@ -18,7 +18,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from quantdesk.records.files import atomic_directory, atomic_write, exclusive, sha256_of, text_of
+from quantdesk.records.files import LockHeld, atomic_directory, atomic_write, exclusive, sha256_of, text_of
 
 if TYPE_CHECKING:
     from quantdesk.records.append_only import protect
@@ -43,6 +43,7 @@ __all__ = [
     "Lease",
     "LeaseLost",
     "Leases",
+    "LockHeld",
     "Migrations",
     "atomic_directory",
     "atomic_write",

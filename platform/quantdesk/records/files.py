@@ -19,10 +19,14 @@ from pathlib import Path
 
 from quantdesk.errors import BadInput, EnvironmentProblem
 
-__all__ = ["atomic_directory", "atomic_write", "exclusive", "sha256_of", "text_of"]
+__all__ = ["LockHeld", "atomic_directory", "atomic_write", "exclusive", "sha256_of", "text_of"]
 
 _SPACE = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
+
+
+class LockHeld(EnvironmentProblem):
+    """Another process holds a lock."""
 
 
 @contextlib.contextmanager
@@ -125,8 +129,10 @@ def exclusive(lock: Path, *, timeout: float = 600.0) -> Iterator[None]:
 
     Raises
     ------
-    EnvironmentProblem
+    LockHeld
         Another process held the lock for the whole time.
+    EnvironmentProblem
+        The lock cannot be written.
     """
     with _explained(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +145,7 @@ def exclusive(lock: Path, *, timeout: float = 600.0) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    raise EnvironmentProblem(
+                    raise LockHeld(
                         f"Another quantdesk process has held {lock} for {timeout:g} s.",
                         "Wait for it to end, or stop it, and run this again.",
                     ) from None

@@ -213,14 +213,17 @@ class ScheduleEntry(_Part):
 
 
 class Retention(_Part):
-    """How many finished runs are kept; both None keeps all. The newest complete run is always kept.
+    """How many finished runs keep their files; both None keeps all. A run stays as long as one of the two keeps it.
+
+    The newest complete run is always kept, and so is one that somebody spoke of or signed, one whose files a run shares
+    that is kept, and one that a message is still to be sent about.
 
     Attributes
     ----------
     runs
         The newest so many.
     days
-        Those that began within so many days.
+        Those that were asked for within so many days.
     """
 
     runs: Annotated[int, Field(ge=1, le=1_000_000)] | None = None

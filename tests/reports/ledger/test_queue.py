@@ -231,9 +231,10 @@ def test_a_cancelled_run_whose_worker_died_is_not_begun_again(ledger: RunLedger,
 
 
 def test_a_run_from_a_terminal_is_noted_once(ledger: RunLedger, order: Make) -> None:
-    noted = ledger.queue.note(order("a"), RECORD, State.COMPLETED, metrics={"x": (1.0, "")}, folder="/runs/a")
+    noted, is_new = ledger.queue.note(order("a"), RECORD, State.COMPLETED, metrics={"x": (1.0, "")}, folder="/runs/a")
     again = ledger.queue.note(order("a", title="another"), RECORD, State.FAILED)
-    assert again == noted
+    assert is_new
+    assert again == (noted, False)
     assert noted.duration_s == 5.0
     assert noted.metrics == {"x": (1.0, "")}
 

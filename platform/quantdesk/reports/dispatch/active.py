@@ -43,6 +43,7 @@ class Active:
     told: Step | None = None
     is_lost: bool = False
     is_put_back: bool = False
+    is_noted: bool = False
 
 
 class Carriers:
@@ -101,7 +102,8 @@ class Carriers:
             try:
                 claim, is_cancelling = self._ledger.queue.renew(active.claim, self._config.claim_s, progress)
             except ClaimLost as error:
-                self._lose(active, error)
+                if not active.is_noted:  # whoever notes the end finds out by itself whether it may
+                    self._lose(active, error)
                 continue
             active.claim, active.renewed, active.told = claim, now, step
             if is_cancelling:
@@ -185,10 +187,12 @@ class Carriers:
         if self._ended is not None and not active.is_lost:
             self._insist(active, lambda: self._tell(run, outcome))
         more: dict[str, Any] = {**outcome.more, "problem": outcome.problem, "folder": outcome.folder}
-        self._insist(
+        active.is_noted = True
+        noted = self._insist(
             active, lambda: queue.finish(active.claim, outcome.state, outcome.record, metrics=outcome.metrics, **more)
         )
-        _log.info("run %s: %s", run.id, outcome.state)
+        if noted is not None:
+            _log.info("run %s: %s", run.id, noted.state)
 
     def _tell(self, run: Recorded, outcome: Outcome) -> None:
         assert self._ended is not None  # noqa: S101

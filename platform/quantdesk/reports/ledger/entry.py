@@ -152,6 +152,8 @@ class Recorded:
         What it recorded: name to value (None where it was not a number that JSON has) and unit.
     cache_key, cached_from
         What it was made from, hashed; and the run whose files it shares because of that.
+    removed
+        When its report's retention removed its files (UTC); None while they are kept. The row stays.
     """
 
     id: str
@@ -182,6 +184,7 @@ class Recorded:
     metrics: Mapping[str, tuple[float | str | None, str]]
     cache_key: str | None
     cached_from: str | None
+    removed: datetime | None = None
 
     @property
     def duration_s(self) -> float | None:

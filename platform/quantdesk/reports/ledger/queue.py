@@ -203,6 +203,11 @@ class Queue:
         more
             ``problem``, ``folder``, ``cache_key``, ``cached_from`` (texts) and ``metrics`` (name to value and unit).
 
+        Returns
+        -------
+        Recorded
+            The run as it is now. Where the files that it was to share were removed meanwhile, it is queued again.
+
         Raises
         ------
         BadInput
@@ -215,6 +220,9 @@ class Queue:
         metrics = more.pop("metrics", {})
         with self.database.writing() as connection:
             now = self.database.now(connection)
+            if _is_removed(connection, more.get("cached_from")):
+                self._give_back(connection, claim)
+                return self._get(connection, claim.run.id)
             self._change(
                 connection, claim, {"state": state, "ended": now, "record": as_json(dict(record)), "until": 0, **more}
             )
@@ -246,8 +254,7 @@ class Queue:
             Somebody else has the run, or it has ended.
         """
         with self.database.writing() as connection:
-            back = {"state": State.QUEUED, "until": 0, "holder": "", "attempt": claim.run.attempt - 1, "progress": "{}"}
-            self._change(connection, claim, back)
+            self._give_back(connection, claim)
 
     def take_over(self, by: str = "") -> tuple[Recorded, ...]:
         """Put back the runs whose claims are over: their workers are gone. One that has cost too many is lost.
@@ -387,10 +394,21 @@ class Queue:
                 f"{claim.holder} has the run {claim.run.id} no longer.", "Another worker goes on with it; end this one."
             )
 
+    @classmethod
+    def _give_back(cls, connection: Connection, claim: Claim) -> None:
+        back = {"state": State.QUEUED, "until": 0, "holder": "", "attempt": claim.run.attempt - 1, "progress": "{}"}
+        cls._change(connection, claim, back)
+
     @staticmethod
     def _tried(connection: Connection, claim: Claim, now: int, state: State, problem: str) -> None:
         row = connection.execute(select(RUNS).where(RUNS.c.id == claim.run.id)).one()
         _attempted(connection, row, now, state, problem, holder=claim.holder)
+
+
+def _is_removed(connection: Connection, run_id: str | None) -> bool:
+    if run_id is None:
+        return False
+    return connection.scalar(select(RUNS.c.removed).where(RUNS.c.id == run_id)) is not None
 
 
 def _fresh(order: Order, now: int) -> dict[str, Any]:
@@ -427,6 +445,7 @@ def _fresh(order: Order, now: int) -> dict[str, Any]:
         "record": "{}",
         "cache_key": None,
         "cached_from": None,
+        "removed": None,
     }
 
 

@@ -11,10 +11,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, func, insert, select
 
-from quantdesk.errors import BadParameter
+from quantdesk.errors import BadInput, BadParameter
 from quantdesk.records.database import Database
 from quantdesk.reports.ledger.entry import Comment, SignOff, Verdict
-from quantdesk.reports.ledger.tables import COMMENTS, SIGN_OFFS, TRAIL, as_json, comment_of, moment, sign_off_of
+from quantdesk.reports.ledger.tables import (
+    COMMENTS,
+    RUNS,
+    SIGN_OFFS,
+    TRAIL,
+    as_json,
+    comment_of,
+    moment,
+    sign_off_of,
+)
 
 __all__ = ["Deed", "Remarks"]
 
@@ -63,6 +72,8 @@ class Remarks:
         ------
         BadParameter
             Nothing is said, or far too much.
+        BadInput
+            Its files were removed: there is nothing to speak of any more.
         DataError
             There is no such run.
         """
@@ -70,6 +81,7 @@ class Remarks:
         if not said:
             raise BadParameter("A comment without a word is none.", "Write what is to be said.")
         with self.database.writing() as connection:
+            _check_kept(connection, run_id)
             number, at = self._next(connection, COMMENTS), self.database.now(connection)
             row = {"number": number, "run_id": run_id, "cell_id": cell_id[:200], "author": author, "at": at}
             connection.execute(insert(COMMENTS).values(**row, text=said))
@@ -88,11 +100,14 @@ class Remarks:
         ------
         BadParameter
             There is nothing to withdraw, or the note is far too long.
+        BadInput
+            Its files were removed: nobody can answer for what nobody can see.
         DataError
             There is no such run.
         """
         said = _said(note, "note")
         with self.database.writing() as connection:
+            _check_kept(connection, run_id)
             if verdict is Verdict.WITHDRAWN:
                 before = connection.execute(
                     select(SIGN_OFFS)
@@ -141,6 +156,14 @@ class Remarks:
     @staticmethod
     def _next(connection: Connection, table: Table) -> int:
         return int(connection.scalar(select(func.coalesce(func.max(table.c.number), 0))) or 0) + 1
+
+
+def _check_kept(connection: Connection, run_id: str) -> None:
+    """In the same transaction as what is added: a run that is spoken of is not removed, and the other way round."""
+    removed = connection.scalar(select(RUNS.c.removed).where(RUNS.c.id == run_id))
+    if removed is not None:
+        at = moment(removed)
+        raise BadInput(f"The files of the run {run_id} were removed on {at:%Y-%m-%d}.", "Run its report again.")
 
 
 def _said(text: str, what: str) -> str:

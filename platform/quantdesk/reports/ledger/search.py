@@ -114,8 +114,13 @@ class Search:
         return tuple(reversed([(run, float(row.value)) for run, row in zip(runs, rows, strict=True)]))
 
     def by_cache_key(self, key: str) -> Recorded | None:
-        """The last complete run that was made from the same, and was not itself served from another."""
-        wanted = and_(RUNS.c.cache_key == key, RUNS.c.state == State.COMPLETED, RUNS.c.cached_from.is_(None))
+        """The last complete run that was made from the same, still has its files, and was not itself served."""
+        wanted = and_(
+            RUNS.c.cache_key == key,
+            RUNS.c.state == State.COMPLETED,
+            RUNS.c.cached_from.is_(None),
+            RUNS.c.removed.is_(None),
+        )
         with self.database.reading() as connection:
             rows = connection.execute(select(RUNS).where(wanted).order_by(RUNS.c.queued.desc()).limit(1)).all()
             return with_metrics(connection, list(rows))[0] if rows else None

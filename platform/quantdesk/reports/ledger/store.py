@@ -11,6 +11,7 @@ from quantdesk.records.lease import Leases
 from quantdesk.records.migrations import brought_up
 from quantdesk.reports.ledger.config import RunLedgerConfig
 from quantdesk.reports.ledger.deliveries import Deliveries
+from quantdesk.reports.ledger.keeping import Keeping
 from quantdesk.reports.ledger.keys import Keys
 from quantdesk.reports.ledger.queue import Queue
 from quantdesk.reports.ledger.remarks import Remarks
@@ -41,6 +42,8 @@ class RunLedger:
         Runs, as people see them.
     schedules, remarks, deliveries, keys
         The rest.
+    keeping
+        Which runs keep their files.
     leases
         Who may do something now.
     """
@@ -53,6 +56,7 @@ class RunLedger:
         self.remarks = Remarks(database)
         self.deliveries = Deliveries(database)
         self.keys = Keys(database)
+        self.keeping = Keeping(database)
         self.leases = Leases(database)
 
     @classmethod

@@ -77,6 +77,7 @@ RUNS = Table(
     Column("record", Text),
     Column("cache_key", Text),
     Column("cached_from", Text),
+    Column("removed", BigInteger),
 )
 METRICS = Table(
     "metrics",
@@ -225,6 +226,7 @@ def recorded_of(row: Row[Any], metrics: Mapping[str, tuple[float | str | None, s
         metrics=metrics,
         cache_key=row.cache_key,
         cached_from=row.cached_from,
+        removed=_maybe(row.removed),
     )
 
 

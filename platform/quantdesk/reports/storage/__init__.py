@@ -14,7 +14,7 @@ is in the store whole or not at all. What could not be sent stays here and is se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,13 @@ def current(root: Path, config: StoreConfig | None = None) -> Store | None:
     return Store(config, root) if config.store else None
 
 
-def push_pending(root: Path, config: StoreConfig | None = None) -> Pushed:
+def push_pending(
+    root: Path,
+    config: StoreConfig | None = None,
+    *,
+    is_over: Callable[[], bool] = lambda: False,
+    most_failures: int = 0,
+) -> Pushed:
     """Send every finished run of this disk that the store does not have yet.
 
     Parameters
@@ -64,6 +70,10 @@ def push_pending(root: Path, config: StoreConfig | None = None) -> Pushed:
         The folder of reports; runs lie in ``runs/`` below it.
     config
         From the environment when left out.
+    is_over
+        Asked before each; True ends it.
+    most_failures
+        After so many in a row that could not be sent the store is taken to be away; 0 for trying all.
 
     Returns
     -------
@@ -75,10 +85,17 @@ def push_pending(root: Path, config: StoreConfig | None = None) -> Pushed:
         return Pushed((), {})
     sent: list[str] = []
     failed: dict[str, str] = {}
+    in_a_row = 0
     for name in store.pending(root / "runs"):
+        if is_over() or 0 < most_failures <= in_a_row:
+            break
         try:
             store.push(root / "runs" / name)
             sent.append(name)
-        except (EnvironmentProblem, DataError) as error:
+            in_a_row = 0
+        except EnvironmentProblem as error:
+            failed[name] = str(error)
+            in_a_row += 1
+        except DataError as error:
             failed[name] = str(error)
     return Pushed(tuple(sent), failed)

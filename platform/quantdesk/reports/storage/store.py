@@ -185,6 +185,39 @@ class Store:
         (sent / folder.name).touch()
         self._known.at = -FRESH_S
 
+    def remove(self, name: str) -> None:
+        """Let go of a run, and of what is kept of it here; one that is not there is no fault.
+
+        Parameters
+        ----------
+        name
+            The run's id.
+
+        Raises
+        ------
+        BadInput
+            It is no id.
+        EnvironmentProblem
+            The store cannot be written. What is left there is no run any more, or is still whole.
+        """
+        if not is_id(name):
+            raise BadInput(f"{name[:80]!r} is no name of a run.", "Give the id of one.")
+        target = f"{self._path}/{name}"
+        with self._asked("written"):
+            self._fs.invalidate_cache()
+            # The record first: without it the rest is none that anybody finds.
+            with contextlib.suppress(FileNotFoundError):
+                if self._fs.exists(f"{target}/run.json"):
+                    self._fs.rm_file(f"{target}/run.json")
+            with contextlib.suppress(FileNotFoundError):
+                self._fs.invalidate_cache()
+                if self._fs.find(target):
+                    self._fs.rm(target, recursive=True)
+        shutil.rmtree(self._here / "runs" / name, ignore_errors=True)
+        for kept in (self._here / "records" / f"{name}.json", self._here / "sent" / name):
+            kept.unlink(missing_ok=True)
+        self._known.at = -FRESH_S
+
     def pending(self, runs: Path) -> list[str]:
         """Ids of the runs in that folder that were not sent, oldest first."""
         there = {path.name for path in runs.iterdir() if is_id(path.name)} if runs.is_dir() else set()

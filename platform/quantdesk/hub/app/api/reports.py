@@ -26,7 +26,7 @@ from quantdesk.reports.notebooks import Report
 from quantdesk.reports.runs import new_id
 from quantdesk.reports.spec import check
 
-__all__ = ["artefact", "order_of", "router", "run_told"]
+__all__ = ["artefact", "check_kept", "order_of", "router", "run_told"]
 
 router = APIRouter(prefix="/api/v1", tags=["reports"])
 _ERRORS = (401, 403, 404, 422, 429, 503)
@@ -105,6 +105,7 @@ class RunAnswer(BaseModel):
     problem: str
     metrics: dict[str, MetricAnswer]
     cached_from: str | None
+    removed: str | None = Field(default=None, description="When its files were removed by retention; null: kept.")
     provenance: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -246,13 +247,14 @@ async def artefacts(run_id: RunId, request: Request, user: Rights.Read) -> Any:
     "/runs/{run_id}/artefacts/{path:path}",
     summary="One file of a run",
     response_class=FileResponse,
-    responses={200: {"content": {"application/octet-stream": {}}}, **describe(*_ERRORS)},
+    responses={200: {"content": {"application/octet-stream": {}}}, **describe(*_ERRORS, 410)},
 )
 async def artefact_of(
     run_id: RunId, path: Annotated[str, Path(max_length=500)], request: Request, user: Rights.Read
 ) -> Response:
     """To be saved: whatever it holds, a browser runs nothing of it."""
     found = await _seen(request, user, run_id)
+    check_kept(found)
     file = await anyio.to_thread.run_sync(artefact, found, path)
     kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     sealed = policy(sandbox="", script_src="'none'", style_src="'unsafe-inline'")
@@ -281,6 +283,19 @@ def artefact(run: Recorded, path: str) -> FilePath:
         except (OSError, ValueError):
             pass
     raise UnknownName("file", path[:200], [one["path"] for one in _files(run)])
+
+
+def check_kept(run: Recorded) -> None:
+    """Refuse where the files of a run were removed.
+
+    Raises
+    ------
+    Refusal
+        410, and when.
+    """
+    if run.removed is not None:
+        said = f"The files of the run {run.id} were removed by retention on {run.removed:%Y-%m-%d %H:%M} UTC."
+        raise Refusal(410, "removed", said, "Run its report again.")
 
 
 def order_of(

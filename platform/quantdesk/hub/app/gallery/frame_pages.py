@@ -13,6 +13,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
+from quantdesk.hub.app.api.reports import check_kept
 from quantdesk.hub.app.gallery.leavings import drawn, kept, table, thumbnail
 from quantdesk.hub.app.gallery.library import Books, Look, viewer_of
 from quantdesk.hub.app.problems import Refusal
@@ -36,6 +37,9 @@ def page(run_id: str, request: Request, user: Look, books: Books) -> Response:
     """The page of a run, for a frame or a tab of its own."""
     run = books.ledger.search.run(run_id, viewer_of(user))
     path = kept(run, "page")
+    if run.removed is not None:
+        said = _REMOVED.format(f"{run.removed:%Y-%m-%d %H:%M} UTC")
+        return HTMLResponse(said, 410, headers={"Content-Security-Policy": FRAME_POLICY})
     if path is None:
         return HTMLResponse(_NO_PAGE, 404, headers={"Content-Security-Policy": FRAME_POLICY})
     return _sent(request, path, "text/html; charset=utf-8", {
@@ -70,6 +74,7 @@ def frame(run_id: str, name: str, request: Request, user: Look, books: Books) ->
 def picture(run_id: str, number: int, request: Request, user: Look, books: Books) -> Response:
     """A small picture of one of a run's figures."""
     run = books.ledger.search.run(run_id, viewer_of(user))
+    check_kept(run)
     path = thumbnail(run, number)
     if path is None or path.suffix not in _PICTURES:
         raise Refusal(404, "not_found", "This run left no such picture.")
@@ -80,7 +85,9 @@ def picture(run_id: str, number: int, request: Request, user: Look, books: Books
 @router.get("/runs/{run_id}/figures/{cell}/{output}")
 def figure(run_id: str, cell: int, output: int, user: Look, books: Books) -> Response:
     """One figure of the executed notebook as a picture: place of its cell, and of the output in it, both from 0."""
-    found = drawn(books.ledger.search.run(run_id, viewer_of(user)), cell, output)
+    run = books.ledger.search.run(run_id, viewer_of(user))
+    check_kept(run)
+    found = drawn(run, cell, output)
     if found is None:
         raise Refusal(404, "not_found", "There is no such figure in this run.")
     content, kind = found
@@ -89,6 +96,7 @@ def figure(run_id: str, cell: int, output: int, user: Look, books: Books) -> Res
 
 
 def _download(request: Request, run: Recorded, path: Path | None, name: str, kind: str) -> Response:
+    check_kept(run)
     if path is None:
         raise Refusal(404, "not_found", f"The run {run.id} left no such file.", "It may have ended before it could.")
     shown = f"attachment; filename*=UTF-8''{quote(name)}"
@@ -105,6 +113,10 @@ def _sent(request: Request, path: Path, kind: str, headers: dict[str, str]) -> R
     return response
 
 
+_REMOVED = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
+    "<title>Removed</title><p>The page of this run was removed by retention on {}.</p></html>"
+)
 _NO_PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
     "<title>No page</title><p>This run left no page.</p></html>"

@@ -121,6 +121,8 @@ def run_page(run_id: str, request: Request, user: User, books: Library, status: 
     standing = ledger.remarks.standing(run.id)
     found = books.reports(user).get(run.report)
     given = {"problem": "", "remedy": "", "typed": {}} | values
+    if run.removed is not None and status == 200:
+        status = 410  # what was asked for is gone for good; the page says when, and what is still known
     return show(
         request, "run.html", status, report=found, made=made, names=names, spoken=spoken, comments=comments,
         sign_offs=ledger.remarks.sign_offs(run.id), standing=standing, verdicts=Verdict, log=log_tail(run),
