@@ -11,6 +11,7 @@ What is where::
     cluster                       on a Dask cluster, or on whatever the environment names       (edge)
     embedded, gateway             a Dask cluster of this machine's own; one of a Dask Gateway   (edge)
     machine_code                  how loops are compiled, and where that is kept                (edge)
+    inherited                     copies of it for an account that cannot write there           (edge)
 
 Nothing heavy is imported before it is used: Dask takes a second, and most questions never leave the process.
 """

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from quantdesk.compute.inherited import inherit
 from quantdesk.errors import QuantdeskError
 from quantdesk.reports import grammar
 from quantdesk.reports.publish import Request
@@ -64,6 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(request: Request, events: _Events) -> str:
     events.progress("starting", 0, 0)
     grammar.spare()
+    inherit()  # before the kernel, which is of the same account
     # Imported here, so that the parent hears at once that the worker lives.
     import papermill
     from papermill.execute import remove_error_markers

@@ -19,6 +19,7 @@ from functools import partial
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
+from quantdesk.compute.inherited import inherit
 from quantdesk.compute.workers import Worker
 from quantdesk.errors import BadInput, DataError, EnvironmentProblem, QuantdeskError, UnknownName
 from quantdesk.hub.app.config import ServiceConfig
@@ -172,6 +173,7 @@ def main() -> None:
 
     set_up("quantdesk-runner")
     grammar.spare()
+    inherit()
     config, stop = ServiceConfig.from_env(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

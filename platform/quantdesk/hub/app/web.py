@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 
+from quantdesk.compute.inherited import inherit
 from quantdesk.hub.app.config import ServiceConfig
 
 __all__ = ["main"]
@@ -24,6 +25,7 @@ def main() -> None:
 
     set_up("quantdesk-web")
     grammar.spare()
+    inherit()
     config = ServiceConfig.from_env()
     settings = uvicorn.Config(
         create_app(config),
