@@ -9,7 +9,8 @@ from datetime import datetime
 
 from quantdesk.errors import QuantdeskError
 from quantdesk.hub.app.access import User
-from quantdesk.hub.app.gallery.library import Library, viewer_of
+from quantdesk.hub.app.catalogue import Catalogue
+from quantdesk.hub.app.gallery.library import viewer_of
 from quantdesk.hub.app.gallery.look import GROUPS
 from quantdesk.hub.app.gallery.sparkline import Spark
 from quantdesk.reports.ledger import Recorded, Schedule, Viewer
@@ -95,7 +96,7 @@ class Wanted:
         return bool(self.text or self.group or self.owner or self.tag)
 
 
-def rows(library: Library, user: User, now: datetime) -> tuple[Row, ...]:
+def rows(library: Catalogue, user: User, now: datetime) -> tuple[Row, ...]:
     """Every report that somebody may see, by title; then those whose notebook is gone."""
     ledger, viewer = library.ledger, viewer_of(user)
     reports = library.reports(user)
@@ -114,7 +115,8 @@ def rows(library: Library, user: User, now: datetime) -> tuple[Row, ...]:
                 last.get(name), complete.get(name), spark, due)
         )  # fmt: skip
     found.sort(key=lambda row: (row.title.casefold(), row.name))
-    others = set(last) - set(reports)
+    # A notebook of a user's own, run from JupyterLab, has a slash in its name: it never was one of the team's.
+    others = {name for name in last if "/" not in name} - set(reports)
     if others:  # a run that he may see does not give a report that he may not see away as gone
         others -= library.hidden(user)
     gone = [
@@ -124,7 +126,7 @@ def rows(library: Library, user: User, now: datetime) -> tuple[Row, ...]:
     return (*found, *gone)
 
 
-def spark_of(library: Library, report: Report, complete: Recorded | None, viewer: Viewer) -> Spark | None:
+def spark_of(library: Catalogue, report: Report, complete: Recorded | None, viewer: Viewer) -> Spark | None:
     """The first declared metric with values, otherwise the first recorded one, over the last complete runs."""
     if complete is None:
         return None
@@ -152,13 +154,13 @@ def spark_of(library: Library, report: Report, complete: Recorded | None, viewer
     return spark
 
 
-def next_due(library: Library, schedules: Iterable[Schedule], now: datetime) -> Due | None:
+def next_due(library: Catalogue, schedules: Iterable[Schedule], now: datetime) -> Due | None:
     """The first due time after `now` of schedules that are not paused."""
     found = [Due(at, one) for one in schedules if one.is_enabled and (at := _next(library, one, now)) is not None]
     return min(found, key=lambda due: due.at, default=None)
 
 
-def _next(library: Library, schedule: Schedule, now: datetime) -> datetime | None:
+def _next(library: Catalogue, schedule: Schedule, now: datetime) -> datetime | None:
     key = ("due", schedule.trigger, schedule.timezone)
     kept: tuple[datetime, datetime | None] | None = library.kept(key)
     if kept is not None and kept[0] <= now and (kept[1] is None or now < kept[1]):
