@@ -82,9 +82,9 @@ def _show(found: Comparison) -> None:
     same = found.has_same_results
     changed = [cell for cell in found.cells if cell.kind != "same"]
     verdict = "✓ the same results" if same else "✗ the results differ"
-    sources = "the same cells" if found.has_same_sources else "other cells"
+    sources = "from the same notebook" if found.has_same_sources else "from notebooks that differ"
     out.print(
-        f"{verdict} · {sources} · {len(found.cells) - len(changed)} of {len(found.cells)} cells are the same",
+        f"{verdict}, {sources} · {len(found.cells) - len(changed)} of {len(found.cells)} cells are the same",
         style="bold green" if same else "bold red",
         markup=False,
     )
@@ -92,7 +92,7 @@ def _show(found: Comparison) -> None:
         (mark, side.id, side.status, f"{side.started:%Y-%m-%d %H:%M:%S}", f"{side.duration_s:,.1f}")
         for mark, side in (("before", found.before), ("after", found.after))
     ]
-    table("runs", ("", "run", "status", "started (UTC)", "seconds"), sides, numeric=["seconds"])
+    table("runs", ("", "run", "status", "started (UTC)", "seconds"), sides, numeric=["seconds"], whole=["run"])
     if found.parameters:
         rows = [(one.name, _value(one.before), _value(one.after)) for one in found.parameters]
         table("parameters that differ", ("parameter", "before", "after"), rows)

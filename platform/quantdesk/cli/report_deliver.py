@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
 
 from quantdesk.cli.terminal import Json, emit, out, table
 from quantdesk.errors import BadInput
 
+if TYPE_CHECKING:
+    from quantdesk.reports.ledger.entry import Delivery
+
 __all__ = ["deliveries", "redeliver", "register"]
 
 MOST_SHOWN = 200
+_LOOKS = {
+    "pending": ("…", "waiting", "cyan"),
+    "sending": ("▶", "sending", "cyan"),
+    "sent": ("✓", "sent", "green"),
+    "dead": ("✗", "given up", "red"),
+}
+"""Shape, word and colour of each state."""
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +52,9 @@ def deliveries(
         told = ("id", "run_id", "channel", "target", "state", "attempts", "not_before", "problem", "created")
         emit([{**{name: getattr(one, name) for name in told}, "subject": one.message.get("subject")} for one in found])
         return
+    if out.is_terminal:
+        _show(found)
+        return
     rows = [
         (
             f"{one.created:%Y-%m-%d %H:%M:%S}",
@@ -51,6 +69,30 @@ def deliveries(
     ]
     columns = ("made (UTC)", "state", "to", "subject", "attempts", "problem", "message")
     table(f"{len(rows)} messages", columns, rows, numeric=["attempts"])
+
+
+def _show(found: Sequence[Delivery]) -> None:
+    """One message after another, each in a few lines: what it is about, to whom, and what became of it."""
+    from quantdesk.reports.deliver.message import one_line
+
+    counted = Counter(_LOOKS[one.state.value][1] for one in found)
+    told = ", ".join(f"{count} {word}" for word, count in counted.items())
+    out.print(f"{len(found)} message{'s' if len(found) != 1 else ''}{f': {told}' if told else ''}", style="bold")
+    for one in found:
+        shape, word, style = _LOOKS[one.state.value]
+        tries = f"{one.attempts} {'try' if one.attempts == 1 else 'tries'}"
+        again = f" · again at {one.not_before:%Y-%m-%d %H:%M:%S} UTC" if one.state.value == "pending" else ""
+        where = f"{one.channel} {one.target} · made {one.created:%Y-%m-%d %H:%M:%S} UTC · {tries}{again}"
+        lines = [
+            Text(one_line(line, 500)) for line in (str(one.message.get("subject", "")), where, one.problem) if line
+        ]
+        if one.state.value == "dead":
+            lines.append(Text(f"quantdesk report redeliver {one.id}", style="dim"))
+        drawn = Table.grid(padding=(0, 2, 0, 0))
+        drawn.add_column(no_wrap=True, width=11)
+        drawn.add_row(Text(f"{shape} {word}", style=f"bold {style}"), Group(*lines))
+        out.print()
+        out.print(drawn)
 
 
 def redeliver(
@@ -73,4 +115,4 @@ def redeliver(
     if as_json:
         emit({"revived": names})
         return
-    out.print(f"[green]✓[/] {len(names)} messages are due again")
+    out.print(f"[green]✓[/] {len(names)} {'message is' if len(names) == 1 else 'messages are'} due again")

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -113,13 +113,22 @@ def progress(*, quiet: bool = False) -> Iterator[Report]:
             yield lambda what, done, total: shown.update(task, description=what, completed=done, total=total or None)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, numeric: Sequence[str] = ()) -> None:
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    numeric: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> None:
     """Print a table: drawn on a terminal, tab-separated with a header line in a pipe.
 
     Parameters
     ----------
     numeric
         The columns to align to the right.
+    whole
+        The columns that are not broken into lines where others can be: names that somebody copies, times.
     """
     if not out.is_terminal:
         for row in [columns, *rows]:
@@ -127,7 +136,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
         return
     drawn = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
-        drawn.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
+        side: Literal["left", "right"] = "right" if column in numeric else "left"
+        drawn.add_column(column, justify=side, overflow="fold", no_wrap=column in whole)
     for row in rows:
         # As it is: a name with brackets in it is a name, and no command to the terminal.
         drawn.add_row(*(Text(str(cell)) for cell in row))

@@ -25,6 +25,8 @@ schedules = typer.Typer(help="When reports run by themselves: list, add, pause, 
 Name = Annotated[str, typer.Argument(help="A schedule's name, as `schedule list` shows it.")]
 Zone = Annotated[str, typer.Option(help="The time zone in which clock times are meant, such as Europe/Berlin.")]
 MOST_SHOWN = 1000
+WIDE = 110
+"""Columns of a terminal in which everything has room."""
 
 
 def register(app: typer.Typer) -> None:
@@ -92,17 +94,22 @@ def list_(as_json: Json = False) -> None:
         emit(told)
         return
     rows = [
-        (
+        [
             one["id"],
             one["report"],
             f"{one['trigger']} ({one['timezone']})",
             _shown(one),
             one["catch_up"],
             one["created_by"],
-        )
+        ]
         for one in told
     ]
-    table(f"{len(rows)} schedules", ("schedule", "report", "when", "next (UTC)", "missed", "of"), rows)
+    columns = ["schedule", "report", "when", "next (UTC)", "missed", "of"]
+    if out.is_terminal and out.width < WIDE and all(row[0].startswith(f"{row[1]}-") for row in rows):
+        for line in (columns, *rows):
+            del line[1]  # the name begins with it
+    title = "no schedules" if not rows else f"{len(rows)} schedule{'s' if len(rows) != 1 else ''}"
+    table(title, columns, rows, whole=("schedule", "next (UTC)"))
 
 
 @schedules.command()

@@ -66,7 +66,7 @@ def test_the_table_obeys_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_was_given_up_is_due_again(ledger: str) -> None:
     dead = json.loads(invoke("deliveries", "--dead", "--json"))
     assert json.loads(invoke("redeliver", dead[0]["id"], "--json")) == {"revived": [dead[0]["id"]]}
-    assert "1 messages are due again" in invoke("redeliver", "--all")
+    assert "1 message is due again" in invoke("redeliver", "--all")
     with RunLedger.open() as opened:
         assert len(opened.deliveries.list(DeliveryState.PENDING)) == 2
         assert all(one.attempts == 0 for one in opened.deliveries.list(DeliveryState.PENDING))
