@@ -6,9 +6,11 @@ import io
 import json
 import os
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,6 +54,10 @@ def door(tmp_path: Path) -> Door:
          "retired": ""} for number, user in enumerate(("ana", "bob"), 20001)
     ]  # fmt: skip
     files.accounts.write_text(json.dumps({"version": 1, "accounts": made}))
+    with closing(sqlite3.connect(files.database)) as database:
+        database.execute("CREATE TABLE users_info (username TEXT, is_authorized INTEGER)")
+        database.execute("INSERT INTO users_info VALUES ('ana', 1), ('bob', 1)")
+        database.commit()
     return Door(files, Signer(SECRET))
 
 
@@ -91,6 +97,17 @@ def test_a_run_has_a_name_and_a_user_an_account_of_that_time(door: Door) -> None
     found["accounts"][0]["retired"] = later
     door.files.accounts.write_text(json.dumps(found))
     with pytest.raises(EnvironmentProblem, match="has no account"):
+        door.account_of(order())
+
+
+def test_who_was_turned_out_runs_nothing(door: Door) -> None:
+    with closing(sqlite3.connect(door.files.database)) as database:
+        database.execute("UPDATE users_info SET is_authorized = 0 WHERE username = 'ana'")
+        database.commit()
+    with pytest.raises(EnvironmentProblem, match="ana is not approved"):
+        door.account_of(order())
+    door.files.database.unlink()
+    with pytest.raises(EnvironmentProblem, match="ana is not approved"):
         door.account_of(order())
 
 

@@ -191,3 +191,27 @@ def test_a_run_goes_on_while_its_users_server_is_stopped_and_nothing_outlives_it
     lab.bob.start_server()
     assert ended(lab, lab.bob, job)["status"] == "COMPLETED"
     lab.until(lambda: not lab.find(lambda one: one.uids().real == uid and "sleep" in one.cmdline()), 20)
+
+
+def test_who_is_turned_out_is_gone_with_his_jobs(lab: Any) -> None:
+    save(lab.bob, "long.ipynb", notebook("x = 1", "import time\ntime.sleep(600)"))
+    job = order(lab.bob, "long.ipynb")
+    lab.until(lambda: lab.bob.server("GET", f"scheduler/jobs/{job}").json()["status"] == "IN_PROGRESS", 60)
+    uid = account(lab, "bob").pw_uid
+    definition = order(lab.bob, "long.ipynb", "job_definitions", schedule="*/5 * * * *", timezone="UTC")
+    assert lab.admin.post("users", user="bob", action="revoke").status_code == 200
+    lab.until(lambda: not lab.find(lambda one: one.uids().real == uid), 60)
+    with sqlite3.connect(lab.hub.files.state / "reports" / "ledger.sqlite") as database:
+        database.execute("UPDATE schedules SET handled = handled - 600 * 1000000000 WHERE id = ?", (definition,))
+    told: list[Any] = []
+
+    def is_over() -> bool:
+        with sqlite3.connect(lab.hub.files.state / "reports" / "ledger.sqlite") as database:
+            told[:] = database.execute(
+                "SELECT state, problem FROM runs WHERE schedule_id = ?", (definition,)
+            ).fetchall()
+        return bool(told) and told[0][0] not in ("queued", "running")
+
+    lab.until(is_over, 60, lambda: f"{told} {log_of(lab.hub)}")
+    assert told == [("failed", "bob is not approved on this hub. Ask the administrator.")]
+    assert not lab.find(lambda one: one.uids().real == uid)

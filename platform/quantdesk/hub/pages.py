@@ -6,6 +6,7 @@ forged requests.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from functools import cache
 from importlib import resources
@@ -20,6 +21,7 @@ from tornado import web
 
 from quantdesk.errors import BadInput
 from quantdesk.hub.accounts import Accounts
+from quantdesk.hub.behalf.mine import end_jobs
 from quantdesk.hub.first_login import TICKET_LIFE
 
 __all__ = ["SHARED_POLICY", "STRICT_POLICY", "handlers", "security_headers"]
@@ -271,13 +273,14 @@ class Users(Strict):
         self.redirect(self.hub.base_url + "users")
 
     async def _turn_out(self, name: str) -> None:
-        """Stop a user's server and end the sessions."""
+        """Stop a user's server and jobs, and end the sessions."""
         user = self.find_user(name)
-        if user is None:
-            return
-        if user.spawner.active:
-            await self.stop_single_user(user)
-        self.authenticator.end_sessions(user)
+        if user is not None:
+            if user.spawner.active:
+                await self.stop_single_user(user)
+            self.authenticator.end_sessions(user)
+        if self.authenticator.isolated:
+            await asyncio.to_thread(end_jobs, self.authenticator.files, name)
 
     async def _forget(self, name: str) -> None:
         """Remove a user as the hub's own interface does: password gone, account retired, home kept."""

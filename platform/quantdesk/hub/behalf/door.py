@@ -11,8 +11,11 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import tempfile
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,11 +30,24 @@ from quantdesk.hub.sweep import MARK, marked
 from quantdesk.reports.lab.job import PURPOSE, sealed_text
 from quantdesk.reports.result import is_id
 
-__all__ = ["LARGEST", "Door", "environment"]
+__all__ = ["LARGEST", "Door", "environment", "is_approved"]
 
 LARGEST = 200_000
 """Bytes of a message."""
 _KEPT = ("LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+def is_approved(files: HubFiles, user: str) -> bool:
+    """Whether the administrator lets a user in, by the hub's own database; not where that cannot be read."""
+    asked = "SELECT is_authorized FROM users_info WHERE username = ?"
+    try:
+        with closing(
+            sqlite3.connect(f"{files.database.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
+        ) as database:
+            row = database.execute(asked, (user,)).fetchone()
+    except sqlite3.Error:
+        return False
+    return row is not None and bool(row[0])
 
 
 @dataclass(frozen=True)
@@ -44,10 +60,13 @@ class Door:
         Of the hub.
     signer
         Reads the service's seals.
+    approved
+        Tells whether the administrator lets a user in.
     """
 
     files: HubFiles
     signer: Signer
+    approved: Callable[[HubFiles, str], bool] = is_approved
 
     def serve(self, asked: socket.socket) -> None:
         """Take orders until the other side is gone."""
@@ -87,7 +106,8 @@ class Door:
         BadInput
             The service has not sealed it, or it has no name of a run.
         EnvironmentProblem
-            Its user has no account, or got it after the order was made: another person had the name then.
+            Its user is not let in any more, has no account, or got it after the order was made: another person had
+            the name then.
         """
         user, job = str(order["user"]), dict(order["lab"])
         text = sealed_text(user, order["parameters"], job)
@@ -95,6 +115,8 @@ class Door:
             raise BadInput(f"The service did not ask for this job of {user[:40]!r}.", "Make it again in JupyterLab.")
         if not is_id(str(order["run"])):
             raise BadInput(f"{str(order['run'])[:80]!r} is no name of a run.")
+        if not self.approved(self.files, user):
+            raise EnvironmentProblem(f"{user} is not approved on this hub.", "Ask the administrator.")
         account = Accounts(self.files).find(user)
         if account is None:
             raise EnvironmentProblem(f"{user} has no account on this machine.", "Log in, and start a server once.")

@@ -10,7 +10,11 @@ import contextlib
 
 import psutil
 
-__all__ = ["ACCOUNT", "MODULE", "is_on_behalf"]
+from quantdesk.hub.accounts import Accounts
+from quantdesk.hub.config import HubFiles
+from quantdesk.hub.sweep import clear, of_account
+
+__all__ = ["ACCOUNT", "MODULE", "end_jobs", "is_on_behalf"]
 
 MODULE = "quantdesk.hub.behalf"
 ACCOUNT = "QUANTDESK_BEHALF_ACCOUNT"
@@ -25,3 +29,10 @@ def is_on_behalf(process: psutil.Process) -> bool:
                 if parent.uids().real == 0 and parent.cmdline()[-2:] == ["-m", MODULE]:
                     return True
     return False
+
+
+def end_jobs(files: HubFiles, user: str) -> None:
+    """End the jobs of a user who is not let in any more, and whatever else runs under the account."""
+    account = Accounts(files).find(user)
+    if account is not None:
+        clear(lambda: of_account(account.uid))
