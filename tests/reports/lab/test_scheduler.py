@@ -103,6 +103,21 @@ def test_a_definition_is_a_schedule_that_can_be_edited_paused_and_run_now(anas: 
     assert anas.ask("GET", f"scheduler/jobs/{job}").status_code == 200, "its jobs stay"
 
 
+def test_who_edits_a_schedule_alone_keeps_the_notebook_that_was_handed_in(anas: Any, platform: Any, write: Any) -> None:
+    write(anas.home / "deep" / "kept.ipynb", "x = 1")
+    asked = form("deep/kept.ipynb", schedule="0 9 * * *", timezone="UTC")
+    made = anas.ask("POST", "scheduler/job_definitions", json=asked).json()["job_definition_id"]
+    place = f"scheduler/job_definitions/{made}"
+    write(anas.home / "deep" / "kept.ipynb", "x = 1", "'newer'")
+    before = LabJob.of(platform.ledger.schedules.get(made).details)
+    edited = {"schedule": "0 10 * * *", "timezone": "UTC", "input_uri": "kept.ipynb"}
+    assert anas.ask("PATCH", place, json=edited).status_code == 204
+    after = platform.ledger.schedules.get(made)
+    assert (after.trigger, LabJob.of(after.details)) == ("0 10 * * *", before)
+    assert anas.ask("PATCH", place, json=edited | {"input_uri": "deep/kept.ipynb"}).status_code == 204
+    assert b"newer" in kept.read(LabJob.of(platform.ledger.schedules.get(made).details))
+
+
 def test_what_nobody_could_run_is_refused_with_the_reason(anas: Any, platform: Any, write: Any) -> None:
     before = platform.ledger.search.count()
     write(anas.home / "odd.ipynb", "window = 20")

@@ -74,6 +74,7 @@ def definition(schedule: Schedule) -> dict[str, Any]:
         "create_time": made.made,
         "update_time": made.made,
         "active": schedule.is_enabled,
+        "folder": made.folder,
     }
 
 

@@ -178,7 +178,8 @@ class LabScheduler(BaseScheduler):  # type: ignore[misc]
             if model.input_uri:
                 before = await self.client.ask("GET", f"/definitions/{job_definition_id}")
                 parameters = before["parameters"] if model.parameters is None else model.parameters
-                changed |= self._notebook(model.input_uri, parameters)
+                if not self._is_untouched(model.input_uri, before):
+                    changed |= self._notebook(model.input_uri, parameters)
             await self.client.ask("PATCH", f"/definitions/{job_definition_id}", json=changed)
 
     async def delete_job_definition(self, job_definition_id: str) -> None:
@@ -230,6 +231,14 @@ class LabScheduler(BaseScheduler):  # type: ignore[misc]
             "tags": model.tags or [],
             "environment": ENVIRONMENT,
         }
+
+    def _is_untouched(self, uri: str, before: Mapping[str, Any]) -> bool:
+        """Whether the form of a definition came back with the name of its notebook, and not the path of another one.
+
+        Of a notebook that lies directly in the root the two are one text: then the file as it is now is taken.
+        """
+        is_in_root = Path(before["folder"]) == Path(os.path.abspath(self.root_dir))  # noqa: PTH100 (as it was handed in)
+        return bool(uri == before["input_filename"] and not (is_in_root and self.file_exists(uri)))
 
     def _notebook(self, uri: str, parameters: Mapping[str, str]) -> dict[str, str]:
         """A notebook without its outputs, once it is known that it can run with these parameters."""
