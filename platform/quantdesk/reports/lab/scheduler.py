@@ -80,8 +80,8 @@ class HandedOver(ExecutionManager):  # type: ignore[misc]
     """Says what the form may offer. Nothing is executed here."""
 
     def execute(self) -> None:
-        """Never called: the platform's workers carry jobs out."""
-        raise NotImplementedError
+        """Refused: the platform's workers carry jobs out."""
+        raise SchedulerError("Jobs are carried out by the platform's workers, not in this server.")
 
     def supported_features(cls) -> dict[JobFeature, bool]:  # noqa: N805 (its base calls it with the class)
         """By the names that JupyterLab has for them."""

@@ -11,6 +11,13 @@ __all__ = ["ChangedDefinition", "DefinitionAnswer", "DefinitionId", "DefinitionL
            "JobId", "JobList", "Moment", "Most", "NewDefinition", "NewJob", "Offset", "Word", "Words"]  # fmt: skip
 
 _PATTERN = r"^\w+(-\w+)+$"
+_JOB: dict[str, Any] = {
+    "name": "Portfolio check",
+    "filename": "check.ipynb",
+    "folder": "/home/ana",
+    "notebook": '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
+    "output_formats": ["html"],
+}
 JobId = Annotated[str, Path(max_length=300, pattern=_PATTERN, description="`job_id` of a job.")]
 DefinitionId = Annotated[str, Path(max_length=100, pattern=_PATTERN, description="Of a job definition.")]
 Parameters = Annotated[
@@ -36,7 +43,7 @@ class NewJob(BaseModel):
         Texts by name, as typed. They are data: nothing in one is executed.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"example": _JOB})
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     filename: Annotated[str, Field(min_length=7, max_length=200)]
@@ -51,6 +58,10 @@ class NewJob(BaseModel):
 class NewDefinition(NewJob):
     """A job that runs again and again: five fields of cron, or a market's hours in words, in a time zone."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"example": _JOB | {"schedule": "30 18 * * MON-FRI", "timezone": "America/New_York"}}
+    )
+
     schedule: Annotated[str, Field(min_length=1, max_length=200)]
     timezone: Annotated[str, Field(min_length=1, max_length=80)] = "UTC"
 
@@ -58,7 +69,7 @@ class NewDefinition(NewJob):
 class ChangedDefinition(BaseModel):
     """What of a job definition becomes different; what is left out stays."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"example": {"active": False}})
 
     name: Annotated[str | None, Field(min_length=1, max_length=200)] = None
     schedule: Annotated[str | None, Field(min_length=1, max_length=200)] = None
@@ -75,7 +86,9 @@ class ChangedDefinition(BaseModel):
 class FromDefinition(BaseModel):
     """Parameters in place of those of the definition."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"example": {"parameters": {"window": "60"}}}
+    )
 
     parameters: Parameters | None = None
 
