@@ -18,6 +18,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+# As in our own programs, see quantdesk.reports.grammar: it would take seconds in each process. Nothing of quantdesk is
+# imported here, because coverage has not begun.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
 # A test starts no process that outlives it: those of warm kernels switch them on and end what they start.
 os.environ.setdefault("QUANTDESK_KERNELS_WARM", "false")
 

@@ -1,7 +1,8 @@
 """What many tests stand on, made once for all processes of a run: the bundled data, their features, compiled loops.
 
-``python tests/prepared.py FOLDER`` makes it beforehand, as ``tools/run_tests.py`` does while types are checked; it then
-says where in ``TESTS_PREPARED``. Without that, the first test that asks makes the data, and others wait for it.
+``python tests/prepared.py FOLDER`` makes data and the loops that need them, ``python tests/prepared.py --loops``
+compiles those that need none, as ``tools/run_tests.py`` has it done beforehand by a processor each; it then says where
+in ``TESTS_PREPARED``. Without that, the first test that asks makes the data, and others wait for it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,5 +70,29 @@ def compiled(folder: Path) -> None:
     ScenarioEngine(store).run("volmageddon", ["momentum_alpha"], {"cash": 1_000_000}, duration_minutes=20)
 
 
+def loops() -> None:
+    """Compile what needs no data: a batch of orders over the venues, and the usual path of a backtest."""
+    import datetime as dt
+
+    from quantdesk.orders import Order, SmartOrderRouter
+    from quantdesk.orders.order import Action
+    from quantdesk.orders.quotes import Quotes
+    from quantdesk.orders.routing import Books, Parents
+    from quantdesk.reports.kernels.stack import rehearse
+
+    router, at = SmartOrderRouter(), int(dt.datetime(2025, 6, 2, 15, tzinfo=dt.UTC).timestamp()) * 10**9
+    orders, quotes = (
+        [Order("ABC", Action.BUY, 10)] * 2,
+        Quotes.of("ABC", at, {"NYSE": (99_990_000, 100, 100_000_000, 100)}),
+    )
+    router.route_many(Parents.of(orders, [at] * 2, router.day(at), protection=True, seed=0), Books.of([quotes] * 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        rehearse()
+
+
 if __name__ == "__main__":
-    compiled(Path(sys.argv[1]).resolve())
+    if sys.argv[1] == "--loops":
+        loops()
+    else:
+        compiled(Path(sys.argv[1]).resolve())

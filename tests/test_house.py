@@ -118,7 +118,9 @@ def test_groups_of_tests_stay_on_one_worker(tmp_path: Path) -> None:
     """Hubs, browsers and notebooks are started once, not once a worker."""
     (tmp_path / "test_grouped.py").write_text(GROUPED)
     options = ["-q", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
-    python("-m", "pytest", *options, "test_grouped.py", cwd=tmp_path)
+    # Without the other plugins, which each of the three processes would load for seconds.
+    alone = "import os, sys; os.environ['PYTEST_DISABLE_PLUGIN_AUTOLOAD'] = '1'; import pytest; sys.exit(pytest.main())"
+    python("-c", alone, "-p", "xdist", *options, "test_grouped.py", cwd=tmp_path)
     told = (tmp_path / "where").read_text().split()
     assert len(told) == 8
     assert len(set(told)) == 1

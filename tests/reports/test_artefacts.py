@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pandas as pd
@@ -67,7 +68,8 @@ GROWS = [
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def place(forked: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What a run leaves behind does not depend on how its processes are started."""
     root = tmp_path_factory.mktemp("artefacts")
     write_notebook(root / "notebooks" / "risk.ipynb", FULL, {1: "parameters"})
     (root / "notebooks" / "risk.toml").write_text(DECLARED)
