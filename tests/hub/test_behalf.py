@@ -252,7 +252,7 @@ def test_what_comes_back_is_published_under_the_name_and_the_user_of_the_order(w
     with door as carry_out:
         outcome = carry_out(work)
     assert outcome.state is State.COMPLETED
-    assert (outcome.record["id"], outcome.record["requested_by"], outcome.record["report"]) == (RUN, "ana", "a")
+    assert (outcome.record["id"], outcome.record["requested_by"], outcome.record["report"]) == (RUN, "ana", "lab/a")
     assert outcome.record["attempt"] == 2
     folder = Path(outcome.folder)
     assert folder == RunsConfig.from_env().runs / RUN

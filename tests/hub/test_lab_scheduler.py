@@ -193,6 +193,22 @@ def test_a_run_goes_on_while_its_users_server_is_stopped_and_nothing_outlives_it
     lab.until(lambda: not lab.find(lambda one: one.uids().real == uid and "sleep" in one.cmdline()), 20)
 
 
+def test_without_its_door_the_worker_starts_anew(lab: Any) -> None:
+    lab.bob.await_server()
+    save(lab.bob, "again.ipynb", notebook("x = 1"))
+
+    def doors() -> list[Any]:
+        state = str(lab.hub.state)
+        found = lab.find(lambda one: one.cmdline()[-1:] == ["quantdesk.hub.behalf"] and one.uids().real == 0)
+        return [one for one in found if one.environ().get("QUANTDESK_STATE") == state]
+
+    (door,) = doors()
+    door.kill()
+    job = order(lab.bob, "again.ipynb")
+    assert ended(lab, lab.bob, job, 150)["status"] == "COMPLETED"
+    assert door.pid not in {one.pid for one in doors()}
+
+
 def test_who_is_turned_out_is_gone_with_his_jobs(lab: Any) -> None:
     save(lab.bob, "long.ipynb", notebook("x = 1", "import time\ntime.sleep(600)"))
     job = order(lab.bob, "long.ipynb")

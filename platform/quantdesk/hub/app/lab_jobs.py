@@ -21,7 +21,7 @@ from quantdesk.hub.app.problems import Refusal
 from quantdesk.hub.app.replays import Turn
 from quantdesk.hub.app.signing import Signer
 from quantdesk.reports.lab import kept
-from quantdesk.reports.lab.job import HIDDEN, PURPOSE, SEAL, TRIGGER, LabJob, report_name, run_id, sealed_text
+from quantdesk.reports.lab.job import ATTEMPTS, HIDDEN, PURPOSE, SEAL, TRIGGER, LabJob, report_name, run_id, sealed_text
 from quantdesk.reports.ledger import Filter, Order, Recorded, RunLedger, Schedule
 from quantdesk.reports.runs import new_id
 from quantdesk.reports.schedule import parse
@@ -245,6 +245,7 @@ class LabJobs:
             requested_by=self._user,
             is_private=True,
             trigger=TRIGGER,
+            attempts=ATTEMPTS,
             details=self._details(job, parameters),
         )
         return self._ledger.queue.add(order)[0]

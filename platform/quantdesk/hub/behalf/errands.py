@@ -193,7 +193,7 @@ def _settle(work: Work, folder: Path) -> None:
                 raise TypeError("a metric that is none")
         problem = None if made.problem is None else replace(made.problem, message=_plain(made.problem.message))
         told = replace(
-            made, id=run.id, report=LabJob.of(run.details).filename.removesuffix(".ipynb"), title=_plain(made.title),
+            made, id=run.id, report=run.report, title=_plain(made.title),
             requested_by=run.requested_by, attempt=run.attempt, problem=problem,
         )  # fmt: skip
         path.write_text(json.dumps(told.to_dict(), indent=1, allow_nan=False) + "\n", "utf-8")

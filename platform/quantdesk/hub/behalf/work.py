@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import socket
 import sys
+import threading
+from collections.abc import Callable
 from functools import partial
 
 from quantdesk.hub.behalf.errands import Errands
@@ -26,8 +29,17 @@ def main() -> None:
     config = WorkerConfig.from_env()
     with RunLedger.open() as ledger:
         worker = Worker(ledger, execute=partial(carry_out, begin=Errands(door)), config=config)
+        threading.Thread(target=_until_gone, args=(number, worker.stop), daemon=True).start()
         with worker.on_signals():
             worker.run()
+
+
+def _until_gone(door: int, stop: Callable[[], None]) -> None:
+    """Drain once the door is gone: who keeps this process running starts both anew."""
+    look = select.poll()
+    look.register(door, 0)
+    look.poll()
+    stop()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from quantdesk.reports.lab.job import ATTEMPTS, TRIGGER
 from quantdesk.reports.ledger.entry import Order, Schedule
 from quantdesk.reports.notebooks import Report
 from quantdesk.reports.runs import new_id
@@ -33,11 +34,11 @@ def order_for(schedule: Schedule, report: Report | None, due: dt.datetime, now: 
         requested_by=schedule.created_by,
         owner=declared.owner if declared is not None else "",
         is_private=schedule.is_private or (declared is not None and declared.visibility == "private"),
-        trigger="lab" if schedule.source == "lab" else "schedule",
+        trigger=TRIGGER if schedule.source == TRIGGER else "schedule",
         schedule_id=schedule.id,
         due=due,
         after=tuple(after),
-        attempts=1 + (declared.retries if declared is not None else 0),
+        attempts=1 + declared.retries if declared is not None else ATTEMPTS if schedule.source == TRIGGER else 1,
         concurrency=declared.concurrency if declared is not None else None,
         details={**schedule.details, "timezone": schedule.timezone},
     )

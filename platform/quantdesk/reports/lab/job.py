@@ -12,6 +12,7 @@ from typing import Any
 from quantdesk.errors import BadInput, DataError
 
 __all__ = [
+    "ATTEMPTS",
     "FORMATS",
     "HIDDEN",
     "PURPOSE",
@@ -30,6 +31,8 @@ HIDDEN = "is_hidden"
 """A detail of a run that its user deleted from his list: the ledger forgets nothing."""
 PURPOSE = "job of JupyterLab"
 """What the service seals orders for, and the one who starts them checks."""
+ATTEMPTS = 3
+"""How often a job is begun where the machine was at fault. What its notebook did wrong is not tried again."""
 SEAL = "seal"
 """A detail: the service's word that this user has asked for this job."""
 FORMATS = {"ipynb": "Notebook", "html": "HTML"}
