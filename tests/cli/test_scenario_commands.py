@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -9,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import nbformat
 import pytest
@@ -30,16 +33,33 @@ def state(prepared: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return state
 
 
-def call(state: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+def environment(state: Path, **env: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("QUANTDESK_")}
-    return subprocess.run(
-        [str(PROGRAM), "scenario", *arguments],
-        env={**kept, "QUANTDESK_STATE": str(state), "QUANTDESK_COMPUTE_PROCESSES": "1", "COLUMNS": "120", **env},
-        cwd=state,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return {**kept, "QUANTDESK_STATE": str(state), "QUANTDESK_COMPUTE_PROCESSES": "1", "COLUMNS": "120", **env}
+
+
+def program(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The program, in a process of its own, which takes seconds to import what a scenario needs."""
+    command = [str(PROGRAM), "scenario", *arguments]
+    return subprocess.run(command, env=environment(state), cwd=state, capture_output=True, text=True, check=False)
+
+
+def call(state: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """The same in this process: what it prints, and its exit code."""
+    from quantdesk.cli import main
+
+    told, complained = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.dict(os.environ, environment(state, **env), clear=True),
+        mock.patch.object(sys, "argv", [str(PROGRAM), "scenario", *arguments]),
+        mock.patch.object(sys, "path", list(sys.path)),
+        contextlib.chdir(state),
+        contextlib.redirect_stdout(told),
+        contextlib.redirect_stderr(complained),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), told.getvalue(), complained.getvalue())
 
 
 def answer(state: Path, *arguments: str) -> Any:
@@ -51,7 +71,7 @@ def answer(state: Path, *arguments: str) -> Any:
 def test_the_list_needs_no_data_and_imports_nothing_heavy(tmp_path: Path) -> None:
     found = answer(tmp_path, "list")
     assert {"lehman_2008", "covid_2020", "flash_crash_2010"} <= {one["name"] for one in found}
-    words = call(tmp_path, "list").stdout
+    words = program(tmp_path, "list").stdout
     assert len(words.splitlines()) == len(found) + 1
     script = (
         "import sys; sys.argv = ['quantdesk', 'scenario', 'list']\n"
@@ -76,7 +96,7 @@ def test_a_run_with_a_notebook_and_a_function_is_one_json_document(state: Path) 
 
 
 def test_a_run_in_words_says_what_is_real_and_how_fast_limits_were_seen(state: Path) -> None:
-    done = call(state, "run", SHORT, "-p", "cash=1000000")
+    done = program(state, "run", SHORT, "-p", "cash=1000000")
     lines = done.stdout.splitlines()
     (data,) = [line for line in lines if line.startswith("  data ")]
     assert data == (
