@@ -192,18 +192,21 @@ def until(true: Callable[[], object], seconds: float, why: Callable[[], str] = l
 def killing(site: Site, kinds: dict[str, int], seed: int, pause: tuple[float, float]) -> Iterator[dict[str, int]]:
     """Kill in a thread, at random moments, until each kind has been hit as often as is asked."""
     rng = random.Random(seed)
-    struck = dict.fromkeys(kinds, 0)
+    struck, hit = dict.fromkeys(kinds, 0), dict.fromkeys(kinds, 0)
     order = [kind for kind, often in kinds.items() for _ in range(often)]
     rng.shuffle(order)
 
     def work() -> None:
         for kind in order:
+            deadline = time.monotonic() + 60
             time.sleep(rng.uniform(*pause))
-            deadline = time.monotonic() + 20
-            while not site.strike(kind, rng) and time.monotonic() < deadline:
-                time.sleep(0.02)
-            else:
-                struck[kind] += time.monotonic() < deadline
+            while struck[kind] < 1 + hit[kind] and time.monotonic() < deadline:
+                if kind == "database" or site.processes(kind):
+                    time.sleep(rng.uniform(*pause))  # not at once when it appears: at any moment of its life
+                    struck[kind] += site.strike(kind, rng)
+                else:
+                    time.sleep(0.02)
+            hit[kind] += 1
 
     thread = threading.Thread(target=work, name="killer")
     thread.start()

@@ -37,7 +37,7 @@ def notebook(folder: Path) -> None:
     made.cells[0].metadata["tags"] = ["parameters"]
     folder.mkdir()
     nbformat.write(made, folder / "tiny.ipynb")
-    (folder / "tiny.toml").write_text("retries = 5\nretry_wait_s = 0.1\ntimeout_s = 60\ncache = false\n")
+    (folder / "tiny.toml").write_text("retries = 4\nretry_wait_s = 0.5\ntimeout_s = 60\ncache = false\n")
 
 
 class Orders(threading.Thread):
@@ -118,7 +118,7 @@ def storm(sites: Any, postgres: Any, folder: Path, *, kinds: dict[str, int], due
         ledger.schedules.add(replace(SCHEDULE, handled=begin))
         asking = Orders(site, sites.TOKEN, pace, seed)
         asking.start()
-        with sites.killing(site, kinds, seed, (0.0, 0.5)) as struck:
+        with sites.killing(site, kinds, seed, (0.0, 0.4)) as struck:
             pass
         asking.enough.set()
         asking.join(150)
