@@ -7,6 +7,7 @@ tests/hub/app/test_real_hub.py asks the real one.
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 import secrets
 from dataclasses import dataclass, field
@@ -15,11 +16,14 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+from fastapi import APIRouter
+from starlette.responses import HTMLResponse
 
 from loops import Loop
+from quantdesk.hub.app.access import Rights
 from quantdesk.hub.app.config import ServiceConfig
 from quantdesk.hub.app.factory import create_app
-from quantdesk.hub.app.front import front, pages
+from quantdesk.hub.app.front import pages
 
 PREFIX = "/services/quantdesk"
 ACCESS = "access:services!service=quantdesk"
@@ -88,6 +92,15 @@ class Hub:
         if session:
             self.sessions[token] = session
         return httpx.Response(200, json={"access_token": token, "token_type": "Bearer"})
+
+
+front = APIRouter()
+
+
+@front.get("/", include_in_schema=False)
+async def home(user: Rights.Read) -> HTMLResponse:
+    """A front page in place of the gallery's, which asks for notebooks and a ledger."""
+    return HTMLResponse(f"Logged in as {html.escape(user.name)}. You may: {', '.join(sorted(user.rights))}.")
 
 
 class Served:
@@ -196,7 +209,7 @@ class Browser:
 
     def form_token(self) -> str:
         """The token that the forms of this session carry."""
-        page = self.ask("GET", f"{PREFIX}/")
+        page = self.ask("GET", f"{PREFIX}/api")
         assert page.status_code == 200, page.text
         return page.text.partition('name="_csrf" value="')[2].partition('"')[0]
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup
 
+from quantdesk.hub.app.gallery import order_pages
 from quantdesk.reports.ledger import Filter, Order, RunLedger, Schedule, State, Verdict
 
 UNTOUCHED = {
@@ -88,6 +89,42 @@ def test_a_form_that_is_sent_twice_is_one_run(ana: Any, ledger: RunLedger) -> No
     assert ledger.search.count() == 1
     path_of(ana.post("/reports/daily_risk/run", UNTOUCHED))
     assert ledger.search.count() == 2
+
+
+def test_a_form_that_is_changed_and_sent_again_is_another_run(ana: Any, ledger: RunLedger) -> None:
+    ask = BeautifulSoup(ana.get("/reports/daily_risk/run").text, "html.parser").select_one("[name=ask]")["value"]
+    first = path_of(ana.post("/reports/daily_risk/run", UNTOUCHED | {"ask": ask}))
+    second = path_of(ana.post("/reports/daily_risk/run", UNTOUCHED | {"ask": ask, "private": "on"}))
+    assert first != second
+    assert ledger.search.count() == 2
+
+
+def test_two_clicks_at_one_time_are_one_run_and_both_lead_to_it(
+    ana: Any, app: Any, ledger: RunLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one finds the first under way, and waits for it; where that never ends, it says so."""
+    ask = BeautifulSoup(ana.get("/reports/daily_risk/run").text, "html.parser").select_one("[name=ask]")["value"]
+    replays, ended = app.state.replays, []
+    begin = replays.begin
+
+    def slow(user: str, key: str, asked: str) -> Any:
+        if not ended:  # the first click has its turn, and ends while the second one waits
+            ended.append(begin(user, key, asked))
+        elif len(ended) < 4:
+            ended.append(None)
+        elif ended[0] is not None:
+            replays.end(user, key, ended[0], (303, {"location": "/runs/of-the-first"}, ""))
+            ended[0] = None
+        return begin(user, key, asked)
+
+    monkeypatch.setattr(replays, "begin", slow)
+    assert path_of(ana.post("/reports/daily_risk/run", UNTOUCHED | {"ask": ask})) == "/runs/of-the-first"
+    assert ledger.search.count() == 0
+    ended.clear()
+    monkeypatch.setattr(order_pages, "WAIT_S", 0.1)
+    monkeypatch.setattr(replays, "end", lambda *given: None)
+    answer = ana.post("/reports/daily_risk/run", UNTOUCHED | {"ask": ask, "private": "on"})
+    assert answer.status_code == 409
 
 
 def test_a_run_may_be_kept_private(ana: Any, person: Any, ledger: RunLedger) -> None:

@@ -27,8 +27,7 @@ from quantdesk.reports.dispatch.removal import Removal
 from quantdesk.reports.dispatch.retention import past
 from quantdesk.reports.dispatch.upkeep import Upkeep
 from quantdesk.reports.ledger import Delivery, Order, Recorded, RunLedger, State, Verdict
-from quantdesk.reports.ledger.entry import DeliveryState
-from quantdesk.reports.ledger.keeping import Left
+from quantdesk.reports.ledger.entry import DeliveryState, Left
 from quantdesk.reports.result import Metric, Provenance, Run, Status
 from quantdesk.reports.runs import RunsConfig, publish
 from quantdesk.reports.storage import push_pending

@@ -230,6 +230,18 @@ def test_a_cancelled_run_whose_worker_died_is_not_begun_again(ledger: RunLedger,
     assert [run.state for run in ledger.queue.take_over()] == [State.CANCELLED]
 
 
+def test_a_claim_of_a_time_that_a_clock_only_thought_of_is_taken_over(
+    ledger: RunLedger, order: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.queue.add(order("a"))
+    now = ledger.database.now
+    with monkeypatch.context() as years_ahead:
+        years_ahead.setattr(ledger.database, "now", lambda connection: now(connection) + 10**17)
+        assert ledger.queue.claim("gone", 30) is not None
+        assert ledger.queue.take_over("other") == ()
+    assert [(run.id, run.state) for run in ledger.queue.take_over("other")] == [("a", State.QUEUED)]
+
+
 def test_a_run_from_a_terminal_is_noted_once(ledger: RunLedger, order: Make) -> None:
     noted, is_new = ledger.queue.note(order("a"), RECORD, State.COMPLETED, metrics={"x": (1.0, "")}, folder="/runs/a")
     again = ledger.queue.note(order("a", title="another"), RECORD, State.FAILED)

@@ -1,4 +1,4 @@
-"""Search, schedules, remarks, deliveries, keys: what is seen by whom, and what can never be changed."""
+"""Search, schedules, remarks, deliveries: what is seen by whom, and what can never be changed."""
 
 from __future__ import annotations
 
@@ -269,19 +269,17 @@ def test_a_message_waits_is_given_up_and_revived(ledger: RunLedger) -> None:
         ledger.deliveries.revive("m", NOON)
 
 
-def test_a_key_of_a_user_has_one_answer(ledger: RunLedger) -> None:
-    assert ledger.keys.begin("ada", "k", "d1").is_mine
-    under_way = ledger.keys.begin("ada", "k", "d1")
-    assert (under_way.is_mine, under_way.status) == (False, None)
-    ledger.keys.answer("ada", "k", 201, "{}")
-    kept = ledger.keys.begin("ada", "k", "d2")
-    assert (kept.is_mine, kept.digest, kept.status, kept.answer) == (False, "d1", 201, "{}")
-    assert ledger.keys.begin("bob", "k", "d2").is_mine
-    ledger.keys.release("ada", "k")  # it was answered: it stays
-    assert not ledger.keys.begin("ada", "k", "d1").is_mine
-    ledger.keys.release("bob", "k")
-    assert ledger.keys.begin("bob", "k", "d3").is_mine
-    assert ledger.keys.forget(ledger.schedules.now() + timedelta(days=1)) == 2
+def test_a_message_that_waits_for_a_time_that_a_clock_only_thought_of_is_sent(ledger: RunLedger) -> None:
+    """The clock was years ahead for a while: what was put off, claimed or added then must not wait for those years."""
+    far = NOON + timedelta(days=5000)
+    for name in ("put off", "claimed", "added"):
+        ledger.deliveries.add(_delivery(name, far if name == "added" else NOON))
+    assert len(ledger.deliveries.claim(far, 600)) == 3
+    ledger.deliveries.failed("put off", "451", far + timedelta(hours=1))
+    ledger.deliveries.add(_delivery("added late", far))
+    ledger.deliveries.add(_delivery("in an hour", NOON + timedelta(hours=1)))
+    assert {one.id for one in ledger.deliveries.claim(NOON, 600)} == {"put off", "claimed", "added", "added late"}
+    assert ledger.deliveries.claim(NOON, 600) == ()
 
 
 def test_the_tables_go_up_and_down_but_not_over_what_people_said(url: str, order: Make) -> None:

@@ -1,7 +1,9 @@
 """The parent of a service's processes: workers, the desk, the runner of scenarios. An edge module: processes, a socket.
 
 ``python -m quantdesk.hub.app`` opens the socket (or takes the one that was handed down), which stays open while workers
-come and go: a request that comes when one has just died waits for its successor. Each process ends with this one.
+come and go: a connection that is made when the last one has just died waits for its successor. What a worker had
+accepted ends with it; who asked sends it again, under its idempotency key. A socket that was handed down refuses until
+the first worker listens. Each process ends with this one.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 
 from quantdesk import __version__
 from quantdesk.features import FeatureStore
-from quantdesk.hub.app import health, login, pages, problems
+from quantdesk.hub.app import front, health, login, pages, problems
 from quantdesk.hub.app.api.routes import ROUTERS
 from quantdesk.hub.app.catalogue import Catalogue
 from quantdesk.hub.app.config import ServiceConfig
@@ -46,7 +46,7 @@ def create_app(
     hub, desk
         How JupyterHub and the desk's process are reached; the network when None.
     routers
-        Pages besides the shell's; those of the gallery when None.
+        Pages besides the shell's; those of the gallery, and that of the API, when None.
 
     Raises
     ------
@@ -83,20 +83,17 @@ def create_app(
     state.desk, state.catalogue = DeskClient(config, desk), Catalogue()
     state.features = FeatureStore()
     problems.install(app)
-    for router in (health.router, pages.router, login.router, *ROUTERS, *_gallery(app, routers)):
+    for router in (
+        health.router,
+        pages.router,
+        login.router,
+        *ROUTERS,
+        *(front.routers(app) if routers is None else routers),
+    ):
         app.include_router(router)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     app.add_middleware(Guard, owner=app)
     return app
-
-
-def _gallery(app: FastAPI, given: tuple[APIRouter, ...] | None) -> tuple[APIRouter, ...]:
-    """The pages of the gallery, whose package brings ``routers()`` and its templates."""
-    if given is not None:
-        return given
-    from quantdesk.hub.app import front
-
-    return front.routers(app)
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

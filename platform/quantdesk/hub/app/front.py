@@ -1,13 +1,7 @@
-"""The front page and the page of the API. An edge module: FastAPI.
-
-The gallery, ``quantdesk.hub.app.gallery``, takes the front page over where it is there: a package with ``routers()``
-and a folder ``templates``.
-"""
+"""The pages of the service: the gallery, which has the front page, and the page of the API. An edge module: FastAPI."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 from typing import Any
 
@@ -15,28 +9,18 @@ from fastapi import APIRouter, FastAPI, Request
 from markupsafe import Markup
 from starlette.responses import Response
 
+from quantdesk.hub.app import gallery
 from quantdesk.hub.app.access import Rights
 
 __all__ = ["routers"]
 
-_GALLERY = "quantdesk.hub.app.gallery"
 pages = APIRouter(include_in_schema=False)
-front = APIRouter(include_in_schema=False)
 
 
 def routers(app: FastAPI) -> tuple[APIRouter, ...]:
-    """Those of the gallery where there is one, else a plain front page; and the page of the API."""
-    if importlib.util.find_spec(_GALLERY) is None:
-        return (pages, front)
-    gallery = importlib.import_module(_GALLERY)
-    app.state.pages.add(_GALLERY)
+    """Those of the gallery, whose templates and files are added to the pages; and the page of the API."""
+    app.state.pages.add(gallery.__name__)
     return (pages, *gallery.routers())
-
-
-@front.get("/")
-async def home(request: Request, user: Rights.Read) -> Response:
-    """What is here."""
-    return request.app.state.pages.render(request, "front.html", rights=sorted(user.rights))  # type: ignore[no-any-return]
 
 
 @pages.get("/api", dependencies=[Rights.reading])

@@ -19,7 +19,7 @@ from pathlib import Path
 from quantdesk.errors import EnvironmentProblem
 from quantdesk.reports.dispatch.retention import past
 from quantdesk.reports.ledger import Recorded, RunLedger
-from quantdesk.reports.ledger.keeping import Left
+from quantdesk.reports.ledger.entry import Left
 from quantdesk.reports.notebooks import list_reports
 from quantdesk.reports.result import is_id
 from quantdesk.reports.runs import RunsConfig

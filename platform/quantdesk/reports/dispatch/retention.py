@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from quantdesk.reports.declaration import Retention
-from quantdesk.reports.ledger.entry import State
-from quantdesk.reports.ledger.keeping import Left
+from quantdesk.reports.ledger.entry import Left, State
 
 __all__ = ["past"]
 

@@ -15,7 +15,6 @@ workers never do one thing twice.
     remarks       comments, sign-offs, the trail of who did what: only ever added to           (edge: SQL)
     deliveries    messages that wait to be sent, were sent, or could not be                    (edge: SQL)
     keeping       runs whose files are removed, by retention                                   (edge: SQL)
-    keys          answers to requests that may be repeated                                     (edge: SQL)
     store         :class:`RunLedger`, which has all of them                                    (edge: a database)
     versions      revisions of the tables, both ways                                           (edge: SQL)
 """

@@ -18,6 +18,8 @@ from quantdesk.reports.ledger.tables import DELIVERIES, as_json, delivery_of, na
 __all__ = ["Deliveries"]
 
 _SECOND = 1_000_000_000
+LONGEST_S = 24 * 3600
+"""Longer than a message waits for its next attempt, and than one is held by a sender."""
 
 
 class Deliveries:
@@ -66,9 +68,17 @@ class Deliveries:
             How many at most.
         """
         at = nanoseconds(now)
+        # A time that lies further ahead than any wait is one that a clock only thought of: nothing waits for it.
+        furthest = at + LONGEST_S * _SECOND
         due = or_(
-            and_(DELIVERIES.c.state == DeliveryState.PENDING, DELIVERIES.c.not_before <= at),
-            and_(DELIVERIES.c.state == DeliveryState.SENDING, DELIVERIES.c.until <= at),
+            and_(
+                DELIVERIES.c.state == DeliveryState.PENDING,
+                or_(DELIVERIES.c.not_before <= at, DELIVERIES.c.not_before > furthest),
+            ),
+            and_(
+                DELIVERIES.c.state == DeliveryState.SENDING,
+                or_(DELIVERIES.c.until <= at, DELIVERIES.c.until > furthest),
+            ),
         )
         with self.database.writing() as connection:
             rows = connection.execute(

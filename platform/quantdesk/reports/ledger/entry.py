@@ -16,6 +16,7 @@ __all__ = [
     "Delivery",
     "DeliveryState",
     "Filter",
+    "Left",
     "Order",
     "Page",
     "Recorded",
@@ -192,6 +193,28 @@ class Recorded:
         if self.started is None or self.ended is None:
             return None
         return (self.ended - self.started).total_seconds()
+
+
+@dataclass(frozen=True)
+class Left:
+    """A run that has ended and has files.
+
+    Attributes
+    ----------
+    id, state, folder, cached_from
+        See :class:`Recorded`.
+    began
+        When it was asked for (UTC): by that time runs are old or new.
+    is_held
+        Whether somebody spoke of it or signed it, or a message about it is still to be sent.
+    """
+
+    id: str
+    state: State
+    folder: str
+    cached_from: str | None
+    began: datetime
+    is_held: bool
 
 
 @dataclass(frozen=True)

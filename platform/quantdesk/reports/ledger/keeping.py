@@ -7,38 +7,13 @@ leaves a mark, by which the next one goes on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-
 from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, tuple_, update
 
 from quantdesk.records.database import Database
-from quantdesk.reports.ledger.entry import FINAL, DeliveryState, Recorded, State
+from quantdesk.reports.ledger.entry import FINAL, DeliveryState, Left, Recorded, State
 from quantdesk.reports.ledger.tables import COMMENTS, DELIVERIES, RUNS, SIGN_OFFS, moment, with_metrics
 
-__all__ = ["Keeping", "Left"]
-
-
-@dataclass(frozen=True)
-class Left:
-    """A run that has ended and has files.
-
-    Attributes
-    ----------
-    id, state, folder, cached_from
-        See :class:`~quantdesk.reports.ledger.entry.Recorded`.
-    began
-        When it was asked for (UTC): by that time runs are old or new.
-    is_held
-        Whether somebody spoke of it or signed it, or a message about it is still to be sent.
-    """
-
-    id: str
-    state: State
-    folder: str
-    cached_from: str | None
-    began: datetime
-    is_held: bool
+__all__ = ["Keeping"]
 
 
 class Keeping:

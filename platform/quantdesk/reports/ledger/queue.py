@@ -31,6 +31,8 @@ __all__ = ["ClaimLost", "Queue"]
 
 _SECOND = 1_000_000_000
 _NAMES_AT_ONCE = 500
+LONGEST_CLAIM_S = 24 * 3600
+"""Longer than any worker claims a run without renewing it."""
 TAKEN_OVER_AT_MOST = 3
 """How often a run whose worker died is begun again, beyond its attempts: one that kills its workers has to end."""
 
@@ -271,7 +273,9 @@ class Queue:
         """
         with self.database.writing() as connection:
             now = self.database.now(connection)
-            over = and_(RUNS.c.state == State.RUNNING, RUNS.c.until < now, RUNS.c.holder != by)
+            # A claim that ends later than any can was made while a clock was wrong.
+            is_over = or_(RUNS.c.until < now, RUNS.c.until > now + LONGEST_CLAIM_S * _SECOND)
+            over = and_(RUNS.c.state == State.RUNNING, is_over, RUNS.c.holder != by)
             rows = connection.execute(select(RUNS).where(over).order_by(RUNS.c.queued)).all()
             for row in rows:
                 problem = f"Its worker {row.holder} ended without a word."

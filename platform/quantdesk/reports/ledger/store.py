@@ -12,7 +12,6 @@ from quantdesk.records.migrations import brought_up
 from quantdesk.reports.ledger.config import RunLedgerConfig
 from quantdesk.reports.ledger.deliveries import Deliveries
 from quantdesk.reports.ledger.keeping import Keeping
-from quantdesk.reports.ledger.keys import Keys
 from quantdesk.reports.ledger.queue import Queue
 from quantdesk.reports.ledger.remarks import Remarks
 from quantdesk.reports.ledger.schedules import Schedules
@@ -40,7 +39,7 @@ class RunLedger:
         Runs, as workers see them.
     search
         Runs, as people see them.
-    schedules, remarks, deliveries, keys
+    schedules, remarks, deliveries
         The rest.
     keeping
         Which runs keep their files.
@@ -55,7 +54,6 @@ class RunLedger:
         self.schedules = Schedules(database)
         self.remarks = Remarks(database)
         self.deliveries = Deliveries(database)
-        self.keys = Keys(database)
         self.keeping = Keeping(database)
         self.leases = Leases(database)
 

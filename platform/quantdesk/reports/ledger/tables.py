@@ -25,7 +25,6 @@ __all__ = [
     "ATTEMPTS",
     "COMMENTS",
     "DELIVERIES",
-    "KEYS",
     "METRICS",
     "RUNS",
     "SCHEDULES",
@@ -162,16 +161,6 @@ DELIVERIES = Table(
     Column("until", BigInteger),
     Column("problem", Text),
     Column("created", BigInteger),
-)
-KEYS = Table(
-    "keys",
-    _META,
-    Column("user", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("digest", Text),
-    Column("status", Integer),
-    Column("answer", Text),
-    Column("at", BigInteger),
 )
 
 

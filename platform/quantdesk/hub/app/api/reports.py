@@ -142,10 +142,10 @@ async def reports(
 ) -> Any:
     """With the types, bounds and defaults of their parameters."""
     catalogue: Catalogue = request.app.state.catalogue
-    found = await anyio.to_thread.run_sync(catalogue.reports, user)
+    found = await anyio.to_thread.run_sync(lambda: catalogue.reports(user, strictly=True))
     sought = text.lower()
     chosen = [
-        one for one in found
+        one for one in found.values()
         if sought in f"{one.name}\n{one.title}\n{one.description}".lower()
         and (not tag or tag in one.declaration.tags)
     ]  # fmt: skip

@@ -13,7 +13,7 @@ ledger of runs says to the one who looks, and nothing else: a private run is not
     timetable, schedule_pages when reports run by themselves
     compare_pages             two runs, side by side
     look, sparkline           words, shapes, numbers, times; a line of values as a picture     (pure)
-    library                   the ledger and the notebooks, as somebody may see them
+    library                   what the pages ask for: the catalogue, who looks, the fields of a form
     lab                       where a notebook opens in JupyterLab
 
 :func:`routers` and the folders ``templates`` and ``static`` are what the service takes.

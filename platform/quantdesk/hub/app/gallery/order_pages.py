@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import secrets
+import time
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -13,17 +17,20 @@ from starlette.responses import Response
 from quantdesk.errors import UnknownName
 from quantdesk.hub.app.access import Right, User
 from quantdesk.hub.app.api.reports import order_of
+from quantdesk.hub.app.catalogue import Catalogue
 from quantdesk.hub.app.gallery.form import Reading, blank, read
 from quantdesk.hub.app.gallery.leavings import record_of
-from quantdesk.hub.app.gallery.library import Act, Books, Form, Library, viewer_of
+from quantdesk.hub.app.gallery.library import Act, Books, Form, viewer_of
 from quantdesk.hub.app.gallery.show import goto, show
 from quantdesk.hub.app.problems import Refusal
-from quantdesk.hub.app.replays import Turn
+from quantdesk.hub.app.replays import Replays, Turn
 from quantdesk.reports.notebooks import Report
 
 __all__ = ["router", "texts"]
 
 router = APIRouter(include_in_schema=False)
+WAIT_S = 5.0
+"""Seconds for which the second of two clicks waits for the first."""
 
 
 @router.get("/reports/{name}/run")
@@ -49,22 +56,55 @@ async def order(name: str, request: Request, user: Act, books: Books, sent: Form
     return await run_in_threadpool(_order, name, request, user, books, sent)
 
 
-def _order(name: str, request: Request, user: User, books: Library, sent: FormData) -> Response:
+def _order(name: str, request: Request, user: User, books: Catalogue, sent: FormData) -> Response:
     found = books.report(name, user)
     reading = read(found.parameters, texts(sent), report=name)
     if reading.given is None:
         return _shown(request, found, reading, 422, is_private="private" in sent)
+    is_private = "private" in sent
     ask = str(sent.get("ask", ""))[:64]
-    if ask:  # the form sent twice, by an impatient click or a reload, is one run
-        turn = books.ledger.keys.begin(user.name, f"gallery {ask}", name)
-        if not turn.is_mine:
-            return goto(request, f"/runs/{turn.answer}" if turn.answer else f"/reports/{name}")
-    wanted = order_of(found, reading.given, user, Turn("", books.now(), ""), is_private="private" in sent)
-    run, _ = books.ledger.queue.add(wanted)
-    books.ledger.remarks.trace(user.name, "asked for the run", run.id, {"report": name, "parameters": reading.given})
-    if ask:
-        books.ledger.keys.answer(user.name, f"gallery {ask}", 303, run.id)
-    return goto(request, f"/runs/{run.id}")
+    if not ask:
+        return goto(request, _added(found, reading.given, user, books, Turn("", books.now(), ""), is_private))
+    # The form sent twice, by an impatient click or a reload, is one run; changed and sent again, it is another one.
+    replays: Replays = request.app.state.replays
+    asked = digest(name, reading.given, is_private)
+    key = f"gallery {ask} {asked}"
+    turn = _turn(replays, user.name, key, asked)
+    if not isinstance(turn, Turn):
+        return goto(request, turn[1]["location"])
+    path = None
+    try:
+        path = _added(found, reading.given, user, books, turn, is_private)
+    finally:
+        replays.end(user.name, key, turn, None if path is None else (303, {"location": path}, ""))
+    return goto(request, path)
+
+
+def digest(name: str, given: Mapping[str, Any], is_private: bool) -> str:
+    """What a form asks for, hashed."""
+    asked = json.dumps([name, dict(given), is_private], sort_keys=True, default=str)
+    return hashlib.sha256(asked.encode()).hexdigest()
+
+
+def _turn(replays: Replays, user: str, key: str, asked: str) -> Turn | tuple[int, dict[str, str], str]:
+    """The turn, or the answer there is; while the other click is carried out, it is waited for."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            return replays.begin(user, key, asked)
+        except Refusal as refusal:
+            if refusal.status != 409 or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
+
+
+def _added(found: Report, given: Mapping[str, Any], user: User, books: Catalogue, turn: Turn, is_private: bool) -> str:
+    """Ask the ledger for the run; the path of its page."""
+    run, is_new = books.ledger.queue.add(order_of(found, dict(given), user, turn, is_private=is_private))
+    if is_new:
+        said = {"report": found.name, "parameters": dict(given)}
+        books.ledger.remarks.trace(user.name, "asked for the run", run.id, said)
+    return f"/runs/{run.id}"
 
 
 @router.post("/runs/{run_id}/cancel")

@@ -12,9 +12,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from quantdesk.hub.app.access import Right, User
+from quantdesk.hub.app.catalogue import Catalogue
 from quantdesk.hub.app.gallery.lab import home_of, opening
 from quantdesk.hub.app.gallery.leavings import cells, kept, log_tail, record_of
-from quantdesk.hub.app.gallery.library import Books, Library, Look, viewer_of
+from quantdesk.hub.app.gallery.library import Books, Look, viewer_of
 from quantdesk.hub.app.gallery.look import GROUPS
 from quantdesk.hub.app.gallery.shelf import next_due
 from quantdesk.hub.app.gallery.show import fragment, show
@@ -110,7 +111,7 @@ def live(run_id: str, request: Request, user: Look, books: Books) -> Response:
     return fragment(request, "run_standing.html", **_standing(run, books.now(), user))
 
 
-def run_page(run_id: str, request: Request, user: User, books: Library, status: int = 200, **values: Any) -> Response:
+def run_page(run_id: str, request: Request, user: User, books: Catalogue, status: int = 200, **values: Any) -> Response:
     """The page of a run; `values` say what was wrong with a form on it, and what was typed."""
     ledger, viewer, now = books.ledger, viewer_of(user), books.now()
     run = ledger.search.run(run_id, viewer)

@@ -10,8 +10,9 @@ from starlette.responses import Response
 
 from quantdesk.errors import BadInput, QuantdeskError
 from quantdesk.hub.app.access import Right, User, needs
+from quantdesk.hub.app.catalogue import Catalogue
 from quantdesk.hub.app.gallery.form import Reading, blank, read
-from quantdesk.hub.app.gallery.library import Act, Books, Form, Library, Look, viewer_of
+from quantdesk.hub.app.gallery.library import Act, Books, Form, Look, viewer_of
 from quantdesk.hub.app.gallery.order_pages import texts
 from quantdesk.hub.app.gallery.shelf import Due, next_due
 from quantdesk.hub.app.gallery.show import fragment, goto, show
@@ -147,7 +148,7 @@ def _may_change(user: User, schedule: Schedule) -> bool:
     return user.may(Right.ADMIN) or (user.may(Right.RUN) and schedule.created_by == user.name)
 
 
-def _changeable(books: Library, schedule_id: str, user: User) -> Schedule:
+def _changeable(books: Catalogue, schedule_id: str, user: User) -> Schedule:
     schedule = books.ledger.schedules.get(schedule_id, viewer_of(user))
     if not _may_change(user, schedule):
         raise Refusal(403, "not_yours", f"This schedule is {schedule.created_by}'s.",
@@ -168,7 +169,7 @@ def _told(schedule: Schedule) -> dict[str, Any]:
 
 
 def _shown(
-    request: Request, books: Library, found: Report | None, given: Typed, reading: Reading, status: int = 200,
+    request: Request, books: Catalogue, found: Report | None, given: Typed, reading: Reading, status: int = 200,
     **values: Any,
 ) -> Response:  # fmt: skip
     ahead = preview(given.trigger, given.timezone, books.now()) if given.trigger else None
