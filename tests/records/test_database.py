@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import socket
@@ -118,20 +117,61 @@ def test_the_settings_that_the_promises_rest_on(database):
             assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "1min"
 
 
-def test_a_child_process_opens_connections_of_its_own(database):
-    insert(database, 1)
+def in_a_child(work):
+    """What a fork of this process says of `work`: nothing, or the error."""
+    reading, writing = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 says it of every process with threads
         child = os.fork()
     if child == 0:
-        with contextlib.suppress(BaseException):
-            insert(database, 2)
-            database.close()
-            os._exit(0)
-        os._exit(1)
+        said = ""
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 (it is told)
+            said = f"{type(error).__name__}: {error}"
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        said = told.read()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    return said
+
+
+def test_a_child_opens_connections_of_its_own_or_is_told_that_it_cannot(database, url):
+    insert(database, 1)
+
+    def work():
+        try:
+            insert(database, 2)
+        finally:
+            database.close()
+
+    said = in_a_child(work)
+    another = in_a_child(lambda: insert(Database(url, "records", QUICK), 4))
+    if database.is_sqlite:
+        for one in (said, another):
+            assert "EnvironmentProblem" in one
+            assert "was open when this process was forked" in one
+    else:
+        assert said == another == ""
     insert(database, 3)
-    assert content(database) == [1, 2, 3]
+    assert content(database) == ([1, 3] if database.is_sqlite else [1, 2, 3, 4])
+
+
+def test_a_database_that_was_closed_before_the_fork_is_the_childs_as_well(database):
+    insert(database, 1)
+    database.close()
+    assert in_a_child(lambda: insert(database, 2)) == ""
+    assert content(database) == [1, 2]
+
+
+def test_a_database_in_memory_is_not_empty_in_a_child_but_refused():
+    with Database("sqlite:///:memory:", config=QUICK) as database:
+        with database.writing() as connection:
+            connection.execute(text("CREATE TABLE t (x integer PRIMARY KEY)"))
+        assert "was open when" in in_a_child(lambda: insert(database, 1))
+        assert in_a_child(lambda: Database("sqlite:///:memory:", config=QUICK).reading().__enter__()) == ""
 
 
 def test_the_clock_of_the_database(database):

@@ -8,6 +8,9 @@ Both dialects give the same promises:
   commit (``synchronous=FULL``), PostgreSQL with ``synchronous_commit`` on. A block that fails leaves nothing.
 - **One state.** What :meth:`Database.reading` sees belongs together, and no reader waits for a writer.
 - **One clear error**, without the password, for whatever is refused.
+
+After a fork a child gets connections of its own to PostgreSQL. To a SQLite file that its parent had open at the fork it
+gets none, and is told so: the library remembers locks for the process, and a child would believe to hold its parent's.
 """
 
 from __future__ import annotations
@@ -61,9 +64,11 @@ class Database:
         self.schema = schema
         self.place = _place(url)
         self._process = os.getpid()
+        self._opened_by: int | None = None
         self._engine = engine_of(self.place, schema, self.config)
         # Whoever lets go of a database need not close it.
         weakref.finalize(self, _finish, self._engine, self._process)
+        _ALL.add(self)
 
     def __str__(self) -> str:
         """The address without the password."""
@@ -124,15 +129,32 @@ class Database:
 
     def close(self) -> None:
         """Close the connections. A later question opens new ones."""
+        if self._is_a_parents():
+            return  # they are not this process's to close
         self._engine.dispose()
+        self._opened_by = None
+
+    def _is_the_same(self, other: Database) -> bool:
+        """Whether both are one file. Those in memory are each their own."""
+        return other is self or (self.place != MEMORY and other.place == self.place)
+
+    def _is_a_parents(self) -> bool:
+        """Whether it is SQLite, and was opened in a process of which this one is a fork, and not closed before that."""
+        return self.is_sqlite and self._opened_by not in (None, os.getpid())
 
     @contextlib.contextmanager
     def _connected(self, **options: Any) -> Iterator[Connection]:
+        if self.is_sqlite and any(self._is_the_same(one) and one._is_a_parents() for one in list(_ALL)):
+            raise EnvironmentProblem(
+                f"{self} was open when this process was forked off another, and cannot be used in both.",
+                "Start the process anew (spawn), or close the database before the fork.",
+            )
         if self._process != os.getpid():  # connections are the parent's: neither used nor closed here
             _LEFT.append(self._engine.pool)
             self._engine.dispose(close=False)
             self._process = os.getpid()
             weakref.finalize(self, _finish, self._engine, self._process)
+        self._opened_by = os.getpid()
         with self._engine.connect() as connection:
             yield connection.execution_options(**options)
 
@@ -181,6 +203,8 @@ def _place(url: str | SecretStr) -> Address | Path | str:
     return path if path == MEMORY else Path(path).expanduser().absolute()
 
 
+_ALL: weakref.WeakSet[Database] = weakref.WeakSet()
+"""Every database of this process, those that a fork got from its parent among them."""
 _LEFT: list[Pool] = []
 """Connections of a parent process: kept, so that nothing closes them."""
 
