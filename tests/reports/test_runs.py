@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from quantdesk.errors import BadInput, DataError, EnvironmentProblem, UnknownName
 from quantdesk.reports import banner
 from quantdesk.reports.runs import (
+    Metric,
     Problem,
     Provenance,
     Run,
@@ -161,3 +162,15 @@ def test_the_record_says_what_it_is(config: RunsConfig) -> None:
 def test_every_status_has_a_shape_and_a_word_of_its_own() -> None:
     looks = [banner.shown(status) for status in Status if status is not Status.UNREADABLE]
     assert len({look.shape for look in looks}) == len({look.word for look in looks}) == len(looks)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(1234567.0, "1,234,567 USD"), (312_500.0, "312,500 USD"), (0.0123456789, "0.0123457 USD"), (7, "7 USD")],
+)
+def test_an_amount_is_written_for_people(value: float, words: str) -> None:
+    metric = Metric("pnl", value, "USD", lower=-2_500_000.0, upper=1_000_000.0)
+    assert metric.words == words
+    assert metric.bounds == "-2,500,000 to 1,000,000 USD"
+    if value > 1_000_000:
+        assert metric.breach == "pnl is 1,234,567 USD, above 1,000,000 USD"

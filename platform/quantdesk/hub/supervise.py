@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from quantdesk.hub.rotation import bounded
 from quantdesk.hub.tether import tethered
 
 __all__ = ["Command", "Supervisor"]
@@ -25,6 +26,7 @@ __all__ = ["Command", "Supervisor"]
 _log = logging.getLogger(__name__)
 _FIRST_WAIT, _LONGEST_WAIT, _WELL_AFTER = 0.25, 30.0, 30.0
 _STEP = 0.05
+_LOOK_EVERY = 60.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class Supervisor:
     grace
         Seconds between asking a command to end and ending it.
     log
-        File that the commands' output is added to; that of this process when None. Nobody else may read it.
+        File that the commands' output is added to; that of this process when None. Nobody else may read it. It is kept
+        within bounds (:mod:`quantdesk.hub.rotation`).
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Supervisor:
     ) -> None:
         self._kept = [_Kept(command) for command in commands]
         self._ended, self._grace, self._log_file = ended, grace, log
+        self._look_at = float("-inf")
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; then end all of them."""
@@ -98,6 +102,12 @@ class Supervisor:
 
     def step(self, now: float) -> None:
         """Start what does not run and may be started. `now` in seconds that only go forward."""
+        if self._log_file is not None and now >= self._look_at:
+            self._look_at = now + _LOOK_EVERY
+            try:
+                bounded(self._log_file)
+            except OSError as error:
+                _log.warning("%s cannot be begun anew: %s", self._log_file, error.strerror)
         for one in self._kept:
             if one.process is not None and one.process.poll() is not None:
                 self._noted(one, now)

@@ -11,6 +11,7 @@
     runner           run(name, parameters): one process each, limits, progress, cancellation
     runs             what runs leave behind: list, find, read
     result           what a run is                                                   (pure)
+    amounts          numbers for people                                              (pure)
     progress         how far a run is, and how long it takes yet                     (pure)
     recorded         metrics and tables, collected from an executed notebook         (pure)
     thumbnails       small pictures of its figures                                   (pure)
@@ -23,6 +24,7 @@
     dispatch         the worker: due times become runs, runs are carried out, each once
     deliver          pages and alerts to people
     compare          two runs side by side                                           (pure)
+    lab              JupyterLab's own interface for jobs, kept by the platform
     reproduce        a run made again
     cache, earlier   a run that need not be made again
     kernels          kernels and workers forked from a process that has imported the stack

@@ -8,7 +8,6 @@ the checkout. What it declares stands in its metadata under ``quantdesk``, or be
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import re
 from collections.abc import Callable, Collection
@@ -283,9 +282,10 @@ def _check_schedules(report: Report, where: Where) -> None:
     entries = report.declaration.schedules
     if not entries:
         return
-    if importlib.util.find_spec("quantdesk.reports.schedule.text") is not None:
-        parse = importlib.import_module("quantdesk.reports.schedule").parse
-        check_triggers(report.declaration, parse, str(report.path))
+    # Imported here: it takes a while that a report without a schedule need not spend.
+    from quantdesk.reports.schedule import parse
+
+    check_triggers(report.declaration, parse, str(report.path))
     for number, entry in enumerate(entries):
         try:
             check(report.parameters, entry.parameters, report=report.name)

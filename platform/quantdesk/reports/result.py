@@ -10,6 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
+from quantdesk.reports.amounts import amount
+
 __all__ = ["CellTime", "Metric", "Problem", "Provenance", "Run", "Status", "Table", "is_id"]
 
 
@@ -142,22 +144,18 @@ class Metric:
             case int():
                 text = f"{self.value:,}"
             case _:
-                text = f"{self.value:,.6g}"
+                text = amount(self.value)
         return f"{text} {self.unit}" if self.unit else text
 
     @property
     def bounds(self) -> str:
         """The bounds with their unit, for people; empty without any."""
         unit = f" {self.unit}" if self.unit else ""
-        match self.lower, self.upper:
-            case None, None:
-                return ""
-            case low, None:
-                return f"at least {low:,.6g}{unit}"
-            case None, high:
-                return f"at most {high:,.6g}{unit}"
-            case low, high:
-                return f"{low:,.6g} to {high:,.6g}{unit}"
+        if self.lower is not None and self.upper is not None:
+            return f"{amount(self.lower)} to {amount(self.upper)}{unit}"
+        if self.lower is not None:
+            return f"at least {amount(self.lower)}{unit}"
+        return "" if self.upper is None else f"at most {amount(self.upper)}{unit}"
 
     @property
     def breach(self) -> str:
@@ -173,9 +171,9 @@ class Metric:
                 f" ({self.reason})" if self.reason else ""
             )
         if self.lower is not None and self.value < self.lower:
-            return f"{self.name} is {self.words}, below {self.lower:,.6g}{unit}"
+            return f"{self.name} is {self.words}, below {amount(self.lower)}{unit}"
         if self.upper is not None and self.value > self.upper:
-            return f"{self.name} is {self.words}, above {self.upper:,.6g}{unit}"
+            return f"{self.name} is {self.words}, above {amount(self.upper)}{unit}"
         return ""
 
 

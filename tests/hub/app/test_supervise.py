@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 
+from quantdesk.hub.rotation import bounded
 from quantdesk.hub.supervise import Command, Supervisor
 
 SLEEP = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"]
@@ -139,8 +142,6 @@ def test_it_runs_until_it_is_told_to_stop() -> None:
 
 
 def test_an_open_socket_is_handed_down() -> None:
-    import socket
-
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         code = "import socket, sys; s = socket.socket(fileno=int(sys.argv[1])); s.listen()"
@@ -159,3 +160,88 @@ def test_an_open_socket_is_handed_down() -> None:
 
         until(greeted)
         supervisor.end()
+
+
+def test_a_connection_between_two_workers_waits_for_the_next_one() -> None:
+    """As asyncio's servers listen on a socket that their parent keeps open."""
+    code = (
+        "import asyncio, os, socket, sys\n"
+        "async def greet(reader, writer):\n"
+        "    line = await reader.readline()\n"
+        "    if line == b'die\\n': os._exit(1)\n"
+        "    writer.write(b'hi'); await writer.drain(); writer.close()\n"
+        "async def main():\n"
+        "    server = await asyncio.start_server(greet, sock=socket.socket(fileno=int(sys.argv[1])))\n"
+        "    await server.serve_forever()\n"
+        "asyncio.run(main())\n"
+    )
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        address = listener.getsockname()
+        line = [sys.executable, "-I", "-S", "-c", code, str(listener.fileno())]
+        supervisor = Supervisor([Command("one", line, {}, None, (listener.fileno(),))])
+
+        def asks(what: bytes) -> bytes:
+            try:
+                with socket.create_connection(address, 30) as talk:
+                    talk.sendall(what)
+                    return talk.recv(2)
+            except OSError:
+                return b"refused"
+
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address, 5)
+        supervisor.step(0.0)
+        until(lambda: asks(b"hello\n") == b"hi")
+        first = supervisor.running["one"]
+        assert asks(b"die\n") != b"hi"
+        until(lambda: not runs(first))
+        with socket.create_connection(address, 30) as waiting:  # there is no worker now
+            waiting.sendall(b"hello\n")
+            supervisor.step(100.0)
+            supervisor.step(200.0)
+            waiting.settimeout(30)
+            assert waiting.recv(2) == b"hi"
+        supervisor.end()
+
+
+def test_a_log_begins_anew_when_it_is_too_large_and_who_writes_goes_on(tmp_path: Path) -> None:
+    log = tmp_path / "service.log"
+    with log.open("ab", buffering=0) as writer:
+        for number in range(6):
+            writer.write(f"{number}".encode() * 11)
+            assert bounded(log, largest=10)
+            assert not bounded(log, largest=10)
+            writer.write(b".")
+    assert log.read_bytes() == b"."
+    older = [(tmp_path / f"service.log.{number}").read_bytes() for number in (1, 2, 3)]
+    assert older == [b"." + b"5" * 11, b"." + b"4" * 11, b"." + b"3" * 11]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["service.log", *(f"service.log.{n}" for n in (1, 2, 3))]
+    assert (tmp_path / "service.log.1").stat().st_mode & 0o077 == 0
+    assert not bounded(tmp_path / "nothing")
+
+
+def test_nothing_that_is_written_while_it_begins_anew_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "service.log"
+    log.write_bytes(b"a" * 20)
+    replace = os.replace
+
+    def late(source: Path, target: Path) -> None:
+        with log.open("ab") as writer:
+            writer.write(b"late")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", late)
+    assert bounded(log, largest=10)
+    assert (tmp_path / "service.log.1").read_bytes() == b"a" * 20 + b"late"
+    assert log.read_bytes() == b""
+
+
+def test_a_log_that_leads_elsewhere_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(b"x" * 20)
+    (tmp_path / "service.log").symlink_to(tmp_path / "other")
+    supervisor = Supervisor([], log=tmp_path / "service.log")
+    supervisor.step(0.0)
+    with pytest.raises(OSError, match="symbolic"):
+        bounded(tmp_path / "service.log", largest=10)
+    assert (tmp_path / "other").read_bytes() == b"x" * 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 from quantdesk.errors import EnvironmentProblem
 from quantdesk.reports.dispatch import Outcome, Work, Worker
 from quantdesk.reports.dispatch import active as active_module
+from quantdesk.reports.dispatch.active import Carriers
 from quantdesk.reports.dispatch.wake import Wake
 from quantdesk.reports.ledger import RunLedger, State
 from quantdesk.reports.ledger.queue import ClaimLost
@@ -341,3 +343,28 @@ def test_a_bell() -> None:
     assert wake.wait(120)
     thread.join()
     wake.close()
+
+
+def test_a_heartbeat_beside_the_end_of_a_run_warns_of_nothing(
+    ledger: RunLedger, order: Any, helpers: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run that ends at once is noted before its first heartbeat, which then finds no claim: that is no loss."""
+    ledger.queue.add(order())
+    claim = ledger.queue.claim("w", 60)
+    assert claim is not None
+    carriers = Carriers(ledger, lambda work: Outcome(State.COMPLETED), helpers.QUICK, lambda: None, None)
+    finish = ledger.queue.finish
+
+    def noted(*given: Any, **more: Any) -> Any:
+        result = finish(*given, **more)
+        (active,) = carriers._all()
+        active.renewed = 0.0  # a heartbeat is due, just between the end and the thread's own
+        carriers.beat()
+        return result
+
+    monkeypatch.setattr(ledger.queue, "finish", noted)
+    with caplog.at_level(logging.WARNING):
+        carriers.begin(claim)
+        helpers.until(lambda: not len(carriers), 60)
+    assert ledger.queue.get(order().id).state is State.COMPLETED
+    assert caplog.records == []

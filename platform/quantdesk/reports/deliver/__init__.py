@@ -5,7 +5,6 @@
     recipients   ``ana@example.org``, ``#risk``                                       (pure)
     message      subject, text, HTML and link of a run, or of its alerts              (pure)
     alerts       once as something goes wrong, once as it is right again              (pure)
-    amounts      numbers for people                                                   (pure)
     attempts     when to try again, when to give up                                   (pure)
     channel      what a way to deliver promises                                       (pure)
     outbox       what waits to be sent; ``RunLedger.deliveries`` is one               (pure)

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from quantdesk.reports import banner
-from quantdesk.reports.deliver.amounts import amount
+from quantdesk.reports.amounts import amount
 from quantdesk.reports.result import Status
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from quantdesk.reports import banner, theme
-from quantdesk.reports.deliver.amounts import amount
+from quantdesk.reports.amounts import amount
 from quantdesk.reports.deliver.recipients import Recipient
 
 if TYPE_CHECKING:
