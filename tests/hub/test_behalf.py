@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from quantdesk.errors import BadInput, DataError, EnvironmentProblem
+from quantdesk.hub import service
 from quantdesk.hub.accounts import Account
 from quantdesk.hub.app.signing import Signer
 from quantdesk.hub.behalf import errands, warden
@@ -333,3 +334,16 @@ def test_without_its_door_a_job_waits_for_the_hub(work: Any) -> None:
 
 def test_the_warden_runs_our_module_with_this_interpreter() -> None:
     assert warden.COMMAND[1:] == ("-P", "-m", "quantdesk.reports.lab.errand")
+
+
+def test_a_link_in_place_of_a_shared_folder_is_not_followed(tmp_path: Path) -> None:
+    reports, elsewhere = tmp_path / "reports", tmp_path / "elsewhere"
+    reports.mkdir()
+    elsewhere.mkdir(mode=0o700)
+    service.hand_over(reports, os.getuid(), os.getgid())
+    assert [(reports / name).stat().st_mode & 0o7777 for name in ("runs", "lab")] == [0o2770, 0o2770]
+    (reports / "runs").rmdir()
+    (reports / "runs").symlink_to(elsewhere)
+    with pytest.raises(EnvironmentProblem, match="is no folder"):
+        service.hand_over(reports, os.getuid(), os.getgid())
+    assert elsewhere.stat().st_mode & 0o777 == 0o700

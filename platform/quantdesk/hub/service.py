@@ -7,6 +7,7 @@ else's.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -17,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from quantdesk.errors import EnvironmentProblem
 from quantdesk.hub.accounts import Account, Accounts
 from quantdesk.hub.behalf.mine import ACCOUNT, MODULE
 from quantdesk.hub.config import ADDRESS, HubConfig, HubFiles
@@ -183,15 +185,34 @@ def hand_over(folder: Path, uid: int, gid: int) -> None:
     os.chown(folder, uid, gid, follow_symlinks=False)
     folder.chmod(0o2770)
     for shared in (folder / "runs", folder / "lab"):  # the service and the worker of jobs write there, too
-        shared.mkdir(exist_ok=True)
-        os.chown(shared, uid, gid, follow_symlinks=False)
-        shared.chmod(0o2770)
+        _share(shared, uid, gid)
     ledger = folder / "ledger.sqlite"
     # Made here, so that the group may write it: SQLite gives its further files the same mode.
     handle = os.open(ledger, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o660)
     try:
         os.fchown(handle, uid, gid)
         os.fchmod(handle, 0o660)
+    finally:
+        os.close(handle)
+
+
+def _share(folder: Path, uid: int, gid: int) -> None:
+    """Make a folder that an account and its group may write. The one above is theirs: a link is not followed.
+
+    Raises
+    ------
+    EnvironmentProblem
+        Something else has its name.
+    """
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir()
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise EnvironmentProblem(f"{folder} is no folder ({error.strerror}).", "Move it out of the way.") from error
+    try:
+        os.fchown(handle, uid, gid)
+        os.fchmod(handle, 0o2770)
     finally:
         os.close(handle)
 
