@@ -1,6 +1,6 @@
 # Two commands matter: `make up` and `make test`. The rest is for those who change quantdesk.
 .DEFAULT_GOAL := help
-.PHONY: help up references test test-all check format bench docs lock data clean
+.PHONY: help up references test test-all test-nightly check format bench docs lock data clean
 
 # PYTHON= decides; else the one that .venv stands on; else the first of this machine that is 3.11 to 3.13 and really starts.
 PYTHON ?= $(shell for p in "$$(.venv/bin/python -c 'import sys; print(sys._base_executable)' 2>/dev/null)" python3 python3.13 python3.12 python3.11 /usr/bin/python3; do \
@@ -31,6 +31,9 @@ test: venv-dev  ## the tests, within 15 minutes on two cores
 
 test-all: venv-dev  ## the same and all that needs longer
 	@$(BIN)/python tools/run_tests.py --all
+
+test-nightly: venv-dev  ## the notebooks by nbval, and on all that the store holds
+	@$(BIN)/python tools/run_tests.py --nightly
 
 check: venv-dev  ## ruff, mypy, import-linter: seconds
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
