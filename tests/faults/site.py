@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -188,29 +188,31 @@ def until(true: Callable[[], object], seconds: float, why: Callable[[], str] = l
         time.sleep(0.2)
 
 
-@contextlib.contextmanager
-def killing(site: Site, kinds: dict[str, int], seed: int, pause: tuple[float, float]) -> Iterator[dict[str, int]]:
-    """Kill in a thread, at random moments, until each kind has been hit as often as is asked."""
+def kill(site: Site, kinds: dict[str, int], seed: int, pause: tuple[float, float]) -> dict[str, int]:
+    """Kill at random moments, until each kind has been hit as often as is asked; how often it was.
+
+    Parameters
+    ----------
+    site
+        Whose processes.
+    kinds
+        How often each of `KINDS`, and the ``database``.
+    seed
+        Of order and moments.
+    pause
+        Seconds before each, at least and at most.
+    """
     rng = random.Random(seed)
-    struck, hit = dict.fromkeys(kinds, 0), dict.fromkeys(kinds, 0)
+    struck = dict.fromkeys(kinds, 0)
     order = [kind for kind, often in kinds.items() for _ in range(often)]
     rng.shuffle(order)
-
-    def work() -> None:
-        for kind in order:
-            deadline = time.monotonic() + 60
-            time.sleep(rng.uniform(*pause))
-            while struck[kind] < 1 + hit[kind] and time.monotonic() < deadline:
-                if kind == "database" or site.processes(kind):
-                    time.sleep(rng.uniform(*pause))  # not at once when it appears: at any moment of its life
-                    struck[kind] += site.strike(kind, rng)
-                else:
-                    time.sleep(0.02)
-            hit[kind] += 1
-
-    thread = threading.Thread(target=work, name="killer")
-    thread.start()
-    try:
-        yield struck
-    finally:
-        thread.join()
+    for kind in order:
+        time.sleep(rng.uniform(*pause))
+        deadline, before = time.monotonic() + 60, struck[kind]
+        while struck[kind] == before and time.monotonic() < deadline:
+            if kind == "database" or site.processes(kind):
+                time.sleep(rng.uniform(*pause))  # not at once when it appears: at any moment of its life
+                struck[kind] += site.strike(kind, rng)
+            else:
+                time.sleep(0.02)
+    return struck

@@ -47,7 +47,7 @@ class Orders(threading.Thread):
     """
 
     def __init__(self, site: Any, token: str, pace: float, seed: int) -> None:
-        super().__init__(name="orders")
+        super().__init__(name="orders", daemon=True)
         self._site, self._pace, self._rng = site, pace, random.Random(seed)
         self.enough = threading.Event()
         self._session = requests.Session()
@@ -118,8 +118,7 @@ def storm(sites: Any, postgres: Any, folder: Path, *, kinds: dict[str, int], due
         ledger.schedules.add(replace(SCHEDULE, handled=begin))
         asking = Orders(site, sites.TOKEN, pace, seed)
         asking.start()
-        with sites.killing(site, kinds, seed, (0.0, 0.4)) as struck:
-            pass
+        struck = sites.kill(site, kinds, seed, (0.0, 0.4))
         asking.enough.set()
         asking.join(150)
         assert not asking.is_alive()
