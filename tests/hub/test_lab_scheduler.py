@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pwd
 import sqlite3
 from collections.abc import Iterator
@@ -194,7 +195,8 @@ def test_a_run_goes_on_while_its_users_server_is_stopped_and_nothing_outlives_it
 
 
 def test_without_its_door_the_worker_starts_anew(lab: Any) -> None:
-    lab.bob.await_server()
+    if lab.bob.server("GET", "api/status").status_code != 200:
+        lab.bob.start_server()
     save(lab.bob, "again.ipynb", notebook("x = 1"))
 
     def doors() -> list[Any]:
@@ -202,6 +204,7 @@ def test_without_its_door_the_worker_starts_anew(lab: Any) -> None:
         found = lab.find(lambda one: one.cmdline()[-1:] == ["quantdesk.hub.behalf"] and one.uids().real == 0)
         return [one for one in found if one.environ().get("QUANTDESK_STATE") == state]
 
+    lab.until(lambda: len(doors()) == 1, 30, lambda: "a warden outlives its job")
     (door,) = doors()
     door.kill()
     job = order(lab.bob, "again.ipynb")
@@ -231,3 +234,25 @@ def test_who_is_turned_out_is_gone_with_his_jobs(lab: Any) -> None:
     lab.until(is_over, 60, lambda: f"{told} {log_of(lab.hub)}")
     assert told == [("failed", "bob is not approved on this hub. Ask the administrator.")]
     assert not lab.find(lambda one: one.uids().real == uid)
+
+
+def test_one_persons_jobs_run_under_the_one_account_there_is(ground: Any, real: Any, templates: Path) -> None:
+    state = ground.state()
+    nobody = 65534
+    for path in [state.parent, state, *state.rglob("*")]:
+        os.chown(path, nobody, nobody, follow_symlinks=False)
+    env = {"QUANTDESK_SERVICE": "true", "QUANTDESK_SERVICE_WORKERS": "1", "QUANTDESK_NOTEBOOKS": str(templates),
+           "QUANTDESK_HALTS_FEEDS": "false", "QUANTDESK_ADMIN": "solo"}  # fmt: skip
+    hub = real.RealHub(ground, state, env=env, account=nobody)
+    with hub:
+        solo = hub.first_login()
+        solo.name = "solo"
+        solo.start_server()
+        real.until(lambda: up(hub), 120, lambda: log_of(hub))
+        save(solo, "mine.ipynb", notebook("x = 1", "import os\nprint('made', os.getuid(), os.getcwd())"))
+        here = SimpleNamespace(hub=hub, until=real.until)
+        told = ended(here, solo, order(solo, "mine.ipynb"))
+        assert told["status"] == "COMPLETED", told
+        assert solo.server("GET", f"scheduler/jobs/{told['job_id']}/download_files").status_code == 204
+        (left,) = (hub.files.homes / "solo" / "jobs").rglob("mine-*.ipynb")
+        assert f"made {nobody} {hub.files.homes / 'solo'}" in left.read_text()
