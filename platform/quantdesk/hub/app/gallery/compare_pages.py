@@ -59,7 +59,8 @@ def compare(request: Request, user: Look, books: Books, run: Picked = None) -> R
     labels = {one.name: one.label for record in made if record for one in record.metrics if one.label}
     comparison, why = _compared(two)
     return show(
-        request, "compare.html", two=two, made=made, now=books.now(), parameters=beside(inputs[0], inputs[1], units), it=comparison,
+        request, "compare.html", two=two, made=made, now=books.now(), it=comparison,
+        parameters=beside(inputs[0], inputs[1], units),
         metric_labels=labels,
         why=why, same_report=two[0].report == two[1].report, most=_FIGURES,
     )  # fmt: skip
