@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ def stocks() -> list[str]:
     return listed("equity", source="skfolio")
 
 
+def afterwards() -> str:
+    """A moment at which every bar of the store is known: a week after the last one."""
+    last = max(entry.series.end for entry in MarketStore().catalogue.entries)
+    return f"{last + timedelta(days=8)}T22:00:00+00:00"
+
+
 FULL: dict[str, Callable[[], dict[str, Any]]] = {
     "01_feature_exploration": lambda: {"symbols": listed("equity", "etf", "index", "commodity"), **SPAN},
     "02_strategy_backtest": lambda: {"symbols": stocks(), **SPAN},
@@ -48,13 +55,13 @@ FULL: dict[str, Callable[[], dict[str, Any]]] = {
     "05_performance_attribution": lambda: {"symbols": stocks(), "benchmark_symbols": stocks()},
     # A month of every stock: each session is simulated quote by quote, and all thirteen years would take a day.
     "06_execution_quality": lambda: {
-        "symbols": listed("equity", source="bokeh-sampledata"), "start_date": "2012-06-04", "end_date": "2012-06-29",
+        "symbols": listed("equity", source="bokeh-sampledata"), "start_date": "2013-02-01", "end_date": "2013-02-28",
     },
     "07_scenario_stress": lambda: {
         "symbols": stocks(), "start_date": "1900-01-01", "end_date": "2100-01-01", "duration_minutes": 390,
     },
     "08_daily_risk": lambda: {"symbols": stocks(), "shares": [100] * len(stocks()), "paths": 1_000_000, **SPAN},
-    "09_data_freshness": lambda: {"symbols": listed(), "as_of": "2022-12-28T22:00:00+00:00", **SPAN},
+    "09_data_freshness": lambda: {"symbols": listed(), "as_of": afterwards(), **SPAN},
 }  # fmt: skip
 """What each template is given; what is not named here keeps its default, the seeds among it."""
 BOUNDS = {
