@@ -92,7 +92,7 @@ def test_a_file_that_changed_is_made_up_for_by_the_record(made: Run, tmp_path: P
     done = quantdesk("report", "reproduce", "count", "--output", str(tmp_path / "again"))
     assert done.returncode == 0, done.stderr + done.stdout
     assert "the file has changed since" in done.stdout
-    assert "✓ the same results · the same cells · 4 of 4 cells are the same" in done.stdout
+    assert "✓ the same results, from the same notebook · 4 of 4 cells are the same" in done.stdout
     assert "notebook_sha256" in done.stdout
     again = read_run(tmp_path / "again")
     assert "beside" in again.executed.read_text()  # it ran where the first one did
@@ -212,7 +212,7 @@ def pair(made: Run) -> tuple[Run, Run]:
 def test_the_screen_of_a_comparison(pair: tuple[Run, Run]) -> None:
     before, after = pair
     seen = on_a_terminal("report", "compare", before.id, after.id)
-    assert "✗ the results differ · other cells" in seen
+    assert "✗ the results differ, from notebooks that differ" in seen
     assert "\x07" not in seen
     assert "\x1b" not in seen
     for words in ("parameters that differ", "[/red]", "var", "2.5", "cell 3", "+print('more')"):

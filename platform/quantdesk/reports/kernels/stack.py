@@ -52,8 +52,8 @@ STACK = (
     "numpy", "pandas", "pyarrow", "pyarrow.parquet", "scipy.stats", "scipy.optimize", "numba", "vectorbt",
     "plotly.graph_objects", "plotly.io", "plotly.subplots", "sklearn.ensemble", "sklearn.linear_model",
     "sklearn.model_selection", "sklearn.pipeline", "sklearn.preprocessing", "threadpoolctl", "quantdesk.backtest",
-    "quantdesk.features", "quantdesk.market", "quantdesk.signals", "quantdesk.reports.figures",
-    "quantdesk.reports.theme",
+    "quantdesk.features", "quantdesk.market", "quantdesk.orders.desk", "quantdesk.scenarios", "quantdesk.signals",
+    "quantdesk.reports.figures", "quantdesk.reports.theme",
 )  # fmt: skip
 """What notebooks here use."""
 
