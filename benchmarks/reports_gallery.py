@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 TESTS = Path(__file__).resolve().parents[1] / "tests" / "hub" / "gallery"
+sys.path.insert(0, str(TESTS.parents[1]))  # what those tests share
 LIMIT_S = 0.1
 
 
