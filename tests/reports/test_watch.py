@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from quantdesk.reports import watch as module
+from quantdesk.reports.memory import Meter
 from quantdesk.reports.runs import Status
 from quantdesk.reports.watch import Limits, Watch
 
@@ -115,6 +116,23 @@ def test_a_parent_that_is_gone_cancels(kernel: Kernel) -> None:
         Status.CANCELLED,
         "The process that had started it was gone.",
     )
+
+
+class Puzzled(Meter):
+    """Cannot tell: what it looked at ended meanwhile."""
+
+    def sample(self, limit: int | None = None) -> int:
+        raise IndexError("list index out of range")
+
+
+def test_the_clock_goes_on_where_memory_cannot_be_told(kernel: Kernel, capfd: pytest.CaptureFixture[str]) -> None:
+    watch = Watch(Limits(0.6, 60, 1), parent=None, signal_kernel=kernel.send, meter=Puzzled("run"))
+    watch.start()
+    assert kernel.got.wait(5)
+    assert watch.reason is not None
+    assert watch.reason.status is Status.TIMED_OUT
+    watch.close()
+    assert "IndexError: list index out of range" in capfd.readouterr().err
 
 
 def test_nothing_counts_after_the_end(kernel: Kernel) -> None:

@@ -15,6 +15,9 @@ import psutil
 
 __all__ = ["MARK", "end_all", "marked"]
 
+GONE = (psutil.Error, OSError, IndexError)
+"""What psutil raises for a process that ends while it is looked at; the last where its file is empty already."""
+
 MARK = "QUANTDESK_RUN"
 """The variable that holds the id of the run."""
 
@@ -23,7 +26,7 @@ def marked(run_id: str) -> list[psutil.Process]:
     """Every living process of this account that belongs to the run, the caller itself excepted."""
     found = []
     for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
+        with contextlib.suppress(*GONE):
             mine = process.pid != os.getpid() and process.uids().real == os.getuid()
             if mine and process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == run_id:
                 found.append(process)

@@ -12,8 +12,10 @@ import contextlib
 import os
 import select
 import signal
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
@@ -172,7 +174,11 @@ class Watch:
         if self._meter is None or now < self._next_sample:
             return None
         allowed = self._limits.memory_bytes
-        used = self._meter.sample(allowed)
+        try:
+            used = self._meter.sample(allowed)
+        except Exception:  # noqa: BLE001 (processes that end meanwhile may answer anything; the clock has to go on)
+            traceback.print_exc(file=sys.stderr)
+            used = 0
         # Counted from the end of the look: on a machine that is short of memory a look takes long.
         self._next_sample = time.monotonic() + SAMPLE_S
         if allowed is None or used <= allowed:
