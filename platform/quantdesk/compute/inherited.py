@@ -40,7 +40,10 @@ def inherit() -> int:
         found = importlib.util.find_spec(package)
         if found is None or found.origin is None:
             continue
-        for indexes in sorted(Path(found.origin).parent.rglob("__pycache__")):
+        folder = Path(found.origin).parent
+        if os.access(folder / "__pycache__", os.W_OK):
+            continue  # as everywhere below it, and to look there would take each report's time
+        for indexes in sorted(folder.rglob("__pycache__")):
             if not os.access(indexes, os.W_OK):
                 with contextlib.suppress(OSError):
                     count += _folder(indexes, base)

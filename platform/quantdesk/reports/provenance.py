@@ -22,7 +22,7 @@ from quantdesk.home import checkout
 from quantdesk.records import sha256_of
 from quantdesk.reports.result import Provenance
 
-__all__ = ["NOTHING", "collect", "settled"]
+__all__ = ["NOTHING", "collect", "packages", "settled"]
 
 NOTHING = "none"
 """The version of features where none were built: that is known, and is not the same as not being known."""
@@ -38,7 +38,7 @@ def collect() -> Provenance:
         data_version=data,
         data_until=until,
         lock_sha256=sha256_of(lock) if lock and lock.is_file() else None,
-        packages=dict(_packages()),
+        packages=dict(packages()),
         python=platform.python_version(),
         git_commit=commit,
         code_version=commit if commit and "+" not in commit else _code(),
@@ -116,7 +116,8 @@ def _code() -> str | None:
 
 
 @functools.cache  # what is imported here stays what it was; a zygote ends when packages change
-def _packages() -> dict[str, str]:
+def packages() -> dict[str, str]:
+    """Versions of what quantdesk depends on, by name; asked once, because reading them takes a while."""
     found = {}
     for requirement in importlib.metadata.requires("quantdesk") or ():
         name = re.split(r"[\s\[;<>=!~]", requirement, maxsplit=1)[0]

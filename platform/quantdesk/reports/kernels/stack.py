@@ -78,18 +78,21 @@ def warm_up(modules: Iterable[str]) -> None:
         _as_in_a_notebook("tqdm.autonotebook", "tqdm.auto")
         _import((*modules, *REPORTS))
         _resolve()
-        _entry_points()
+        _what_is_installed()
         if "vectorbt" in sys.modules:
             with _unwatched():
                 rehearse()
         rehearse_page()
 
 
-def _entry_points() -> None:
-    """Have the list of kernel provisioners read: it is the same for every fork."""
+def _what_is_installed() -> None:
+    """Have the list of kernel provisioners and the versions of packages read: they are the same for every fork."""
     from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
+    from quantdesk.reports import provenance
+
     KernelProvisionerFactory.instance()
+    provenance.packages()
 
 
 @contextlib.contextmanager
