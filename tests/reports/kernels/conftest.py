@@ -115,7 +115,8 @@ class Kernel:
 
     def begin(self, code: str) -> str:
         """Start a cell; its number as a message. Returns when the cell has said that it is under way."""
-        number: str = self.client.execute(code)
+        # A kernel refuses what comes right after an error, unless it is told to go on.
+        number: str = self.client.execute(code, stop_on_error=False)
         while True:
             message = self.client.get_iopub_msg(timeout=PATIENCE_S)
             if message["parent_header"].get("msg_id") == number and message["msg_type"] == "stream":
