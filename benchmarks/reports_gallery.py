@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.util
 import json
 import os
 import statistics
@@ -33,16 +32,6 @@ from typing import Any
 TESTS = Path(__file__).resolve().parents[1] / "tests" / "hub" / "gallery"
 sys.path.insert(0, str(TESTS.parents[1]))  # what those tests share
 LIMIT_S = 0.1
-
-
-def load(name: str) -> Any:
-    """A module of the gallery's tests; they are no package."""
-    spec = importlib.util.spec_from_file_location(f"gallery_{name}", TESTS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def fill(seed: Any, folder: Path, runs: int, reports: int) -> None:
@@ -76,7 +65,9 @@ def fill(seed: Any, folder: Path, runs: int, reports: int) -> None:
 
 def measure(times: int, runs: int, reports: int) -> dict[str, float]:
     """Seconds of each page."""
-    seed, service = load("seed"), load("conftest")
+    from modules import module_at
+
+    seed, service = module_at(TESTS / "seed.py", "gallery_seed"), module_at(TESTS / "conftest.py", "gallery_service")
     import httpx
 
     from quantdesk.hub.app import ServiceConfig, create_app

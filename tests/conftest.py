@@ -51,7 +51,8 @@ def beside(name: str) -> Any:
     return sys.modules[name]
 
 
-beside("loops")  # `from loops import Loop` finds it
+for _name in ("loops", "modules"):  # `from loops import Loop` and `from modules import module_at` find them
+    beside(_name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

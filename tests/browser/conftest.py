@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,23 +11,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from modules import module_at
+
 HUB = Path(__file__).resolve().parents[1] / "hub" / "real_hub.py"
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN = "a quiet lake in june"
 
 
-def load(path: Path, name: str) -> Any:
-    """A module of the tests; they are no package."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-real_hub = load(HUB, "real_hub")
+real_hub = module_at(HUB)
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +43,7 @@ def hub(ground: Any, prepared: Any) -> Iterator[Any]:
     state = prepared.state(ground.state())
     notebooks = state.parent / "notebooks"
     shutil.copytree(ROOT / "notebooks", notebooks)
-    load(Path(__file__).with_name("drift.py"), "drift").write(notebooks)
+    module_at(Path(__file__).with_name("drift.py")).write(notebooks)
     env = {
         "QUANTDESK_NOTEBOOKS": str(notebooks),
         "QUANTDESK_SERVICE": "true",

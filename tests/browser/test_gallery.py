@@ -7,11 +7,9 @@ the hub's own login is the business of the tests of the hub.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import os
 import re
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from modules import module_at
 from quantdesk.reports.ledger import RunLedger, Schedule, State, Verdict
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -77,19 +76,9 @@ HASTY = """document.addEventListener("DOMContentLoaded", () => {
 });"""
 
 
-def load(path: Path, name: str) -> Any:
-    """A module of other tests; they are no packages."""
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-seed = load(HERE.parent / "hub" / "gallery" / "seed.py", "gallery_seed")
-service = load(HERE.parent / "hub" / "gallery" / "conftest.py", "gallery_service")
-CONTRAST = load(HERE / "test_pages.py", "hub_pages").CONTRAST
+seed = module_at(HERE.parent / "hub" / "gallery" / "seed.py", "gallery_seed")
+service = module_at(HERE.parent / "hub" / "gallery" / "conftest.py", "gallery_service")
+CONTRAST = module_at(HERE / "test_pages.py", "hub_pages").CONTRAST
 expect.set_options(timeout=30_000)  # a busy machine takes its time
 
 

@@ -35,7 +35,7 @@ EACH = pytest.mark.parametrize(
 def ready(hub: Any, real: Any) -> Any:
     """The hub, when its service answers."""
     real.need_root()
-    real.until(lambda: answers(hub), 90, lambda: log_of(hub))
+    real.until(hub.service_answers, 90, lambda: hub.service_log)
     return hub
 
 
@@ -160,17 +160,3 @@ def test_who_lacks_the_scope_is_told_which(ready: Any, admin: Any, visit: Any, f
     expect(page.get_by_role("alert")).to_contain_text("Ask an administrator of the hub")
     finn.shot(f"flow-refused-{form}", full_page=True)
     assert finn.complaints == []
-
-
-def log_of(hub: Any) -> str:
-    """The end of what the service and the worker have said."""
-    log = hub.files.root / "service.log"
-    return log.read_text()[-3000:] if log.exists() else "there is no log"
-
-
-def answers(hub: Any) -> bool:
-    """Whether the service answers through the proxy."""
-    try:
-        return requests.get(f"{hub.url}{SERVICE}/healthz", timeout=10).status_code == 200
-    except requests.RequestException:
-        return False

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,19 +9,9 @@ from typing import Any
 
 import pytest
 
+from modules import module_at
 
-def load(name: str) -> Any:
-    """A module beside this file; tests are no package."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-real_hub = load("real_hub")
+real_hub = module_at(Path(__file__).with_name("real_hub.py"))
 
 
 @pytest.fixture(scope="session")

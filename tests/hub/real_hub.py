@@ -31,6 +31,7 @@ import websocket
 from quantdesk.hub import proxy, reach
 from quantdesk.hub.config import HubFiles
 from quantdesk.hub.configure import free_ports
+from quantdesk.hub.service import PREFIX
 from quantdesk.hub.sweep import MARK, marked, of_account
 
 PASSWORD = "orange tiger 77 moon"
@@ -150,6 +151,19 @@ class RealHub:
     @property
     def log(self) -> str:
         return self.files.log.read_text() if self.files.log.exists() else ""
+
+    @property
+    def service_log(self) -> str:
+        """The end of what the service and the worker have said."""
+        log = self.files.root / "service.log"
+        return log.read_text()[-3000:] if log.exists() else "there is no log"
+
+    def service_answers(self) -> bool:
+        """Whether the service answers through the proxy."""
+        try:
+            return requests.get(f"{self.url}{PREFIX}/healthz", timeout=10).status_code == 200
+        except requests.RequestException:
+            return False
 
     def start(self) -> RealHub:
         self.port = self.port or free_ports(1)[0]

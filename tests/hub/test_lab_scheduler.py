@@ -57,20 +57,8 @@ def lab(ground: Any, real: Any, templates: Any) -> Iterator[Any]:
         ana.start_server(wait=False)
         bob.start_server()
         ana.await_server()
-        real.until(lambda: up(hub), 120, lambda: log_of(hub))
+        real.until(hub.service_answers, 120, lambda: hub.service_log)
         yield SimpleNamespace(hub=hub, admin=admin, ana=ana, bob=bob, until=real.until, find=real.find)
-
-
-def up(hub: Any) -> bool:
-    try:
-        return requests.get(f"{hub.url}{SERVICE}/healthz", timeout=10).status_code == 200
-    except requests.RequestException:
-        return False
-
-
-def log_of(hub: Any) -> str:
-    log = hub.files.root / "service.log"
-    return str(log.read_text()[-3000:]) if log.exists() else "there is no log"
 
 
 def save(who: Any, path: str, content: Any) -> None:
@@ -97,7 +85,7 @@ def ended(lab: Any, who: Any, job: str, seconds: float = 120) -> dict[str, Any]:
         told.update(who.server("GET", f"scheduler/jobs/{job}").json())
         return told["status"] in ("COMPLETED", "FAILED", "STOPPED")
 
-    lab.until(is_over, seconds, lambda: f"{told} {log_of(lab.hub)}")
+    lab.until(is_over, seconds, lambda: f"{told} {lab.hub.service_log}")
     return told
 
 
@@ -117,7 +105,7 @@ def test_a_job_runs_as_its_user_in_his_folder_and_leaves_what_he_asked_for(lab: 
     hostile = '"); import os; os.system("touch /tmp/owned"); ("'
     job = order(lab.ana, "work/looks.ipynb", parameters={"said": hostile}, name="looks <b>around</b>")
     told = ended(lab, lab.ana, job)
-    assert told["status"] == "COMPLETED", (told, log_of(lab.hub))
+    assert told["status"] == "COMPLETED", (told, lab.hub.service_log)
     assert (told["name"], told["parameters"]) == ("looks <b>around</b>", {"said": hostile})
 
     assert lab.ana.server("GET", f"scheduler/jobs/{job}/download_files").status_code == 204
@@ -173,7 +161,7 @@ def test_a_schedule_runs_after_its_users_server_was_stopped(lab: Any) -> None:
             ).fetchall()
         return bool(found) and found[0][0] not in ("queued", "running")
 
-    lab.until(is_done, 120, lambda: f"{found} {log_of(lab.hub)}")
+    lab.until(is_done, 120, lambda: f"{found} {lab.hub.service_log}")
     state, folder, by, private, trigger, problem = found[0]
     assert (state, by, private, trigger) == ("completed", "ana", 1, "lab"), problem
     assert f"made {uid}" in Path(folder, "notebook.ipynb").read_text()
@@ -231,7 +219,7 @@ def test_who_is_turned_out_is_gone_with_his_jobs(lab: Any) -> None:
             ).fetchall()
         return bool(told) and told[0][0] not in ("queued", "running")
 
-    lab.until(is_over, 60, lambda: f"{told} {log_of(lab.hub)}")
+    lab.until(is_over, 60, lambda: f"{told} {lab.hub.service_log}")
     assert told == [("failed", "bob is not approved on this hub. Ask the administrator.")]
     assert not lab.find(lambda one: one.uids().real == uid)
 
@@ -248,7 +236,7 @@ def test_one_persons_jobs_run_under_the_one_account_there_is(ground: Any, real: 
         solo = hub.first_login()
         solo.name = "solo"
         solo.start_server()
-        real.until(lambda: up(hub), 120, lambda: log_of(hub))
+        real.until(hub.service_answers, 120, lambda: hub.service_log)
         save(solo, "mine.ipynb", notebook("x = 1", "import os\nprint('made', os.getuid(), os.getcwd())"))
         here = SimpleNamespace(hub=hub, until=real.until)
         told = ended(here, solo, order(solo, "mine.ipynb"))

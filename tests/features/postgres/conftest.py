@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +12,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from modules import module_at
 from quantdesk.features import FeatureStore
 from quantdesk.features.manifest import MANIFEST, Manifest, read_manifest
 from quantdesk.records import sha256_of
 
-
-def sibling(name: str) -> Any:
-    """A test module of the folder above; tests are no package."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / f"{name}.py")
-        assert spec
-        assert spec.loader
-        sys.modules[name] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+ABOVE = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
 def asof_oracle() -> Any:
     """What the join on files is held against, too."""
-    return sibling("test_asof").oracle
+    return module_at(ABOVE / "test_asof.py").oracle
 
 
 @pytest.fixture(scope="session")
 def make_desk_data() -> Any:
     """Writes the files that the desk's repository declares."""
-    return sibling("test_declared").make_data
+    return module_at(ABOVE / "test_declared.py").make_data
 
 
 class Builds:

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from modules import module_at
+
 HERE = Path(__file__).parent
 
 
-def load_as(path: Path, name: str) -> Any:
-    """A module of the tests; they are no package."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-served = load_as(HERE / "served.py", "served")
+served = module_at(HERE / "served.py")
 
 
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Features of an invented market, built and materialised: their folder. Read only, please."""
-    ground = load_as(HERE.parents[1] / "features" / "conftest.py", "features_ground")
+    ground = module_at(HERE.parents[1] / "features" / "conftest.py", "features_ground")
     folder = tmp_path_factory.mktemp("service")
     sessions = ground.sessions_between("XNYS", ground.FIRST, ground.LAST)
     ground.load(ground.tiny_sources(sessions), folder / "market")

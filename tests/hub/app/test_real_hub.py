@@ -34,21 +34,8 @@ def beside(ground: Any, real: Any, templates: Any) -> Iterator[Any]:
         admin = hub.first_login()
         ana, bob = hub.user("ana", admin), hub.user("bob", admin)
         admin.name = hub.admin
-        real.until(lambda: up(hub), 120, lambda: log_of(hub))
+        real.until(hub.service_answers, 120, lambda: hub.service_log)
         yield SimpleNamespace(hub=hub, admin=admin, ana=ana, bob=bob, until=real.until, find=real.find)
-
-
-def log_of(hub: Any) -> str:
-    log = hub.files.root / "service.log"
-    return str(log.read_text()[-3000:]) if log.exists() else "there is no log"
-
-
-def up(hub: Any) -> bool:
-    """Whether the service answers through the proxy."""
-    try:
-        return requests.get(f"{hub.url}{SERVICE}/healthz", timeout=10).status_code == 200
-    except requests.RequestException:
-        return False
 
 
 def get(who: Any, path: str, **given: Any) -> requests.Response:
@@ -106,7 +93,7 @@ def test_its_processes_are_not_root_and_no_secret_is_on_a_command_line(beside: A
     for process in psutil.process_iter(["cmdline"]):
         line = " ".join(process.info["cmdline"] or ())
         assert not any(secret in line for secret in secrets)
-    assert not any(secret in beside.hub.log + log_of(beside.hub) for secret in secrets)
+    assert not any(secret in beside.hub.log + beside.hub.service_log for secret in secrets)
 
 
 def test_scopes_decide_what_a_token_may(beside: Any) -> None:
@@ -179,8 +166,8 @@ def test_killed_it_comes_back_and_the_hub_goes_on(beside: Any, what: str) -> Non
         there = [len(now[WEB]), len(now[PARENT]), len(now[SUPERVISOR])] == [2, 1, 1]
         return there and victim.pid not in {one.pid for found in now.values() for one in found}
 
-    beside.until(whole, 120, lambda: log_of(beside.hub))
-    beside.until(lambda: up(beside.hub), 60, lambda: log_of(beside.hub))
+    beside.until(whole, 120, lambda: beside.hub.service_log)
+    beside.until(beside.hub.service_answers, 60, lambda: beside.hub.service_log)
     assert get(beside.ana, "/api").status_code == 200, "the session outlives the process"
     assert beside.hub.process.poll() is None
     assert {one.pid for one in hub} >= {

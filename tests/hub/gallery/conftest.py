@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,23 +13,13 @@ import httpx
 import pytest
 
 from loops import Loop
+from modules import module_at
 from quantdesk.hub.app import ServiceConfig, create_app
 from quantdesk.hub.app.access import COOKIE, csrf_token, user_of
 from quantdesk.reports.ledger import RunLedger
 
 PREFIX = "/services/quantdesk"
 RIGHTS = {"ana": "read run", "bo": "read run", "guest": "read", "root": "read run admin", "nobody": ""}
-
-
-def load() -> Any:
-    """The module beside this file; tests are no package."""
-    if "gallery_seed" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("gallery_seed", Path(__file__).with_name("seed.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules["gallery_seed"] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules["gallery_seed"]
 
 
 def people(request: httpx.Request) -> httpx.Response:
@@ -74,7 +62,7 @@ class Person:
 @pytest.fixture(scope="session")
 def seed() -> Any:
     """The module that makes a desk with a past."""
-    return load()
+    return module_at(Path(__file__).with_name("seed.py"), "gallery_seed")
 
 
 @pytest.fixture

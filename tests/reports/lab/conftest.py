@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import socket
@@ -19,24 +18,14 @@ import pytest
 import requests
 import uvicorn
 
+from modules import module_at
 from quantdesk.hub import lab
 from quantdesk.reports.ledger import RunLedger
 
 HERE = Path(__file__).parent
 
 
-def load_as(path: Path, name: str) -> Any:
-    """A module of the tests; they are no package."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-served = load_as(HERE.parents[1] / "hub" / "app" / "served.py", "served")
+served = module_at(HERE.parents[1] / "hub" / "app" / "served.py")
 
 
 def notebook(*cells: str) -> dict[str, Any]:
