@@ -16,6 +16,8 @@ from pathlib import Path
 
 import psutil
 
+from quantdesk.reports.processes import GONE
+
 __all__ = ["MARK", "clear", "marked", "of_account", "of_mark"]
 
 MARK = "QUANTDESK_HUB"
@@ -33,7 +35,7 @@ def of_mark(value: str) -> list[psutil.Process]:
     spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
+        with contextlib.suppress(*GONE):
             mark = process.environ().get(MARK, "")
             if process.pid not in spared and (mark == value or mark.startswith(f"{value}:")):
                 found.append(process)
@@ -52,7 +54,7 @@ def of_account(*uids: int) -> list[psutil.Process]:
         raise ValueError(f"{min(uids)} is no account of the hub")
     found = []
     for process in psutil.process_iter() if uids else ():
-        with contextlib.suppress(psutil.Error, OSError):
+        with contextlib.suppress(*GONE):
             if process.uids().real in uids and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found

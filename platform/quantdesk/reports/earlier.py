@@ -16,7 +16,7 @@ from quantdesk.reports.cache import cache_key
 from quantdesk.reports.notebooks import find_report
 from quantdesk.reports.result import Provenance, Run, Status
 from quantdesk.reports.runs import RunsConfig, newest
-from quantdesk.reports.spec import check, parse
+from quantdesk.reports.spec import taken
 
 __all__ = ["earlier_run"]
 
@@ -48,11 +48,7 @@ def earlier_run(
         As of :func:`quantdesk.reports.run`, before anything is run.
     """
     report = find_report(name)
-    values = (
-        parse(report.parameters, parameters, report=report.name)
-        if isinstance(parameters, list)
-        else check(report.parameters, parameters or {}, report=report.name)
-    )
+    values = taken(report.parameters, parameters, report=report.name)
     if not report.declaration.cache:
         return None
     possible = [

@@ -13,7 +13,7 @@ import time
 
 import psutil
 
-__all__ = ["MARK", "end_all", "marked"]
+__all__ = ["GONE", "MARK", "end_all", "marked"]
 
 GONE = (psutil.Error, OSError, IndexError)
 """What psutil raises for a process that ends while it is looked at; the last where its file is empty already."""
@@ -52,7 +52,7 @@ def end_all(run_id: str, *, seconds: float = 5.0) -> int:
     deadline = time.monotonic() + seconds
     while living := marked(run_id):
         for process in living:
-            with contextlib.suppress(psutil.Error, OSError):
+            with contextlib.suppress(*GONE):
                 process.send_signal(signal.SIGKILL)
                 killed.add(process.pid)
         psutil.wait_procs(living, timeout=0.5)

@@ -154,7 +154,7 @@ def finish(request: Request, notebook: Any, outcome: Outcome, *, before: Callabl
         peak_memory_bytes=outcome.peak_memory_bytes,
         attempt=request.attempt,
         requested_by=request.requested_by,
-        cache_key=_key(request, outcome),
+        cache_key=_key(request, values, outcome),
     )
     try:
         html = page.render(run, notebook)
@@ -170,11 +170,10 @@ def finish(request: Request, notebook: Any, outcome: Outcome, *, before: Callabl
     return publish(run, notebook=text, page=html, log=Path(request.scratch) / "log.txt", beside=beside)
 
 
-def _key(request: Request, outcome: Outcome) -> str | None:
+def _key(request: Request, values: dict[str, Any], outcome: Outcome) -> str | None:
     """By what the next run of the same finds this one."""
     if outcome.status is not Status.COMPLETED:
         return None
-    values = {**request.defaults, **request.given}
     asked = Asked(request.report, Path(request.notebook), request.notebook_sha256, request.declaration, values)
     return key_of(asked, outcome.made_from)
 

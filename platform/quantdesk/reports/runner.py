@@ -23,7 +23,7 @@ from quantdesk.reports.progress import Last, Step
 from quantdesk.reports.publish import Request
 from quantdesk.reports.runs import Run, RunsConfig, Status, is_id, last_completed, new_id, read_run
 from quantdesk.reports.scratch import prepared, recover
-from quantdesk.reports.spec import check, parse
+from quantdesk.reports.spec import taken
 from quantdesk.reports.storage import current
 from quantdesk.reports.supervise import Progress, supervise
 from quantdesk.reports.watch import Limits
@@ -118,11 +118,7 @@ def run(
     if identity is not None and (done := _done(identity, output, config)) is not None:
         return _complete(done)
     report = find_report(name)
-    values = (
-        parse(report.parameters, parameters, report=report.name)
-        if isinstance(parameters, list)
-        else check(report.parameters, parameters or {}, report=report.name)
-    )
+    values = taken(report.parameters, parameters, report=report.name)
     settings = RunnerConfig.from_env()
     limits = limits or settings.limits_of(report.declaration)
     if limits.total_s <= 0 or limits.cell_s <= 0:

@@ -13,6 +13,7 @@ import psutil
 from quantdesk.hub.accounts import Accounts
 from quantdesk.hub.config import HubFiles
 from quantdesk.hub.sweep import clear, of_account
+from quantdesk.reports.processes import GONE
 
 __all__ = ["ACCOUNT", "MODULE", "end_jobs", "is_on_behalf"]
 
@@ -23,9 +24,9 @@ ACCOUNT = "QUANTDESK_BEHALF_ACCOUNT"
 
 def is_on_behalf(process: psutil.Process) -> bool:
     """Whether a process belongs to a job; one that has ended meanwhile does not."""
-    with contextlib.suppress(psutil.Error, OSError):
+    with contextlib.suppress(*GONE):
         for parent in process.parents():
-            with contextlib.suppress(psutil.Error, OSError):
+            with contextlib.suppress(*GONE):
                 if parent.uids().real == 0 and parent.cmdline()[-2:] == ["-m", MODULE]:
                     return True
     return False

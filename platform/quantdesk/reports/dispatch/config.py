@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from quantdesk.reports.lab.job import TRIGGER
+
 __all__ = ["WorkerConfig"]
 
 
@@ -59,7 +61,7 @@ class WorkerConfig(BaseSettings):
     @property
     def triggers(self) -> dict[str, str]:
         """Which runs are claimed, as :meth:`.Queue.claim` takes it."""
-        return {"also": {}, "never": {"never": "lab"}, "only": {"only": "lab"}}[self.lab]
+        return {"also": {}, "never": {"never": TRIGGER}, "only": {"only": TRIGGER}}[self.lab]
 
     @property
     def renew_s(self) -> float:

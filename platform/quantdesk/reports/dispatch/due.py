@@ -17,6 +17,7 @@ from quantdesk.reports.dispatch.config import WorkerConfig
 from quantdesk.reports.dispatch.declared import keep_declared
 from quantdesk.reports.dispatch.dependencies import Gate, begin_of_day, decide
 from quantdesk.reports.dispatch.orders import order_for
+from quantdesk.reports.lab.job import TRIGGER
 from quantdesk.reports.ledger import Filter, Recorded, RunLedger, Schedule
 from quantdesk.reports.notebooks import Report, find_report, list_reports
 from quantdesk.reports.schedule import CatchUp, Trigger, missed, parse
@@ -213,7 +214,7 @@ class Scheduler:
 
 
 def _report_of(schedule: Schedule) -> Report | None:
-    if schedule.source == "lab":
+    if schedule.source == TRIGGER:
         return None  # a notebook of a user's own, which is none of the team's reports
     try:
         return find_report(schedule.report)

@@ -46,6 +46,6 @@ def order_for(schedule: Schedule, report: Report | None, due: dt.datetime, now: 
 
 def _title(schedule: Schedule) -> str:
     """What a job of JupyterLab is called by its user; else the report's name."""
-    job = schedule.details.get("lab")
+    job = schedule.details.get(TRIGGER)
     name = job.get("name") if isinstance(job, dict) else None
     return name if isinstance(name, str) else schedule.report

@@ -22,8 +22,8 @@ parameter a date. Values are data from beginning to end: they arrive as JSON, ar
 from __future__ import annotations
 
 from quantdesk.reports.spec.cell import read_parameters
-from quantdesk.reports.spec.checks import check, parse
+from quantdesk.reports.spec.checks import check, parse, taken
 from quantdesk.reports.spec.parameter import Parameter
 from quantdesk.reports.spec.refine import refined
 
-__all__ = ["Parameter", "check", "parse", "read_parameters", "refined"]
+__all__ = ["Parameter", "check", "parse", "read_parameters", "refined", "taken"]

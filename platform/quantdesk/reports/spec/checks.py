@@ -10,7 +10,7 @@ from typing import Any
 from quantdesk.errors import BadParameter
 from quantdesk.reports.spec.parameter import Parameter, shown
 
-__all__ = ["check", "parse"]
+__all__ = ["check", "parse", "taken"]
 
 LARGEST = 1_000_000
 """Characters that all parameters of a run may have together, written as JSON."""
@@ -91,6 +91,15 @@ def check(parameters: Iterable[Parameter], given: Mapping[str, Any], *, report: 
             f"The parameters of {report} have {size:,} characters.", f"Pass at most {LARGEST:,}, and big data by file."
         )
     return dict(given)
+
+
+def taken(
+    parameters: Iterable[Parameter], given: Mapping[str, Any] | list[str] | None, *, report: str
+) -> dict[str, Any]:
+    """:func:`parse` of texts, :func:`check` of values."""
+    if isinstance(given, list):
+        return parse(parameters, given, report=report)
+    return check(parameters, given or {}, report=report)
 
 
 def _read(kind: str) -> str:
