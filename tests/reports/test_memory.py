@@ -69,6 +69,16 @@ def test_a_run_without_processes_has_no_peak(proc: Proc) -> None:
     assert meter.peak is None
 
 
+def test_until_there_is_a_process_every_sample_looks_for_one(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "LOOK_S", 60.0)
+    found = [[], [1], [1, 2]]
+    meter = Meter("run", find=lambda _run: found.pop(0))
+    assert [meter.sample(), meter.sample()] == [0, 50]
+    meter.sample()
+    assert found == [[1, 2]]  # the next look is a minute away
+    assert meter.peak == 50
+
+
 def test_real_processes_are_found_and_measured() -> None:
     code = "held = bytearray(80_000_000); print('held', flush=True); input()"
     child = subprocess.Popen(
@@ -113,6 +123,26 @@ def test_a_run_beyond_its_limit_is_ended_and_told_so(proc: Proc, monkeypatch: py
     assert seen.reason.status is Status.OUT_OF_MEMORY
     assert seen.reason.message == "The report used 150 MB of memory and may use 100 MB."
     assert seen.peak_memory_bytes == 150_000_000
+
+
+def test_a_run_that_is_over_before_the_second_sample_has_a_peak(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "SAMPLE_S", 60.0)
+    looked = threading.Semaphore(0)
+    found: list[list[int]] = [[], [1, 2]]
+
+    def find(_run: str) -> list[int]:
+        looked.release()
+        return found.pop(0)
+
+    seen = Watch(Limits(60, 60), parent=None, signal_kernel=lambda _: None, meter=Meter("run", find=find))
+    seen._thread.start()
+    assert looked.acquire(timeout=10)  # before the kernel is there
+    while seen._next_sample == 0.0:
+        threading.Event().wait(0.001)
+    seen.cell_begins()
+    assert looked.acquire(timeout=10)
+    seen.close()
+    assert seen.peak_memory_bytes == 75
 
 
 def test_without_a_meter_nobody_looks() -> None:

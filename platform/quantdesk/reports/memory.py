@@ -19,7 +19,7 @@ __all__ = ["Meter"]
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 LOOK_S = 1.0
-"""Seconds after which processes that were started since are looked for."""
+"""Seconds after which processes that were started since are looked for; until there is one, every sample looks."""
 GROWTH = 1.02
 """The resident sum has to grow by this before the proportional size is asked for again."""
 
@@ -56,7 +56,7 @@ class Meter:
         int
             Proportional set size, or the smaller of what is known to be no less.
         """
-        if (now := time.monotonic()) - self._looked >= LOOK_S:
+        if (now := time.monotonic()) - self._looked >= LOOK_S or not self._known:
             self._known, self._looked = self._find(self._run), now
         resident = sum(map(_resident, self._known))
         beyond = limit is not None and resident > limit

@@ -119,8 +119,9 @@ class Watch:
         self._thread.start()
 
     def cell_begins(self) -> None:
-        """A cell starts: its time begins."""
+        """A cell starts: its time begins, and memory is looked at, so that a report of an instant has a peak too."""
         self._cell_end = time.monotonic() + self._limits.cell_s
+        self._next_sample = 0.0
         self._poke(b".")
 
     def cell_ended(self) -> None:
