@@ -83,9 +83,21 @@ def listener() -> socket.socket:
     return made
 
 
-def register(c: Any, config: HubConfig) -> None:
-    """Tell JupyterHub of scopes, roles and, where the environment holds a token of it, of the service."""
+def register(c: Any, config: HubConfig, address: str = "") -> None:
+    """Tell JupyterHub of scopes, roles and, where the environment holds a token of it, of the service.
+
+    Parameters
+    ----------
+    c
+        JupyterHub's configuration object.
+    config
+        Of the hub.
+    address
+        Where the service is, such as ``http://qd-web:8080``; the port of this machine that the environment names, when
+        left out.
+    """
     token, port = os.environ.pop(TOKEN, ""), os.environ.get(PORT, "")
+    address = address or (f"http://{ADDRESS}:{port}" if port else "")
     c.JupyterHub.custom_scopes = SCOPES
     basic = [f"custom:{NAME}:read", f"custom:{NAME}:run"]
     trade, admin = f"custom:{NAME}:trade", f"custom:{NAME}:admin"
@@ -100,7 +112,7 @@ def register(c: Any, config: HubConfig) -> None:
         TRADERS: {"users": list(config.trader_names)},
         ADMINISTRATORS: {"users": [config.administrator]},
     }
-    if not (token and port):
+    if not (token and address):
         c.JupyterHub.extra_user_scopes = set() if config.members else set(basic)
         c.JupyterHub.load_roles.extend(roles)
         return
@@ -109,7 +121,7 @@ def register(c: Any, config: HubConfig) -> None:
     c.JupyterHub.services.append(
         {
             "name": NAME,
-            "url": f"http://{ADDRESS}:{port}",
+            "url": address,
             "api_token": token,
             "oauth_client_id": f"service-{NAME}",
             "oauth_redirect_uri": f"{PREFIX}/oauth_callback",
