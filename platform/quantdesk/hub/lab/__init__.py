@@ -57,15 +57,19 @@ def server_settings(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]
     ----------
     environment
         What the spawner set: ``HOME``, ``JUPYTER_RUNTIME_DIR``, ``QUANTDESK_TEMPLATES``, ``QUANTDESK_COLLABORATION``,
-        ``QUANTDESK_LAB_URL``.
+        ``QUANTDESK_LAB_URL``, ``QUANTDESK_SERVER_IDLE_S``.
     """
     collaboration = environment.get("QUANTDESK_COLLABORATION", "false") == "true"
+    idle = int(environment.get("QUANTDESK_SERVER_IDLE_S") or 0)
     return {
         **(_JOBS if environment.get("QUANTDESK_LAB_URL") else {}),
         "ServerApp": {
             "root_dir": environment["HOME"],
             "kernel_manager_class": "quantdesk.hub.lab.activity.BusyIsActive",
+            "shutdown_no_activity_timeout": idle,
         },
+        # A server does not end itself while it has a kernel, so an idle one, looked at or not, goes first.
+        "MappingKernelManager": {"cull_idle_timeout": idle, "cull_connected": True, "cull_busy": False},
         "KernelManager": {"transport": kernel_transport(environment.get("JUPYTER_RUNTIME_DIR", ""))},
         "MultiKernelManager": {"default_kernel_name": "quantdesk"},
         # Nothing is asked of the network: no news, no look for updates, no catalogue of extensions.

@@ -1,0 +1,225 @@
+"""The hub on Kubernetes: what ``hub.extraConfig`` of zero-to-jupyterhub calls. An edge module: environment and a file.
+
+The chart ``helm/quantdesk`` has one line of Python in it, which calls `configure`. Profiles, roles, scopes and the
+registration of the service are so the same code as on one machine. What the chart of zero-to-jupyterhub sets from its
+own values (image, home, addresses) is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from quantdesk.errors import BadInput, BadParameter, QuantdeskError
+from quantdesk.hub import service
+from quantdesk.hub.config import HubConfig
+from quantdesk.hub.profiles import PROFILES, Profile, of, parse
+
+__all__ = ["KubernetesConfig", "configure", "offered", "override", "profiles_in"]
+
+LAB = "/opt/quantdesk/lab"
+"""Where the user image has JupyterLab's settings (helm/images/user/Dockerfile)."""
+USER, GROUP = 1000, 100
+"""The account of every user's server; the home belongs to this group."""
+SCRAPER = "prometheus"
+_GIB = 2**30
+
+
+class KubernetesConfig(BaseSettings):
+    """What the chart tells the hub. Frozen; environment variables start with ``QUANTDESK_HUB_``.
+
+    Attributes
+    ----------
+    profiles
+        A file of profiles, TOML or JSON; those of :data:`quantdesk.hub.profiles.PROFILES` when left out.
+    service
+        Where the service is, such as ``http://qd-web:8080``; there is none when left out.
+    metrics_token
+        What Prometheus proves itself to the hub with; without it, only an administrator's token reads the metrics.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="QUANTDESK_HUB_", frozen=True, extra="ignore")
+
+    profiles: Path | None = None
+    service: str = ""
+    metrics_token: SecretStr = SecretStr("")
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Read the environment.
+
+        Raises
+        ------
+        BadParameter
+            A value cannot be used; the message names it, but never a secret.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            name = "_".join(str(part) for part in first["loc"])
+            raise BadParameter(f"QUANTDESK_HUB_{name.upper()} cannot be used.", f"{first['msg']}.") from None
+
+
+def configure(c: Any, config: KubernetesConfig | None = None, hub: HubConfig | None = None) -> None:
+    """Fill in what quantdesk adds to the configuration that zero-to-jupyterhub has made.
+
+    Parameters
+    ----------
+    c
+        The object that ``get_config()`` returns.
+    config, hub
+        None reads the environment.
+
+    Raises
+    ------
+    BadInput
+        The file of profiles, or a setting, cannot be used: the hub does not start with half of it.
+    """
+    config, hub = config or KubernetesConfig.from_env(), hub or HubConfig.from_env()
+    path = config.profiles
+    profiles_in(path)  # a file that cannot be used keeps the hub from starting, not users from their servers
+    c.Authenticator.admin_users = {hub.administrator}
+    _servers(c, hub)
+    c.KubeSpawner.profile_list = offered(lambda: profiles_in(path))
+    for name in ("services", "load_roles"):
+        if not isinstance(getattr(c.JupyterHub, name), list):
+            setattr(c.JupyterHub, name, [])
+    service.register(c, hub, config.service)
+    _scraper(c, config)
+
+
+def profiles_in(path: Path | None) -> tuple[Profile, ...]:
+    """The profiles of a file; `PROFILES` without one.
+
+    Raises
+    ------
+    BadInput
+        It cannot be read, or its content cannot be used.
+    """
+    if path is None:
+        return PROFILES
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as error:  # both kinds of text have errors that are ValueErrors
+        raise BadInput(f"{path} cannot be read as profiles: {error}.", "Correct QUANTDESK_HUB_PROFILES.") from error
+    if not isinstance(content, Mapping):
+        raise BadInput(f"{path} holds no table.", "Give a list under the name profiles.")
+    return parse(content)
+
+
+def offered(profiles: Callable[[], tuple[Profile, ...]]) -> Callable[[Any], list[dict[str, Any]]]:
+    """What KubeSpawner's ``profile_list`` is: the profiles that the user of a spawner may take, as it wants them.
+
+    KubeSpawner asks again when a server starts, and refuses a name that is not in the answer, so that nobody gets a
+    profile of other groups by asking the API for it.
+
+    Parameters
+    ----------
+    profiles
+        Asked each time: a changed file counts from the next start on.
+    """
+
+    def listed(spawner: Any) -> list[dict[str, Any]]:
+        user = spawner.user
+        groups = {str(group.name) for group in user.groups}
+        found = of(profiles(), groups, is_admin=bool(user.admin))
+        if not found:  # `parse` sees to it that there is one; without a list KubeSpawner would start without limits
+            raise QuantdeskError(f"There is no profile for {user.name}.", "Ask an administrator of the hub.")
+        return [
+            {
+                "slug": one.name,
+                "display_name": one.title,
+                "description": one.description,
+                "default": at == 0,
+                "kubespawner_override": override(one),
+            }
+            for at, one in enumerate(found)
+        ]
+
+    return listed
+
+
+def override(profile: Profile) -> dict[str, Any]:
+    """The traits of KubeSpawner that a profile sets.
+
+    Parameters
+    ----------
+    profile
+        Which.
+
+    Returns
+    -------
+    dict
+        By name of the trait; memory in bytes.
+    """
+    cpu, memory = profile.sure
+    scratch = str(round(profile.scratch_gib * _GIB))
+    gpus = {"nvidia.com/gpu": str(profile.gpus)} if profile.gpus else {}
+    return {
+        "cpu_limit": profile.cpu,
+        "cpu_guarantee": cpu,
+        "mem_limit": round(profile.memory_gib * _GIB),
+        "mem_guarantee": round(memory * _GIB),
+        "storage_capacity": str(round(profile.storage_gib * _GIB)),
+        # All that a pod writes outside its home counts, also its logs: who writes more is evicted, and told so.
+        "extra_resource_limits": {"ephemeral-storage": scratch, **gpus},
+        "extra_resource_guarantees": {"ephemeral-storage": str(min(int(scratch), _GIB)), **gpus},
+        "environment": {
+            "QUANTDESK_SERVER_IDLE_S": str(60 * profile.idle_minutes),
+            "QUANTDESK_COLLABORATION": "true" if profile.collaboration else "false",
+            "JUPYTER_CONFIG_PATH": f"{LAB}/config" if profile.collaboration else f"{LAB}/config:{LAB}/alone",
+        },
+        "extra_labels": {"quantdesk/profile": profile.name},
+        **({"node_selector": dict(profile.node_selector)} if profile.node_selector else {}),
+        **({"image": profile.image} if profile.image else {}),
+    }
+
+
+def _servers(c: Any, hub: HubConfig) -> None:
+    """What every server has: the rules of the Pod Security Standard "restricted", and a root that cannot be written."""
+    seccomp = {"type": "RuntimeDefault"}
+    c.KubeSpawner.container_security_context = {
+        "runAsUser": USER,
+        "runAsGroup": GROUP,
+        "runAsNonRoot": True,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": seccomp,
+    }
+    c.KubeSpawner.pod_security_context = {
+        "runAsUser": USER,
+        "runAsGroup": GROUP,
+        "runAsNonRoot": True,
+        "fsGroup": GROUP,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": seccomp,
+    }
+    c.KubeSpawner.automount_service_account_token = False
+    # Without it, each Service of the namespace would be named in the environment of users' servers.
+    c.KubeSpawner.extra_pod_config = {"enableServiceLinks": False}
+    c.KubeSpawner.server_token_scopes = list(service.SERVER_SCOPES)
+    c.KubeSpawner.default_url = "/lab"
+    c.JupyterHub.allow_named_servers = False
+    if not hub.idle_timeout:
+        return
+    c.KubeSpawner.environment.update({"JUPYTERHUB_ACTIVITY_INTERVAL": str(max(1, min(300, hub.idle_timeout // 3)))})
+
+
+def _scraper(c: Any, config: KubernetesConfig) -> None:
+    """Prometheus is a service that may read the metrics, and nothing else."""
+    token = config.metrics_token.get_secret_value()
+    os.environ.pop("QUANTDESK_HUB_METRICS_TOKEN", None)  # what JupyterHub starts would inherit it
+    if not token:
+        return
+    c.JupyterHub.services.append({"name": SCRAPER, "api_token": token})
+    c.JupyterHub.load_roles.append({"name": SCRAPER, "scopes": ["read:metrics"], "services": [SCRAPER]})
