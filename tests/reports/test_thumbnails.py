@@ -133,6 +133,24 @@ def test_areas_stand_on_each_other() -> None:
     assert np.ptp(upper[:, 1]) == pytest.approx(3 * np.ptp(lower[:, 1]), abs=0.5)
 
 
+def test_bars_that_say_where_they_begin_lie_over_each_other_between_their_times() -> None:
+    """As the splits of a cross-validation are drawn: lengths in milliseconds, on an axis of days."""
+    day = 86_400_000
+    figure = go.Figure()
+    figure.add_bar(orientation="h", y=["1", "2"], base=["2024-01-01", "2024-01-03"], x=[2 * day, 2 * day])
+    figure.add_bar(orientation="h", y=["1", "2"], base=["2024-01-03", "2024-01-01"], x=[2 * day, 2 * day])
+    figure.update_xaxes(type="date").update_layout(barmode="overlay")
+    svg = drawn(figure)
+    first, second, third, fourth = (
+        tuple(float(bar.get(name, "nan")) for name in ("x", "y", "width", "height")) for bar in svg.iter(f"{SVG}rect")
+        if bar.get("fill") != LIGHT.background and bar.get("fill")
+    )  # fmt: skip
+    assert (first[1], first[3], second[1]) == (third[1], third[3], fourth[1])  # one row for each split
+    assert first[0] == fourth[0] < second[0] == third[0]
+    assert first[2] == pytest.approx(second[0] - first[0], abs=0.11) == second[2]
+    assert {"2024-01-01", "2024-01-05"} <= set(words(svg))
+
+
 def test_a_long_title_ends_in_the_picture() -> None:
     (title,) = [
         word for word in words(drawn(go.Figure(go.Scatter(y=[1, 2]), {"title": "word " * 40}))) if "word" in word

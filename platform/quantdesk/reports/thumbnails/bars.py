@@ -10,7 +10,7 @@ import numpy as np
 
 from quantdesk.reports.theme import LIGHT
 from quantdesk.reports.thumbnails.frame import Frame, Mark, Style, colour_of, part, rectangle, xy
-from quantdesk.reports.thumbnails.scales import Axis, values_of
+from quantdesk.reports.thumbnails.scales import Axis, Numbers, numbers, values_of
 
 __all__ = ["bars", "boxes", "candles", "histogram"]
 
@@ -18,19 +18,23 @@ MOST_BARS = 240
 
 
 def bars(trace: Mapping[str, Any], x: Axis, y: Axis, style: Style) -> Mark:
-    """Bars, side by side or on each other."""
+    """Bars: side by side, on each other, over each other, or from a place that each has of its own."""
     lying = trace.get("orientation") == "h"
     along, up = (y, x) if lying else (x, y)
     given = xy(trace)
     at = along.place(given[1] if lying else given[0])
-    high = up.place(given[0] if lying else given[1], extend=False)
+    own = _bases(trace.get("base"), up, len(at))
+    long = given[0] if lying else given[1]
+    high = up.place(long, extend=False) if own is None else numbers(long)
     fills = part(trace, "marker").get("color")
     each = fills if isinstance(fills, Sequence) and not isinstance(fills, str) and len(fills) == len(at) else None
     tone = style.colour
     plain = colour_of(fills, tone)
     slots = style.heights
-    base = np.zeros(len(at))
-    if style.barmode in {"stack", "relative"}:
+    base = np.zeros(len(at)) if own is None else own
+    if style.barmode == "overlay":
+        share, shift = 1.0, 0.0
+    elif style.barmode in {"stack", "relative"} and own is None:
         for n, (place, value) in enumerate(zip(at, high, strict=True)):
             key = (bool(value < 0), float(place))
             base[n] = slots.get(key, 0.0)
@@ -40,7 +44,7 @@ def bars(trace: Mapping[str, Any], x: Axis, y: Axis, style: Style) -> Mark:
         number, count = style.bar, max(1, style.bars)
         style.bar += 1
         share, shift = 1 / count, (number + 0.5) / count - 0.5
-    up.extend(np.concatenate([base, base + high, np.zeros(1)]))
+    up.extend(np.concatenate([base, base + high, np.zeros(1 if own is None else 0)]))
     gaps = np.diff(np.unique(at[np.isfinite(at)]))
     wide = 0.8 * (float(gaps.min()) if gaps.size else 1.0)
     if along.kind != "category":  # it has room at its ends
@@ -57,6 +61,17 @@ def bars(trace: Mapping[str, Any], x: Axis, y: Axis, style: Style) -> Mark:
         return "".join(parts)
 
     return draw
+
+
+def _bases(given: Any, up: Axis, count: int) -> Numbers | None:
+    """Where each bar begins, on the axis that it grows along; None where all begin at 0."""
+    if given is None:
+        return None
+    several = isinstance(given, Mapping) or (isinstance(given, Sequence) and not isinstance(given, str))
+    placed = up.place(values_of(given if several else [given] * count), extend=False)
+    if len(placed) < count:
+        raise ValueError("a bar without its base")
+    return placed[:count]
 
 
 def histogram(trace: Mapping[str, Any], x: Axis, y: Axis, style: Style) -> Mark:

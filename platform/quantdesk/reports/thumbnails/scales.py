@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Axis", "Numbers", "values_of"]
+__all__ = ["Axis", "Numbers", "numbers", "values_of"]
 
 Numbers = npt.NDArray[np.float64]
 MOST_VALUES = 2_000_000
@@ -36,7 +36,7 @@ def values_of(given: Any) -> npt.NDArray[Any]:
         made = array.astype(np.float64)
     elif isinstance(given, Sequence) and not isinstance(given, str):
         if len(given) and all(isinstance(row, (Sequence, Mapping)) and not isinstance(row, str) for row in given):
-            made = np.array([_numbers(values_of(row)) for row in given])
+            made = np.array([numbers(values_of(row)) for row in given])
         else:
             made = np.empty(len(given), dtype=object)
             made[:] = given
@@ -47,7 +47,8 @@ def values_of(given: Any) -> npt.NDArray[Any]:
     return made
 
 
-def _numbers(values: Iterable[Any]) -> Numbers:
+def numbers(values: Iterable[Any]) -> Numbers:
+    """Values as numbers; NaN for what is none, and for what is not finite."""
     return np.array([_number(value) for value in values], dtype=np.float64)
 
 
@@ -114,7 +115,7 @@ class Axis:
         elif self.kind == "category":
             placed = np.array([self.names.setdefault(str(value)[:200], len(self.names)) for value in given], float)
         else:
-            placed = _numbers(given)
+            placed = numbers(given)
         if self.kind == "log":
             with np.errstate(divide="ignore", invalid="ignore"):
                 placed = np.where(placed > 0, np.log10(placed), np.nan)
@@ -149,7 +150,7 @@ class Axis:
             ends = np.empty(2, dtype=object)
             ends[:] = list(stated)
             # The ends of a logarithmic axis are exponents already.
-            placed = _numbers(ends) if self.kind in {"log", "category"} else self.place(ends, extend=False)
+            placed = numbers(ends) if self.kind in {"log", "category"} else self.place(ends, extend=False)
             if np.isfinite(placed).all() and placed[0] != placed[1]:
                 return float(placed[0]), float(placed[1])
         if not math.isfinite(low) or not math.isfinite(high):
