@@ -48,6 +48,8 @@ def test_the_current_cell_has_a_number() -> None:
         (Last(10.0, (1.0, 2.0, 3.0), 1), 0, 4, 4.0, 6.0),
         (Last(10.0, (), 0), 1, 3, 4.0, 6.0),  # the notebook has changed since
         (Last(10.0, (), 0), 1, 3, 40.0, 0.0),
+        (Last(10.0, (), 0), 3, 3, 4.0, 0.0),  # the page is written
+        (Last(10.0, (1.0, 2.0, 3.0), 0), 2, 2, 4.0, 0.0),  # the second cell failed: the third will not run
     ],
 )
 def test_the_last_run_tells_what_is_left(last: Last, done: int, total: int, elapsed: float, left: float) -> None:

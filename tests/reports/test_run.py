@@ -302,8 +302,9 @@ def test_progress_counts_the_code_cells_in_the_callers_thread(ended: Ended) -> N
         ("A good report", 1, 4),
         ("Echo", 2, 4),
         ("Echo", 3, 4),
+        ("writing the page", 4, 4),
     ]
-    assert ended.progress[-1][0] == "writing the page"
+    assert ended.progress[-1] == ("writing the page", 4, 4)
     assert len(ended.threads) == 1
 
 

@@ -81,6 +81,8 @@ class Session:
     client: Any = None
     ending: Any = None
     """The process of a kernel that was asked to end."""
+    ran: int = 0
+    """Code cells that have come to their end, of whatever kind."""
 
     def signal_kernel(self, number: int) -> None:
         """Send a signal to the kernel's process group, when there is one."""
@@ -125,7 +127,6 @@ class _Manager(NotebookExecutionManager):  # type: ignore[misc]
     def __init__(self, nb: Any, session: Session) -> None:
         self._session = session
         self._total = sum(cell.cell_type == "code" for cell in nb.cells)
-        self._done = 0
         self._next_save = 0.0
         super().__init__(nb, progress_bar=False)
         session.notebook = nb
@@ -149,14 +150,14 @@ class _Manager(NotebookExecutionManager):  # type: ignore[misc]
         super().cell_start(cell, cell_index, **kwargs)
         if cell.cell_type == "code":
             number, heading = place(self.nb.cells, cell)
-            self._session.progress(heading or f"cell {number}", self._done, self._total)
+            self._session.progress(heading or f"cell {number}", self._session.ran, self._total)
             self._session.watch.cell_begins()
 
     def cell_complete(self, cell: Any, cell_index: int | None = None, **kwargs: Any) -> None:
         super().cell_complete(cell, cell_index, **kwargs)
         if cell.cell_type == "code":
             self._session.watch.cell_ended()
-            self._done += 1
+            self._session.ran += 1
 
 
 class _Client(PapermillNotebookClient):  # type: ignore[misc]

@@ -17,7 +17,7 @@ class Step:
     what
         The heading above the current cell, or a phase: ``starting``, ``writing the page``.
     done, total
-        Code cells that are done, and all of them; 0 and 0 in a phase without cells.
+        Code cells that are done, and all that will run; 0 and 0 before the first is known.
     elapsed_s
         Seconds since the run began.
     remaining_s
@@ -60,10 +60,12 @@ class Last:
         Parameters
         ----------
         done, total
-            Code cells, as in :class:`Step`; a cell has just begun where `total` is not 0.
+            Code cells, as in :class:`Step`; a cell has just begun where `total` is more than `done`.
         elapsed
             Seconds since the run began.
         """
+        if total and done >= total:
+            return 0.0
         if total and self.cells:
             return estimate(self.cells, done - self.before, 0.0)
         return max(0.0, self.whole - elapsed)

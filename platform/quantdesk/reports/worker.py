@@ -112,7 +112,7 @@ def _run(request: Request, events: _Events) -> str:
         )
     watch.close()
     remove_error_markers(session.notebook)
-    events.progress("writing the page", 0, 0)
+    events.progress("writing the page", session.ran, session.ran)  # no further cell will run, also after a failure
     outcome = Outcome(
         session.status,
         session.problem,
