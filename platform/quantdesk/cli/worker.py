@@ -46,6 +46,7 @@ def worker(
     It works until it is told to stop. SIGTERM and Ctrl-C let what is under way end and put back what does not; a second
     one puts it back at once. Several workers share one ledger.
     """
+    from quantdesk.hub.app.logs import LogConfig, set_up
     from quantdesk.reports.deliver import DeliveryConfig
     from quantdesk.reports.dispatch import Worker, WorkerConfig
     from quantdesk.reports.dispatch.elsewhere import ComputeConfig
@@ -56,9 +57,12 @@ def worker(
     from quantdesk.reports.ledger import RunLedger
     from quantdesk.reports.runs import RunsConfig
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for chatty in ("alembic", "httpx"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    if LogConfig.from_env().format == "json":
+        set_up("quantdesk-worker")
+    else:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        for chatty in ("alembic", "httpx"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
     config = WorkerConfig.from_env()
     if processes is not None:
         config = config.model_copy(update={"processes": processes})

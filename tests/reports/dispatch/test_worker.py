@@ -44,6 +44,22 @@ def test_a_run_is_carried_out_and_noted(ledger: RunLedger, state: Path, order: A
     assert (run.metrics, run.cache_key) == ({"m": (1.5, "USD")}, "k")
 
 
+def test_a_file_says_that_the_worker_looks_at_its_queue_also_when_its_folder_goes(
+    ledger: RunLedger, tmp_path: Path, order: Any, working: Any, helpers: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    alive = tmp_path / "told" / "alive"
+    alive.parent.mkdir()
+    with working(Worker(ledger, execute=done, config=helpers.QUICK.model_copy(update={"alive": alive}))):
+        helpers.until(alive.exists)
+        os.utime(alive, (1, 1))
+        helpers.until(lambda: alive.stat().st_mtime > 1)
+        alive.unlink()
+        alive.parent.rmdir()
+        helpers.until(lambda: "cannot be touched" in caplog.text)
+        ledger.queue.add(order())
+        helpers.until(lambda: helpers.settled(ledger, order().id))
+
+
 def test_no_more_at_once_than_there_is_room_for(
     ledger: RunLedger, state: Path, order: Any, working: Any, helpers: Any
 ) -> None:

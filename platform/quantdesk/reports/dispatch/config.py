@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -35,6 +36,9 @@ class WorkerConfig(BaseSettings):
     lab
         Whether jobs from JupyterLab are carried out, under the account of this worker: ``never``, ``also``, or ``only``
         them. Theirs are notebooks of single users, so it is for a platform with one user alone; the hub sets it.
+    alive
+        A file whose time is set at each look at the queue, for who watches whether this worker hangs; none when left
+        out.
     """
 
     model_config = SettingsConfigDict(env_prefix="QUANTDESK_REPORTS_WORKER_", frozen=True)
@@ -47,6 +51,7 @@ class WorkerConfig(BaseSettings):
     grace_s: float = Field(default=300.0, ge=0)
     catch_up_limit: int = Field(default=100, ge=1, le=100_000)
     lab: Literal["never", "also", "only"] = "never"
+    alive: Path | None = None
 
     @classmethod
     def from_env(cls) -> WorkerConfig:

@@ -118,6 +118,7 @@ class Worker:
     def _claim(self) -> None:
         wait = 0.0
         while not self._orders_to_stop:
+            self._tell_alive()
             try:
                 while not self._orders_to_stop and len(self._carriers) < self._config.processes:
                     config = self._config
@@ -130,6 +131,15 @@ class Worker:
                 wait = min(max(1.0, wait * 2), LONGEST_WAIT_S)
                 _log.warning("no run can be claimed: %s", error)
             self._wake.wait(wait or self._config.poll_s)
+
+    def _tell_alive(self) -> None:
+        """Also while the database is away: then another process would be no better."""
+        if self._config.alive is None:
+            return
+        try:
+            self._config.alive.touch()
+        except OSError as error:
+            _log.warning("%s cannot be touched: %s", self._config.alive, error.strerror)
 
     def _drain(self) -> None:
         if len(self._carriers):
