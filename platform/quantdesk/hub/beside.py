@@ -17,6 +17,7 @@ import time
 from dataclasses import asdict
 
 from quantdesk.hub import service
+from quantdesk.hub.auth.wiring import SECRETS
 from quantdesk.hub.config import HubConfig, HubFiles
 from quantdesk.hub.supervise import Command, Supervisor
 from quantdesk.hub.sweep import MARK, marked
@@ -63,6 +64,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     table = json.loads(os.environ.pop(_TABLE))
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # Feast's, which names a folder of another account
+    for name in SECRETS:  # the hub's alone
+        os.environ.pop(name, None)
     commands = [
         Command(
             one["name"],

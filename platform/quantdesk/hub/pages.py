@@ -24,7 +24,7 @@ from quantdesk.hub.accounts import Accounts
 from quantdesk.hub.behalf.mine import end_jobs
 from quantdesk.hub.first_login import TICKET_LIFE
 
-__all__ = ["SHARED_POLICY", "STRICT_POLICY", "handlers", "security_headers"]
+__all__ = ["SHARED_POLICY", "STRICT_POLICY", "STYLE", "Strict", "handlers", "security_headers"]
 
 TICKET = "quantdesk-first-login"
 _COMMON = (
@@ -92,7 +92,7 @@ class Login(Strict, LoginHandler):  # type: ignore[misc]
         """Judge name and password."""
         name = self.authenticator.normalize_username(self.get_body_argument("username", ""))
         password = self.typed("password")
-        ticket = self.authenticator.redeem(name, password)
+        ticket = self.authenticator.redeem(name, password, self.authenticator.address(self.request))
         if ticket is not None:
             self.set_secure_cookie(
                 TICKET, ticket, expires_days=TICKET_LIFE.total_seconds() / 86400, path=self.hub.base_url,
@@ -330,14 +330,21 @@ def _assets() -> dict[str, tuple[bytes, str]]:
     }
 
 
+STYLE = (r"/quantdesk/([a-z.]+)", Style)
+"""Style sheet, script and mark: every way to log in has them."""
+
+
 def handlers() -> list[tuple[Any, ...]]:
-    """The pages and their paths below ``/hub``."""
+    """The pages of native login and their paths below ``/hub``."""
+    from quantdesk.hub.auth.upstream_pages import LogoutEverywhere
+
     return [
         (r"/login", Login),
+        (r"/logout", LogoutEverywhere),
         (r"/set-password", SetPassword),
         (r"/signup", SignUp),
         (r"/change-password", ChangePassword),
         (r"/change-password/([^/]+)", ChangePasswordOf),
         (r"/users", Users),
-        (r"/quantdesk/([a-z.]+)", Style),
+        STYLE,
     ]

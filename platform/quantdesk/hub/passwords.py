@@ -95,10 +95,10 @@ class Lockout:
 
     def failed(self, user: str) -> None:
         """Count a failure."""
-        count, _ = self._failures.get(user, (0, 0.0))
-        if len(self._failures) > 10_000:  # names that nobody has must not fill the memory
-            self._failures.clear()
+        count, _ = self._failures.pop(user, (0, 0.0))
         self._failures[user] = (count + 1, self._clock())
+        if len(self._failures) > 10_000:  # names that nobody has must not fill the memory: the oldest failure goes
+            del self._failures[next(iter(self._failures))]
 
     def succeeded(self, user: str) -> None:
         """Forget the failures."""

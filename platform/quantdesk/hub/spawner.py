@@ -24,7 +24,7 @@ from traitlets import Bool, Unicode
 from quantdesk.errors import EnvironmentProblem, QuantdeskError
 from quantdesk.hub import kernels
 from quantdesk.hub.accounts import Account, Accounts, own_account
-from quantdesk.hub.auth import one_person
+from quantdesk.hub.auth.alone import one_person
 from quantdesk.hub.behalf.mine import is_on_behalf
 from quantdesk.hub.config import HubFiles
 from quantdesk.hub.lab import config_path

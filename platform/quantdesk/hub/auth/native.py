@@ -9,41 +9,26 @@ refuse as a wrong password; and the pages that change something do so by POST, g
 from __future__ import annotations
 
 import asyncio
-import os
-import pwd
 from pathlib import Path
 from typing import Any
 
-from jupyterhub.orm import new_token
 from nativeauthenticator import NativeAuthenticator
 from nativeauthenticator.orm import UserInfo
-from traitlets import Bool, Unicode
+from traitlets import Bool, Integer, Unicode
 
 from quantdesk.errors import BadInput
 from quantdesk.hub.accounts import Accounts
+from quantdesk.hub.auth.alone import one_person
+from quantdesk.hub.auth.attempts import Attempts, address_of
+from quantdesk.hub.auth.sessions import end_everything, end_logins
 from quantdesk.hub.config import USER_NAME_RULE, HubFiles, valid_user
 from quantdesk.hub.first_login import FirstLogin, first_login_pending
-from quantdesk.hub.passwords import Lockout, hashed, matches, objection
+from quantdesk.hub.passwords import hashed, matches, objection
 
-__all__ = ["HubAuthenticator", "one_person"]
+__all__ = ["HubAuthenticator"]
 
 #: Sign-ups that may wait for approval at a time, so that nobody fills the database.
 MOST_WAITING = 100
-GUESSES = 5
-LOCKED_FOR = 600
-
-
-def one_person(administrator: str) -> str:
-    """Why a hub that does not run as root refuses everybody but one."""
-    try:
-        account = pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        account = str(os.geteuid())
-    return (
-        f"This hub runs under the account {account} and serves {administrator} alone: only root can give each person "
-        "an account of their own, and without one everybody could read everybody's files. "
-        "Run quantdesk as root to serve several people."
-    )
 
 
 class HubAuthenticator(NativeAuthenticator):  # type: ignore[misc]
@@ -56,12 +41,19 @@ class HubAuthenticator(NativeAuthenticator):  # type: ignore[misc]
     state = Unicode(help="The state directory.").tag(config=True)
     administrator = Unicode("admin", help="The name of the first administrator.").tag(config=True)
     isolated = Bool(True, help="Whether each user has a system account of his own.").tag(config=True)
+    proxies = Integer(0, help="How many proxies stand in front of the hub's own.").tag(config=True)
+
+    method = "native"
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.files = HubFiles(Path(self.state))
         self.first_login = FirstLogin(self.files, self.administrator)
-        self.lockout = Lockout(GUESSES, LOCKED_FOR)
+        self.attempts = Attempts()
+
+    def address(self, request: Any) -> str:
+        """Whom a request comes from."""
+        return address_of(request.headers, request.remote_ip, self.proxies)
 
     def refusal(self, user: str) -> str | None:
         """Why `user` cannot use this hub at all, or None."""
@@ -81,30 +73,27 @@ class HubAuthenticator(NativeAuthenticator):  # type: ignore[misc]
         """
         user = str(self.normalize_username(data.get("username", "")))
         password = data.get("password", "")
-        problem = self.refusal(user) or self._locked(user)
+        address = self.address(handler.request)
+        problem = self.refusal(user) or self.attempts.refusal(user, address)
         if problem is None:
-            problem = await self._judge(user, password)
+            problem = await self._judge(user, password, address)
         if problem is not None:
             handler.login_problem = problem
             return None
         return user
 
-    def _locked(self, user: str) -> str | None:
-        left = self.lockout.remaining(user)
-        if not left:
-            return None
-        return f"Too many wrong passwords for this name. Try again in {max(1, round(left / 60))} minutes."
-
-    async def _judge(self, user: str, password: str) -> str | None:
+    async def _judge(self, user: str, password: str, address: str = "") -> str | None:
         wrong = "The user name or the password is wrong."
+        # Counted before the comparison, so that many requests at once gain nothing.
         if not valid_user(user):
+            self.attempts.failed("", address)
             return wrong
-        self.lockout.failed(user)  # counted before the comparison, so that many requests at once gain nothing
+        self.attempts.failed(user, address)
         info = self.get_user(user)
         fits = await asyncio.to_thread(matches, password, info.password if info else None)
         if not fits or info is None:
             return wrong
-        self.lockout.succeeded(user)
+        self.attempts.succeeded(user, address)
         if not info.is_authorized:
             return f"The administrator has not approved {user} yet."
         return None
@@ -169,11 +158,11 @@ class HubAuthenticator(NativeAuthenticator):  # type: ignore[misc]
             info.password = kept
             info.is_authorized = info.is_authorized or approve
         self.db.commit()
-        self.lockout.succeeded(user)
+        self.attempts.succeeded(user)
 
     async def password_fits(self, user: str, password: str) -> bool:
         """Whether a password is the user's present one; guesses count."""
-        return self._locked(user) is None and await self._judge(user, password) is None
+        return self.attempts.refusal(user) is None and await self._judge(user, password) is None
 
     def approve(self, user: str, *, approved: bool) -> None:
         """Let a user in, or no longer.
@@ -193,20 +182,19 @@ class HubAuthenticator(NativeAuthenticator):  # type: ignore[misc]
 
     def end_sessions(self, user: Any) -> None:
         """Make the login cookies and tokens of a user worthless, but for the one that a running server itself uses."""
-        orm_user = user.orm_user
-        orm_user.cookie_id = new_token()
-        for token in list(orm_user.api_tokens):
-            if not (token.client_id == "jupyterhub" and (token.note or "").startswith("Server at ")):
-                self.db.delete(token)
-        self.db.commit()
+        end_everything(user, self.db)
+
+    def log_out(self, user: Any) -> None:
+        """End every login of a user; the tokens that he made for programs stay."""
+        end_logins(user, self.db)
 
     def first_login_is_open(self) -> bool:
         """Whether the one-time secret is still to be used."""
         return first_login_pending(self.files, self.administrator)
 
-    def redeem(self, user: str, secret: str) -> str | None:
-        """Trade the one-time secret for a ticket; None when it is not that, or the name is locked."""
-        return None if self._locked(user) else self.first_login.redeem(user, secret)
+    def redeem(self, user: str, secret: str, address: str = "") -> str | None:
+        """Trade the one-time secret for a ticket; None when it is not that, or the name or the address is locked."""
+        return None if self.attempts.refusal(user, address) else self.first_login.redeem(user, secret)
 
     def delete_user(self, user: Any) -> None:
         """Forget a user's password and retire the account; the home is kept, for nobody.
