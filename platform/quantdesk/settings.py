@@ -32,6 +32,8 @@ KEYS: Mapping[str, tuple[type, str]] = {
     "worker": (bool, "run the worker of reports beside the hub"),
     "members": (str, "hub users who may read and run; everybody when empty"),
     "traders": (str, "hub users who may send orders"),
+    "database": (str, "PostgreSQL database of the hub, the ledgers and the feature store; files when left out"),
+    "redis": (str, "Redis of the online store and of the counts of requests"),
 }
 
 

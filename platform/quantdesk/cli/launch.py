@@ -10,6 +10,7 @@ from rich.text import Text
 
 from quantdesk import __version__
 from quantdesk.cli.terminal import Json, emit, out, progress, table
+from quantdesk.errors import BadInput
 
 __all__ = ["register"]
 
@@ -40,6 +41,8 @@ def up(
     from quantdesk.hub.first_login import ensure_admin, first_login_pending
 
     config, files = HubConfig.from_env(port=port), HubFiles()
+    if new_admin_secret and config.login != "native":
+        raise BadInput(f"With QUANTDESK_LOGIN={config.login} there is no one-time secret.", "Leave the option out.")
     os.umask(0o022)  # data and features are for every account to read; what is private sets its own modes
     if not setup_only:
         launch.check_port(config.port)
@@ -58,25 +61,32 @@ def up(
 
     def ready(address: str) -> None:
         # Not before the hub is there: a secret that is made and never shown would be lost.
-        secret = ensure_admin(files, admin, renew=new_admin_secret)
+        native = config.login == "native"
+        secret = ensure_admin(files, admin, renew=new_admin_secret) if native else None
         out.print(Text.assemble(("  ✓ ", "green"), f"{'Hub':<14}", "ready\n"))
         rows = [("Open", address)]
         if secret is not None:
             rows.append(("Log in as", f"{admin}   with the one-time secret   {secret}"))
             rows.append(("", "It works once, and leads to the choice of your own password."))
+        elif not native:
+            how = "the provider" if config.login == "oidc" else "the directory"
+            rows.append(("Log in", f"as {how} knows you" if config.isolated else f"as {how} knows you, {admin}"))
         elif first_login_pending(files, admin):
             rows.append(("Log in as", f"{admin}   with the one-time secret that was printed the first time"))
             rows.append(("", "Lost it? Stop this and run: .venv/bin/quantdesk up --new-admin-secret"))
         else:
             rows.append(("Log in as", f"{admin}, or as any user that {admin} approved"))
-        if config.isolated:
+        if config.isolated and native:
             rows.append(("Others", f"sign up at {address}hub/signup, and {admin} approves them"))
         rows.append(("Reports", str(files.state / "reports" / "runs")))
         rows.append(("Stop", "Ctrl-C"))
         for name, value in rows:
             out.print(Text.assemble(("  " + f"{name:<11}", "bold"), value))
 
-    launch.serve(config, ready)
+    def told(sentence: str) -> None:
+        out.print(Text.assemble(("  ✓ ", "green"), f"{'Database':<14}", sentence))
+
+    launch.serve(config, ready, told=told)
     out.print("\n  Stopped: hub, proxy and user servers.")
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quantdesk.home import checkout, state_dir
+from quantdesk.records.servers import database_of_the_team
 
 __all__ = ["FeatureConfig"]
 
@@ -22,8 +23,8 @@ class FeatureConfig(BaseSettings):
     panel
         ``QUANTDESK_FEATURES_PANEL``: the market source whose equities make ``sentiment_z``.
     url
-        ``QUANTDESK_FEATURES_URL``: the PostgreSQL database of a team's store, password included; the embedded store
-        when left out.
+        ``QUANTDESK_FEATURES_URL``: the PostgreSQL database of a team's store, password included; what
+        ``QUANTDESK_DATABASE`` says when left out, else the embedded store, which an empty value asks for, too.
     repo
         ``QUANTDESK_FEATURES_REPO``: the folder with Feast definitions of one's own; ``feature_repo/`` of the checkout
         when left out, and none where the package was installed from a wheel.
@@ -33,8 +34,13 @@ class FeatureConfig(BaseSettings):
 
     root: Path = Field(default_factory=lambda: state_dir() / "features")
     panel: str = "skfolio"
-    url: SecretStr | None = None
+    url: SecretStr | None = Field(default_factory=database_of_the_team)
     repo: Path | None = Field(default_factory=lambda: _repository())
+
+    @field_validator("url")
+    @classmethod
+    def _none(cls, url: SecretStr | None) -> SecretStr | None:
+        return url if url is not None and url.get_secret_value() else None
 
     @classmethod
     def from_env(cls) -> FeatureConfig:

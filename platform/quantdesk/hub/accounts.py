@@ -10,6 +10,8 @@ As an ordinary user there is one person, who keeps the account that the hub runs
 
 from __future__ import annotations
 
+import contextlib
+import grp
 import hashlib
 import json
 import os
@@ -133,6 +135,10 @@ class Accounts:
         """The number of every account that this hub has made, retired or not."""
         return {account.uid for account in self._read()}
 
+    def all(self) -> tuple[Account, ...]:
+        """Every account that this hub has made, retired or not."""
+        return tuple(self._read())
+
     def open(self, user: str) -> Account:
         """The account of a user, made at the first call; its home is there, is his, and has mode 0700.
 
@@ -188,6 +194,33 @@ class Accounts:
             closed = replace(account, home=str(kept), retired=_now())
             self._write([closed if one is account else one for one in accounts])
             return closed
+
+    def again(self, account: Account, taken: set[str]) -> Account:
+        """An account of a backup on this machine, which may be another one; it is not written into the table.
+
+        It keeps its number where that is free. One that this machine has under the same name for another home is
+        somebody else's: then there is a new one with another name.
+
+        Raises
+        ------
+        EnvironmentProblem
+            useradd is missing or fails.
+        """
+        user, home = account.user.removeprefix("@"), Path(account.home)
+        try:
+            entry = pwd.getpwnam(account.name)
+        except KeyError:
+            name = account.name
+        else:
+            if entry.pw_dir in (account.home, str(self._files.homes / user)) and entry.pw_uid >= 100:
+                return replace(account, uid=entry.pw_uid, gid=entry.pw_gid)
+            name = self._free_name(user, home, taken)
+            with contextlib.suppress(KeyError):  # from an earlier restore to this very place
+                entry = pwd.getpwnam(name)
+                return replace(account, name=name, uid=entry.pw_uid, gid=entry.pw_gid)
+        _useradd(name, home, uid=account.uid if _is_free(account.uid) else None)
+        made = pwd.getpwnam(name)
+        return replace(account, name=name, uid=made.pw_uid, gid=made.pw_gid)
 
     def _create(self, user: str, home: Path, taken: set[str]) -> Account:
         name = self._free_name(user, home, taken)
@@ -256,6 +289,19 @@ class Accounts:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _is_free(number: int) -> bool:
+    """Whether neither an account nor a group has a number, and a user may have it."""
+    for look in (pwd.getpwuid, grp.getgrgid):
+        try:
+            look(number)
+        except KeyError:
+            continue
+        except (OverflowError, ValueError):
+            return False
+        return False
+    return number >= 100
 
 
 def _useradd(name: str, home: Path, uid: int | None = None) -> None:

@@ -11,13 +11,14 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quantdesk.errors import BadParameter
 from quantdesk.home import state_dir
+from quantdesk.records.servers import database_of_the_team
 
 __all__ = ["ADDRESS", "USER_NAME", "USER_NAME_RULE", "HubConfig", "HubFiles", "valid_user"]
 
@@ -54,11 +55,19 @@ class HubConfig(BaseSettings):
         Whether the service (gallery and API) runs beside the hub.
     worker
         Whether the worker of the reports runs beside the hub, too; without it another machine's has to.
+    login
+        How people log in: ``native`` (they sign up here, and the administrator approves), ``oidc`` or ``ldap``
+        (somebody else knows them, and their groups there are their roles here).
+    viewers
+        Names, separated by commas, of the users who may look and nothing else: the group ``quantdesk-viewers``.
     members
-        Names, separated by commas, of the users who may use the service; everybody whom the administrator approved when
-        empty. More can be put into the group ``quantdesk-members`` on the hub's page.
+        Likewise of those who may use the service: the group ``quantdesk-members``. Everybody whom the administrator
+        approved may when this and `viewers` are empty.
     traders
         Likewise of those who may send orders, besides administrators: the group ``quantdesk-traders``.
+    hub_database
+        Address of JupyterHub's own database, ``postgresql://user:password@host:5432/database``; what
+        ``QUANTDESK_DATABASE`` says when left out, else a SQLite file in the state directory.
     """
 
     model_config = SettingsConfigDict(env_prefix="QUANTDESK_", frozen=True, extra="ignore")
@@ -69,8 +78,11 @@ class HubConfig(BaseSettings):
     collaboration: bool = False
     service: bool = True
     worker: bool = True
+    login: Literal["native", "oidc", "ldap"] = "native"
+    viewers: str = ""
     members: str = ""
     traders: str = ""
+    hub_database: SecretStr | None = Field(default_factory=database_of_the_team)
 
     @classmethod
     def from_env(cls, **given: object) -> Self:
@@ -92,7 +104,12 @@ class HubConfig(BaseSettings):
                 f"{config.administrator!r} cannot be the administrator's name.",
                 f"{USER_NAME_RULE} Set QUANTDESK_ADMIN to such a name.",
             )
-        for what in ("members", "traders"):
+        for what in ("viewers", "members", "traders"):
+            if getattr(config, what) and config.login != "native":
+                raise BadParameter(
+                    f"QUANTDESK_{what.upper()} has no meaning with QUANTDESK_LOGIN={config.login}.",
+                    "Groups say there who may do what: QUANTDESK_LOGIN_GROUPS.",
+                )
             for name in getattr(config, f"{what[:-1]}_names"):
                 if not valid_user(name):
                     raise BadParameter(
@@ -100,6 +117,16 @@ class HubConfig(BaseSettings):
                         f"{USER_NAME_RULE} QUANTDESK_{what.upper()} has such names, separated by commas.",
                     )
         return config
+
+    @property
+    def restricted(self) -> bool:
+        """Whether only those who are named, or in a group, may use the service."""
+        return bool(self.viewer_names or self.member_names)
+
+    @property
+    def viewer_names(self) -> tuple[str, ...]:
+        """Who may look and nothing else."""
+        return _names(self.viewers)
 
     @property
     def member_names(self) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from quantdesk.errors import EnvironmentProblem
-from quantdesk.hub import proxy, service
+from quantdesk.hub import database, proxy, service
 from quantdesk.hub.accounts import Accounts, own_account, prepare_state
+from quantdesk.hub.auth.wiring import wire
 from quantdesk.hub.config import ADDRESS, HubConfig, HubFiles
 from quantdesk.hub.sweep import MARK, marked
 from quantdesk.hub.tether import tethered
@@ -84,19 +85,21 @@ def configure(c: Any, config: HubConfig | None = None, files: HubFiles | None = 
     os.umask(0o077)  # the database, the cookie secret and the logs are nobody else's
     hub_port, proxy_port = free_ports(2)
     _addresses(c, config, files, hub_port, proxy_port)
-    _login(c, config, files)
+    wire(c, config, files)
     _servers(c, config, files)
     _pages(c, config, files)
     c.JupyterHub.services, c.JupyterHub.load_roles = [], []
     _culler(c, config)
     service.register(c, config)
+    _forget_passwords()
 
 
 def _addresses(c: Any, config: HubConfig, files: HubFiles, hub_port: int, proxy_port: int) -> None:
     c.JupyterHub.bind_url = f"http://{ADDRESS}:{config.port}"
     c.JupyterHub.hub_ip = ADDRESS
     c.JupyterHub.hub_port = hub_port
-    c.JupyterHub.db_url = f"sqlite:///{files.database}"
+    c.JupyterHub.db_url = database.address(config, files)
+    c.JupyterHub.db_kwargs = {"pool_pre_ping": True}  # a server that was away does not cost the next request
     c.JupyterHub.cookie_secret_file = str(files.cookie_secret)
     c.JupyterHub.cleanup_servers = True
     c.JupyterHub.cleanup_proxy = True
@@ -111,15 +114,11 @@ def _addresses(c: Any, config: HubConfig, files: HubFiles, hub_port: int, proxy_
     c.ConfigurableHTTPProxy.pid_file = str(files.root / "proxy.pid")
 
 
-def _login(c: Any, config: HubConfig, files: HubFiles) -> None:
-    c.JupyterHub.authenticator_class = "quantdesk.hub.auth.HubAuthenticator"
-    c.HubAuthenticator.state = str(files.state)
-    c.HubAuthenticator.administrator = config.administrator
-    c.HubAuthenticator.isolated = config.isolated
-    c.HubAuthenticator.admin_users = {config.administrator}
-    c.HubAuthenticator.allow_all = True  # all whom the administrator approved: `authenticate` refuses the rest
-    c.HubAuthenticator.enable_signup = config.isolated
-    c.HubAuthenticator.open_signup = False
+def _forget_passwords() -> None:
+    """Take addresses with a password out of this process's environment, which the proxy and other services inherit."""
+    for name, value in list(os.environ.items()):
+        if name.startswith("QUANTDESK_") and "://" in value and "@" in value:
+            del os.environ[name]
 
 
 def _servers(c: Any, config: HubConfig, files: HubFiles) -> None:
@@ -160,7 +159,8 @@ def _pages(c: Any, config: HubConfig, files: HubFiles) -> None:
         "isolated": config.isolated,
         "idle_minutes": round(config.idle_timeout / 60),
         "home": lambda user: _account_of(user, config, files),
-        "waiting": _waiting,
+        "waiting": _waiting if config.login == "native" else lambda user: 0,
+        "login_method": config.login,
     }
 
 

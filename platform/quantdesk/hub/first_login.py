@@ -12,13 +12,12 @@ import hashlib
 import hmac
 import json
 import secrets
-import sqlite3
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
 from quantdesk.errors import DataError
-from quantdesk.hub.config import HubFiles
+from quantdesk.hub import database
+from quantdesk.hub.config import HubConfig, HubFiles
 from quantdesk.records import atomic_write, exclusive
 
 __all__ = ["TICKET_LIFE", "FirstLogin", "ensure_admin", "first_login_pending"]
@@ -144,11 +143,4 @@ def _write(files: HubFiles, record: _Record) -> None:
 
 
 def _has_password(files: HubFiles, admin: str) -> bool:
-    if not files.database.is_file():
-        return False
-    with closing(sqlite3.connect(f"{files.database.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
-        tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'users_info'").fetchone()
-        if not tables[0]:
-            return False
-        found = connection.execute("SELECT count(*) FROM users_info WHERE username = ?", (admin,)).fetchone()
-        return bool(found[0])
+    return bool(database.ask(HubConfig.from_env(), files, "users_info", ("username",), username=admin))

@@ -24,8 +24,9 @@ import psutil
 
 from quantdesk.errors import EnvironmentProblem
 from quantdesk.home import checkout
-from quantdesk.hub import proxy, reach
+from quantdesk.hub import database, proxy, reach
 from quantdesk.hub.accounts import Accounts, prepare_state
+from quantdesk.hub.auth import wiring
 from quantdesk.hub.beside import Beside
 from quantdesk.hub.config import ADDRESS, HubConfig, HubFiles
 from quantdesk.hub.sweep import MARK, clear, marked, of_account, of_mark
@@ -39,7 +40,13 @@ STOPPED_WITHIN = 60.0
 _STEP = 0.1
 
 
-def serve(config: HubConfig, on_ready: Callable[[str], None], *, stop: threading.Event | None = None) -> None:
+def serve(
+    config: HubConfig,
+    on_ready: Callable[[str], None],
+    *,
+    stop: threading.Event | None = None,
+    told: Callable[[str], None] = lambda sentence: None,
+) -> None:
     """Run the hub until Ctrl-C, SIGTERM, SIGHUP, a shutdown on the administrator's page, or until `stop` is set.
 
     Parameters
@@ -50,20 +57,28 @@ def serve(config: HubConfig, on_ready: Callable[[str], None], *, stop: threading
         Called once with the hub's address, when it answers there.
     stop
         Ends it when set; made for callers that are no terminal.
+    told
+        Called with a sentence about what was done before the start and is not done each time: an upgrade.
 
     Raises
     ------
+    BadParameter
+        A setting of the login is missing or wrong.
     EnvironmentProblem
         The port is taken, another launcher runs this state directory's hub, users' accounts cannot reach the
         interpreter, the proxy is not installed, or the hub ended by itself; the message carries the end of its log.
     """
     files = HubFiles()
+    wiring.check(config)
     stop, hurry = stop or threading.Event(), threading.Event()
     prepare_state(files, isolated=config.isolated)
     with _alone(files), _signals(stop, hurry):
         _clear(files)  # what a launcher that was killed has left
+        _whole(files)
         check_port(config.port)
         proxy.command(files.state)
+        if done := database.prepare(config, files):
+            told(done)
         if config.isolated:
             reach.check(files)
         beside = _beside(config, files)
@@ -137,6 +152,18 @@ def _alone(files: HubFiles) -> Iterator[None]:
         yield
 
 
+def _whole(files: HubFiles) -> None:
+    """A restore that was killed between two of its last steps has left parts of two states."""
+    from quantdesk.hub.backup.restore import unfinished
+
+    backup = unfinished(files)
+    if backup is not None:
+        raise EnvironmentProblem(
+            f"The restore of {backup} into {files.state} was interrupted.",
+            f"Make it again: quantdesk restore --replace {backup}",
+        )
+
+
 @contextlib.contextmanager
 def _signals(stop: threading.Event, hurry: threading.Event) -> Iterator[None]:
     """Turn the first signal that asks for an end into `stop`, and the second into `hurry`.
@@ -172,6 +199,7 @@ def _start(config: HubConfig, files: HubFiles, known: dict[str, str]) -> subproc
         "QUANTDESK_ADMIN": config.admin,
         "QUANTDESK_IDLE_TIMEOUT": str(config.idle_timeout),
         "QUANTDESK_COLLABORATION": str(config.collaboration).lower(),
+        "QUANTDESK_LOGIN": config.login,
         MARK: marked(files.state),
         **known,
     }

@@ -5,6 +5,7 @@
     files        files that are written whole or not at all, and locks between processes   (edge)
     fields       what people write in a file, read into a model; each wrong field is a sentence  (pure)
     address      ``postgresql://...`` taken apart, the password held apart                (pure)
+    servers      the team's database and Redis: one setting each                         (edge)
     database     SQLite or PostgreSQL, asked in the same way                               (edge)
     engines      connections, with the settings that its promises rest on                  (edge)
     migrations   the tables of a version, up and down                                      (edge)

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quantdesk.errors import BadInput
 from quantdesk.features.online.backend import Backend
 from quantdesk.features.online.sqlite import SqliteBackend
+from quantdesk.records.servers import redis_of_the_team
 
 __all__ = ["ONLINE", "Address", "OnlineConfig", "connect"]
 
@@ -29,8 +30,8 @@ class OnlineConfig(BaseSettings):
     Attributes
     ----------
     url
-        ``QUANTDESK_ONLINE_URL``: ``redis://``, ``rediss://`` or ``postgresql://`` for a team; a SQLite file in the
-        feature store's folder when left out.
+        ``QUANTDESK_ONLINE_URL``: ``redis://``, ``rediss://`` or ``postgresql://`` for a team; what ``QUANTDESK_REDIS``
+        says when left out, else a SQLite file in the feature store's folder.
     clock
         ``QUANTDESK_ONLINE_CLOCK``: what the age of a row is counted against. ``"session"``: the symbol's own latest
         session, as suits a history that ended; ``"now"``: the moment of the question, as suits live data.
@@ -40,7 +41,7 @@ class OnlineConfig(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="QUANTDESK_ONLINE_", frozen=True)
 
-    url: SecretStr | None = None
+    url: SecretStr | None = Field(default_factory=redis_of_the_team)
     clock: Literal["session", "now"] = "session"
     workers: int = 4
 

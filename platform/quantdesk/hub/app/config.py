@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quantdesk.errors import BadParameter
 from quantdesk.home import state_dir
+from quantdesk.records.servers import database_of_the_team, redis_of_the_team
 
 __all__ = ["CLIENT", "NAME", "PREFIX", "ServiceConfig"]
 
@@ -54,7 +55,8 @@ class ServiceConfig(BaseSettings):
     session_days
         Days after which one has to log in again.
     database
-        Address of the database; a SQLite file in the state directory when left out.
+        Address of the database; what ``QUANTDESK_DATABASE`` says when left out, else a SQLite file in the state
+        directory.
     folder
         What belongs to the service itself.
     largest
@@ -70,7 +72,8 @@ class ServiceConfig(BaseSettings):
     stranger_rate
         Requests of one address that show no valid token.
     rate_store
-        Where requests are counted: ``memory://`` (by each worker for itself) or ``redis://host:port``.
+        Where requests are counted: ``memory://`` (by each worker for itself) or ``redis://host:port``; what
+        ``QUANTDESK_REDIS`` says when left out.
     desk_socket
         Path of the desk's socket; set by the parent process.
     """
@@ -90,7 +93,7 @@ class ServiceConfig(BaseSettings):
     metrics_token: SecretStr | None = None
     remember: float = Field(10.0, ge=0, le=300)
     session_days: float = Field(14.0, gt=0, le=365)
-    database: SecretStr | None = None
+    database: SecretStr | None = Field(default_factory=database_of_the_team)
     folder: Path = Field(default_factory=lambda: state_dir() / "service")
     largest: int = Field(1_000_000, ge=1000, le=100_000_000)
     scenario_seconds: float = Field(10.0, ge=0, le=300)
@@ -100,7 +103,7 @@ class ServiceConfig(BaseSettings):
     write_rate: str = "300/minute"
     run_rate: str = "60/minute"
     stranger_rate: str = "600/minute"
-    rate_store: str = "memory://"
+    rate_store: SecretStr = Field(default_factory=lambda: redis_of_the_team() or SecretStr("memory://"))
     desk_socket: Path | None = None
 
     @field_validator("prefix")
@@ -139,7 +142,8 @@ class ServiceConfig(BaseSettings):
     @property
     def database_url(self) -> SecretStr:
         """The address of the database, with the default filled in."""
-        return self.database or SecretStr(f"sqlite:///{self.folder / 'service.sqlite'}")
+        given = self.database.get_secret_value() if self.database is not None else ""
+        return SecretStr(given or f"sqlite:///{self.folder / 'service.sqlite'}")
 
     @property
     def signing_secret(self) -> str:

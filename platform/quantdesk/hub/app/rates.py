@@ -37,9 +37,10 @@ class Rates:
         from limits.aio.strategies import FixedWindowRateLimiter
         from limits.storage import storage_from_string
 
-        redis = config.rate_store.startswith(("redis://", "rediss://"))
+        address = config.rate_store.get_secret_value()
+        redis = address.startswith(("redis://", "rediss://"))
         more = {"implementation": "redispy"} if redis else {}
-        storage = storage_from_string(f"async+{config.rate_store}", **more)
+        storage = storage_from_string(f"async+{address}", **more)
         self._storage = storage
         self._limiter = FixedWindowRateLimiter(storage)
         self._rates: dict[Kind, RateLimitItem] = {

@@ -15,7 +15,6 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +24,7 @@ from quantdesk.errors import BadInput, EnvironmentProblem, QuantdeskError
 from quantdesk.hub.accounts import Account, Accounts
 from quantdesk.hub.app.signing import Signer
 from quantdesk.hub.behalf.warden import watch
-from quantdesk.hub.config import HubFiles
+from quantdesk.hub.config import HubConfig, HubFiles
 from quantdesk.hub.sweep import MARK, marked
 from quantdesk.reports.lab.job import PURPOSE, sealed_text
 from quantdesk.reports.result import is_id
@@ -39,15 +38,13 @@ _KEPT = ("LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_B
 
 def is_approved(files: HubFiles, user: str) -> bool:
     """Whether the administrator lets a user in, by the hub's own database; not where that cannot be read."""
-    asked = "SELECT is_authorized FROM users_info WHERE username = ?"
+    from quantdesk.hub import database
+
     try:
-        with closing(
-            sqlite3.connect(f"{files.database.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
-        ) as database:
-            row = database.execute(asked, (user,)).fetchone()
-    except sqlite3.Error:
+        rows = database.ask(HubConfig.from_env(), files, "users_info", ("is_authorized",), username=user)
+    except (sqlite3.Error, QuantdeskError):
         return False
-    return row is not None and bool(row[0])
+    return bool(rows) and bool(rows[0][0])
 
 
 @dataclass(frozen=True)

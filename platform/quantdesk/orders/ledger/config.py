@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quantdesk.home import state_dir
+from quantdesk.records.servers import database_of_the_team
 
 __all__ = ["LedgerConfig"]
 
@@ -16,13 +17,13 @@ class LedgerConfig(BaseSettings):
     Attributes
     ----------
     url
-        ``QUANTDESK_LEDGER_URL``: ``sqlite:///path`` or ``postgresql://user:password@host:5432/database``; the file
-        ``ledger.sqlite`` in the state directory when left out.
+        ``QUANTDESK_LEDGER_URL``: ``sqlite:///path`` or ``postgresql://user:password@host:5432/database``; what
+        ``QUANTDESK_DATABASE`` says when left out, else the file ``ledger.sqlite`` in the state directory.
     """
 
     model_config = SettingsConfigDict(env_prefix="QUANTDESK_LEDGER_", frozen=True)
 
-    url: SecretStr | None = None
+    url: SecretStr | None = Field(default_factory=database_of_the_team)
 
     @classmethod
     def from_env(cls) -> LedgerConfig:

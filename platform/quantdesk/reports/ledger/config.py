@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from quantdesk.records.servers import database_of_the_team
 from quantdesk.reports.runs import RunsConfig
 
 __all__ = ["RunLedgerConfig"]
@@ -16,13 +17,13 @@ class RunLedgerConfig(BaseSettings):
     Attributes
     ----------
     url
-        ``QUANTDESK_REPORTS_LEDGER_URL``: ``sqlite:///path`` or ``postgresql://user:password@host:5432/database``; the
-        file ``ledger.sqlite`` in the folder of the reports when left out.
+        ``QUANTDESK_REPORTS_LEDGER_URL``: ``sqlite:///path`` or ``postgresql://user:password@host:5432/database``; what
+        ``QUANTDESK_DATABASE`` says when left out, else the file ``ledger.sqlite`` in the folder of the reports.
     """
 
     model_config = SettingsConfigDict(env_prefix="QUANTDESK_REPORTS_LEDGER_", frozen=True)
 
-    url: SecretStr | None = None
+    url: SecretStr | None = Field(default_factory=database_of_the_team)
 
     @classmethod
     def from_env(cls) -> RunLedgerConfig:

@@ -1,0 +1,41 @@
+"""Backup and restore of all that an installation keeps, in one file.
+
+::
+
+    plan       which folders and databases there are, as the settings say     (edge: the environment)
+    manifest   what a backup says of itself, and what it may say               (pure)
+    archive    the file: written, and read with nothing believed               (edge: files)
+    tree       from a folder into the archive and back, following no link      (edge: files)
+    databases  copies of SQLite and PostgreSQL that others are writing         (edge: databases)
+    owners     the hub's accounts, made again                                  (edge: useradd)
+    make       :func:`backup`, beside a hub that runs                          (edge)
+    restore    :func:`restore`, whole or not at all; :func:`verify`            (edge)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from quantdesk.hub.backup.make import Made, backup
+    from quantdesk.hub.backup.manifest import Manifest
+    from quantdesk.hub.backup.restore import Restored, restore, verify
+
+_PLACES = {
+    "Made": "make",
+    "Manifest": "manifest",
+    "Restored": "restore",
+    "backup": "make",
+    "restore": "restore",
+    "verify": "restore",
+}
+
+__all__ = ["Made", "Manifest", "Restored", "backup", "restore", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    place = _PLACES.get(name)
+    if place is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{place}"), name)
