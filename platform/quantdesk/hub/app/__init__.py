@@ -11,6 +11,7 @@
     problems            one form for all errors: problem+json, or a page
     guards, logs        limits of size and rate, headers, request ids, lines of JSON
     metrics, health     what an operator asks
+    backlog             what waits: reports, scenarios
     database, replays   what a service must not forget: answers to repeated requests
     jobs, runner        scenarios that take long
     desk                the one process through which orders go

@@ -26,7 +26,7 @@ _BACKLOG = 1024
 
 
 def commands(config: ServiceConfig, descriptor: int, runtime: Path) -> list[Command]:
-    """What runs: a desk, a runner, and as many workers as the settings say.
+    """What runs: a desk, unless it is elsewhere; a runner, and as many workers as the settings say.
 
     Parameters
     ----------
@@ -48,8 +48,9 @@ def commands(config: ServiceConfig, descriptor: int, runtime: Path) -> list[Comm
         Command(f"web-{number}", [*python, "quantdesk.hub.app.web"], environment, descriptors=(descriptor,))
         for number in range(config.workers)
     ]
+    own = [] if config.desk_url else [Command("desk", [*python, "quantdesk.hub.app.desk"], environment)]
     return [
-        Command("desk", [*python, "quantdesk.hub.app.desk"], environment),
+        *own,
         Command("runner", [*python, "quantdesk.hub.app.runner"], environment),
         *workers,
     ]

@@ -76,6 +76,12 @@ class ServiceConfig(BaseSettings):
         ``QUANTDESK_REDIS`` says when left out.
     desk_socket
         Path of the desk's socket; set by the parent process.
+    desk_url
+        Address of a desk that runs elsewhere, such as ``http://qd-desk:8081``; one of this service's own when left out.
+    desk_token
+        What the service shows to a desk elsewhere, and what such a desk asks for; 32 characters or more.
+    proxies
+        Addresses and networks, separated by commas, whose word about a browser's address is believed.
     """
 
     model_config = SettingsConfigDict(env_prefix="QUANTDESK_SERVICE_", frozen=True, extra="ignore")
@@ -105,6 +111,9 @@ class ServiceConfig(BaseSettings):
     stranger_rate: str = "600/minute"
     rate_store: SecretStr = Field(default_factory=lambda: redis_of_the_team() or SecretStr("memory://"))
     desk_socket: Path | None = None
+    desk_url: str | None = Field(None, pattern=r"^https?://[^\s/@]+$")
+    desk_token: SecretStr = SecretStr("")
+    proxies: str = "127.0.0.1"
 
     @field_validator("prefix")
     @classmethod
@@ -144,6 +153,23 @@ class ServiceConfig(BaseSettings):
         """The address of the database, with the default filled in."""
         given = self.database.get_secret_value() if self.database is not None else ""
         return SecretStr(given or f"sqlite:///{self.folder / 'service.sqlite'}")
+
+    @property
+    def shared_with_desk(self) -> str:
+        """What a desk elsewhere and the service know.
+
+        Raises
+        ------
+        BadParameter
+            There is none, or it is too short: whoever reaches the desk could send orders.
+        """
+        given = self.desk_token.get_secret_value()
+        if len(given) < 32 or not given.isascii():
+            raise BadParameter(
+                "A desk that runs elsewhere needs a secret that it shares with the service.",
+                "QUANTDESK_SERVICE_DESK_TOKEN: 32 characters or more, the same for both.",
+            )
+        return given
 
     @property
     def signing_secret(self) -> str:

@@ -2,11 +2,12 @@
 
 Two desks would each miss what the other does, and an order sent twice could be executed by both. So there is one,
 behind a socket that only the service's own account can open; a :class:`~quantdesk.orders.client.Fence` stands before
-it.
+it. Where several services share one desk, as on Kubernetes, it has a port of its own, and asks for a token.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import threading
@@ -32,13 +33,18 @@ class DeskClient:
     Parameters
     ----------
     config
-        Where its socket is.
+        Where it is: a socket, or an address.
     transport
         Another way to it.
     """
 
     def __init__(self, config: ServiceConfig, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._socket, self._given = config.desk_socket, transport
+        self._config, self._socket, self._elsewhere, self._given = (
+            config,
+            config.desk_socket,
+            config.desk_url,
+            transport,
+        )
         self._client: httpx.AsyncClient | None = None
 
     async def ask(
@@ -52,11 +58,7 @@ class DeskClient:
             The desk is not there: nothing was sent.
         """
         if self._client is None:
-            if self._given is None and self._socket is None:
-                raise EnvironmentProblem("This service has no desk.", "Start it by python -m quantdesk.hub.app.")
-            transport = self._given or httpx.AsyncHTTPTransport(uds=str(self._socket))
-            self._client = httpx.AsyncClient(transport=transport, base_url="http://desk", timeout=_WITHIN_S,
-                                             trust_env=False)  # fmt: skip
+            self._client = self._made()
         try:
             answer = await self._client.request(method, path, json=body)
             found = answer.json()
@@ -64,7 +66,24 @@ class DeskClient:
             raise EnvironmentProblem("The desk does not answer; nothing was sent.", "Try again in a moment.") from None
         except (httpx.HTTPError, ValueError):
             return None
+        if answer.status_code == 401:
+            raise EnvironmentProblem("The desk does not know this service; nothing was sent.", "Compare their tokens.")
         return (answer.status_code, found) if isinstance(found, dict) else None
+
+    def _made(self) -> httpx.AsyncClient:
+        if self._elsewhere is None and self._given is None and self._socket is None:
+            raise EnvironmentProblem("This service has no desk.", "Start it by python -m quantdesk.hub.app.")
+        transport = self._given
+        if transport is None and self._elsewhere is None:
+            transport = httpx.AsyncHTTPTransport(uds=str(self._socket))
+        who = {"Authorization": f"Bearer {self._config.shared_with_desk}"} if self._elsewhere else {}
+        return httpx.AsyncClient(
+            transport=transport,
+            base_url=self._elsewhere or "http://desk",
+            headers=who,
+            timeout=httpx.Timeout(_WITHIN_S, connect=5.0),
+            trust_env=False,
+        )
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -137,8 +156,16 @@ class _Remote:
         raise EnvironmentProblem(f"The order {idempotency_key} of {user_id} is at the remote router.", "Ask that one.")
 
 
-def desk_app(desk: Executor) -> Any:
-    """An ASGI application that answers for a desk, one order at a time, off the event loop."""
+def desk_app(desk: Executor, token: str = "") -> Any:
+    """An ASGI application that answers for a desk, one order at a time, off the event loop.
+
+    Parameters
+    ----------
+    desk
+        What executes.
+    token
+        What everybody has to show who asks for more than whether it is alive; nothing where the socket is guarded.
+    """
     import anyio
     import anyio.to_thread
     from starlette.applications import Starlette
@@ -149,6 +176,11 @@ def desk_app(desk: Executor) -> Any:
     from quantdesk.orders.client.server import handle
 
     async def answer(request: Request) -> JSONResponse:
+        if request.url.path == "/healthz" and request.method == "GET":
+            return JSONResponse({"status": "ok"})
+        shown = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+        if token and not hmac.compare_digest(token.encode(), shown):
+            return JSONResponse({"error": {"code": "UNKNOWN_CALLER", "problem": "The token is missing or wrong."}}, 401)
         raw = request.scope.get("raw_path", b"").decode("latin-1")
         path, body = raw or request.url.path, await request.body()
         # What was begun is brought to its end, also when the one who asked has gone.
@@ -171,7 +203,14 @@ def main() -> None:
     set_up("quantdesk-desk")
     config = ServiceConfig.from_env()
     if config.desk_socket is None:
-        raise EnvironmentProblem("The desk has no socket.", "Start it by python -m quantdesk.hub.app.")
+        if not config.port:
+            raise EnvironmentProblem(
+                "The desk has no socket.", "Start it by python -m quantdesk.hub.app, or give it QUANTDESK_SERVICE_PORT."
+            )
+        app = desk_app(Fence(LazyDesk(config)), config.shared_with_desk)
+        uvicorn.run(app, host=config.host, port=config.port, log_config=None, access_log=False, server_header=False,
+                    timeout_graceful_shutdown=60, ws="none")  # fmt: skip
+        return
     listener = socket.socket(socket.AF_UNIX)
     fresh = config.desk_socket.with_name(f".{os.getpid()}.sock")
     before = os.umask(0o077)

@@ -13,6 +13,7 @@ from quantdesk import __version__
 from quantdesk.errors import QuantdeskError
 from quantdesk.hub.app import metrics
 from quantdesk.hub.app.access import Right, current_user
+from quantdesk.hub.app.backlog import Backlog
 from quantdesk.hub.app.config import ServiceConfig
 from quantdesk.hub.app.problems import Refusal, describe
 
@@ -53,7 +54,16 @@ async def figures(request: Request) -> Response:
         user = await current_user(request)
         if not user.may(Right.ADMIN):
             raise Refusal(403, "missing_scope", f"The scope {Right.ADMIN.scope} is missing.", scope=Right.ADMIN.scope)
-    return Response(metrics.exposed(), media_type=metrics.CONTENT_TYPE_LATEST)
+    text = await anyio.to_thread.run_sync(_figures, request.app.state)
+    return Response(text, media_type=metrics.CONTENT_TYPE_LATEST)
+
+
+def _figures(state: Any) -> bytes:
+    """Of all workers, and of what waits; without the latter where the ledger cannot be opened."""
+    try:
+        return metrics.exposed(Backlog(state.database, state.catalogue.ledger.database))
+    except QuantdeskError:
+        return metrics.exposed()
 
 
 def _reachable(database: Any) -> bool:

@@ -9,6 +9,7 @@ import os
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector  # type: ignore[import-untyped,unused-ignore]
+from prometheus_client.registry import Collector
 
 __all__ = ["CONTENT_TYPE_LATEST", "FOLDER", "exposed", "observed", "refused"]
 
@@ -37,10 +38,15 @@ def refused(reason: str) -> None:
     _REFUSED.labels(reason).inc()
 
 
-def exposed() -> bytes:
-    """The metrics of all workers as text."""
+def exposed(*more: Collector) -> bytes:
+    """The metrics of all workers as text, and those that others collect."""
     if _SHARED is not None:
         registry = CollectorRegistry()
         MultiProcessCollector(registry, _SHARED)  # type: ignore[no-untyped-call,unused-ignore]
-        return generate_latest(registry)
-    return generate_latest(_OURS)
+        text = generate_latest(registry)
+    else:
+        text = generate_latest(_OURS)
+    beside = CollectorRegistry()
+    for one in more:
+        beside.register(one)
+    return text + generate_latest(beside)

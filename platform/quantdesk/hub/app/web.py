@@ -35,7 +35,7 @@ def main() -> None:
         access_log=False,
         server_header=False,
         proxy_headers=True,
-        forwarded_allow_ips="127.0.0.1",
+        forwarded_allow_ips=config.proxies,
         timeout_graceful_shutdown=_GRACE_S,
         h11_max_incomplete_event_size=32_768,
         ws="none",
