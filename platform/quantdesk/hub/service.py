@@ -20,6 +20,7 @@ from typing import Any
 
 from quantdesk.errors import EnvironmentProblem
 from quantdesk.hub.accounts import Account, Accounts
+from quantdesk.hub.auth.groups import Role
 from quantdesk.hub.behalf.mine import ACCOUNT, MODULE
 from quantdesk.hub.config import ADDRESS, HubConfig, HubFiles
 from quantdesk.hub.supervise import Command
@@ -40,12 +41,16 @@ SCOPES = {
         "subscopes": [f"custom:{NAME}:{right}" for right in ("read", "run", "trade")],
     },
 }
-MEMBERS, TRADERS, ADMINISTRATORS = f"{NAME}-members", f"{NAME}-traders", f"{NAME}-administrators"
-"""Groups of the hub, whose people an administrator chooses on the hub's page."""
 TOKEN, PORT = "QUANTDESK_SERVICE_TOKEN", "QUANTDESK_SERVICE_PORT"
 SERVER_SCOPES = ("users:activity!user", "access:servers!server", ACCESS, f"custom:{NAME}:read", f"custom:{NAME}:run")
 """What the token of a user's server may do, as far as the user may: JupyterHub's own two, and jobs in JupyterLab."""
 _LAB = "QUANTDESK_REPORTS_WORKER_LAB"
+_MEANINGS = {
+    Role.VIEWER: "May look at what is in quantdesk",
+    Role.QUANT: "May use quantdesk",
+    Role.TRADER: "May trade",
+    Role.ADMIN: "May do everything in quantdesk",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,25 +104,16 @@ def register(c: Any, config: HubConfig, address: str = "") -> None:
     token, port = os.environ.pop(TOKEN, ""), os.environ.get(PORT, "")
     address = address or (f"http://{ADDRESS}:{port}" if port else "")
     c.JupyterHub.custom_scopes = SCOPES
-    basic = [f"custom:{NAME}:read", f"custom:{NAME}:run"]
-    trade, admin = f"custom:{NAME}:trade", f"custom:{NAME}:admin"
-    roles = [
-        {"name": MEMBERS, "description": "May use quantdesk", "scopes": basic, "groups": [MEMBERS]},
-        {"name": TRADERS, "description": "May trade", "scopes": [*basic, trade], "groups": [TRADERS]},
-        {"name": ADMINISTRATORS, "description": "May do everything in quantdesk", "scopes": [admin],
-         "groups": [ADMINISTRATORS]},
-    ]  # fmt: skip
-    c.JupyterHub.load_groups = {
-        MEMBERS: {"users": list(config.member_names)},
-        TRADERS: {"users": list(config.trader_names)},
-        ADMINISTRATORS: {"users": [config.administrator]},
-    }
+    basic = () if config.login != "native" or config.restricted else Role.QUANT.scopes
+    c.JupyterHub.load_groups = _people(config)
+    c.JupyterHub.load_roles.extend(
+        {"name": role.group, "description": _MEANINGS[role], "scopes": list(role.scopes), "groups": [role.group]}
+        for role in Role
+    )
     if not (token and address):
-        c.JupyterHub.extra_user_scopes = set() if config.members else set(basic)
-        c.JupyterHub.load_roles.extend(roles)
+        c.JupyterHub.extra_user_scopes = set(basic)
         return
-    c.JupyterHub.extra_user_scopes = {ACCESS} if config.members else {ACCESS, *basic}
-    c.JupyterHub.load_roles.extend(roles)
+    c.JupyterHub.extra_user_scopes = {ACCESS, *basic}
     c.JupyterHub.services.append(
         {
             "name": NAME,
@@ -130,6 +126,22 @@ def register(c: Any, config: HubConfig, address: str = "") -> None:
             "display": True,
         }
     )
+
+
+def _people(config: HubConfig) -> dict[str, dict[str, list[str]]]:
+    """Whom the settings put into the groups. An administrator adds others on the hub's page.
+
+    Where a directory or a provider says who is in which group, nobody else does.
+    """
+    if config.login != "native":
+        return {}
+    named = {
+        Role.VIEWER: config.viewer_names,
+        Role.QUANT: config.member_names,
+        Role.TRADER: config.trader_names,
+        Role.ADMIN: (config.administrator,),
+    }
+    return {role.group: {"users": list(names)} for role, names in named.items()}
 
 
 def commands(config: HubConfig, files: HubFiles, made: Secrets, socket_number: int) -> list[Command]:

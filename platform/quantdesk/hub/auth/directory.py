@@ -8,6 +8,7 @@ somebody, nobody, or nothing that means anything (`Unreachable`), which never co
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import secrets
 import ssl
@@ -24,7 +25,7 @@ from ldap3.utils.conv import escape_filter_chars
 from quantdesk.hub.auth.config import LdapConfig
 from quantdesk.hub.auth.person import Unreachable
 
-__all__ = ["Directory", "Entry"]
+__all__ = ["Checked", "Directory", "Entry"]
 
 _NUMBERS = ("entryUUID", "objectGUID", "ipaUniqueID", "nsUniqueId")
 """Attributes of which a directory has one, and which stay the same for as long as an entry is there."""
@@ -51,6 +52,17 @@ class Entry:
     dn: str
     name: str
     subject: str
+
+
+class Checked(ldap3.Tls):  # type: ignore[misc]
+    """Encryption whose certificate and whose name Python itself checks; ldap3's own way is one that Python gave up."""
+
+    def wrap_socket(self, connection: Any, do_handshake: bool = True) -> None:
+        """Encrypt what is said on a connection from now on."""
+        context = ssl.create_default_context(cafile=self.ca_certs_file)
+        connection.socket = context.wrap_socket(
+            connection.socket, do_handshake_on_connect=do_handshake, server_hostname=connection.server.host
+        )
 
 
 class Directory:
@@ -160,29 +172,34 @@ class Directory:
     @contextmanager
     def _connection(self, dn: str | None, password: str | None, *, bind: bool = True) -> Iterator[Any]:
         """A connection that is encrypted before anything is said on it, and let go afterwards."""
-        trust = ssl.CERT_REQUIRED
-        tls = ldap3.Tls(validate=trust, ca_certs_file=str(self._config.ca_file) if self._config.ca_file else None)
+        tls = Checked(ca_certs_file=str(self._config.ca_file) if self._config.ca_file else None)
         server = ldap3.Server(
             self._host, port=self._port, use_ssl=self._encrypted, tls=tls, get_info=ldap3.NONE,
             connect_timeout=self._timeout,
         )  # fmt: skip
+        connection = ldap3.Connection(
+            server, user=dn, password=password, receive_timeout=max(1, math.ceil(self._timeout)), auto_referrals=False,
+            read_only=True, raise_exceptions=False,
+        )  # fmt: skip
         try:
-            connection = ldap3.Connection(
-                server, user=dn, password=password, receive_timeout=self._timeout, auto_referrals=False, read_only=True,
-                raise_exceptions=False,
-            )  # fmt: skip
-            connection.open()
-            if not (self._encrypted or self._config.insecure) and not connection.start_tls():
-                raise Unreachable("The directory does not encrypt the connection.", "Tell the administrator: StartTLS.")
-            if bind and not connection.bind():
-                raise self._silent(f"{dn or 'nobody'} may not look people up ({connection.result['description']})")
-        except (LDAPException, OSError, ValueError) as error:
-            raise self._silent(error) from None
-        try:
+            self._open(connection, bind=bind)
             yield connection
         finally:
             with suppress(LDAPException, OSError):  # it may be gone
                 connection.unbind()
+            if connection.socket is not None:
+                connection.socket.close()
+
+    def _open(self, connection: Any, *, bind: bool) -> None:
+        try:
+            connection.open()
+            if not (self._encrypted or self._config.insecure) and not connection.start_tls():
+                raise self._silent(f"no StartTLS ({connection.result['description']})")
+            if bind and not connection.bind():
+                who = self._config.bind_dn or "nobody in particular"
+                raise self._silent(f"{who} may not look people up ({connection.result['description']})")
+        except (LDAPException, OSError, ValueError) as error:
+            raise self._silent(error) from None
 
     def _silent(self, why: object) -> Unreachable:
         """What the person at the browser reads; the reason is for the hub's log."""
