@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from quantdesk.errors import BadParameter
 from quantdesk.hub.auth.config import LdapConfig
 from quantdesk.hub.auth.directory import Directory
 from quantdesk.hub.auth.person import Unreachable
@@ -104,7 +103,6 @@ def test_a_name_that_two_people_have_is_nobodys(directory: Any, slapd: Any) -> N
         {"bind_password": "not this"},
         {"bind_dn": "", "bind_password": ""},
         {"user_base": "ou=elsewhere,dc=desk,dc=example"},
-        {"user_filter": "(uid=ana"},
         {"user_filter": "(uid=ana))"},
     ],
 )
@@ -112,13 +110,8 @@ def test_a_directory_that_refuses_the_hub_knows_nobody_and_denies_nobody(
     directory: Any, slapd: Any, wrong: dict[str, str]
 ) -> None:
     """Otherwise a changed password of the search account would count as everybody's dismissal."""
-    try:
-        config = settings(directory, slapd, **wrong)
-    except BadParameter as refused:
-        assert "parentheses" in str(refused)
-        return
     with pytest.raises(Unreachable):
-        Directory(config, 5).find("ana")
+        Directory(settings(directory, slapd, **wrong), 5).find("ana")
 
 
 def test_a_certificate_of_somebody_else_ends_it_before_a_password_is_sent(

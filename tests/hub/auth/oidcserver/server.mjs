@@ -30,7 +30,7 @@ const provider = new Provider(issuer, {
   cookies: { keys: ['for tests'] },
   features: { devInteractions: { enabled: true }, rpInitiatedLogout: { enabled: true } },
   pkce: { required: () => true },
-  ttl: { AccessToken: () => state.life, AuthorizationCode: 60, IdToken: 3600, RefreshToken: 86400, Session: 86400, Grant: 86400, Interaction: 600 },
+  ttl: { AccessToken: () => state.life, AuthorizationCode: 60, IdToken: 3600, RefreshToken: 86400, Session: 86400, Grant: 86400, Interaction: 86400 },
   issueRefreshToken: async () => true,
   rotateRefreshToken: true,
   findAccount: (ctx, id) => {
