@@ -22,7 +22,7 @@ from quantdesk.hub.tether import tethered
 from quantdesk.reports import kernelspec
 from quantdesk.reports.notebooks import NotebooksConfig
 
-__all__ = ["CULLER_SCOPES", "configure", "free_ports", "link_templates"]
+__all__ = ["CULLER_SCOPES", "configure", "forget_passwords", "free_ports", "link_templates"]
 
 HERE = Path(__file__).parent
 FIRST_FREE_PORT = 1024
@@ -91,7 +91,7 @@ def configure(c: Any, config: HubConfig | None = None, files: HubFiles | None = 
     c.JupyterHub.services, c.JupyterHub.load_roles = [], []
     _culler(c, config)
     service.register(c, config)
-    _forget_passwords()
+    forget_passwords()
 
 
 def _addresses(c: Any, config: HubConfig, files: HubFiles, hub_port: int, proxy_port: int) -> None:
@@ -114,7 +114,7 @@ def _addresses(c: Any, config: HubConfig, files: HubFiles, hub_port: int, proxy_
     c.ConfigurableHTTPProxy.pid_file = str(files.root / "proxy.pid")
 
 
-def _forget_passwords() -> None:
+def forget_passwords() -> None:
     """Take addresses with a password out of this process's environment, which the proxy and other services inherit."""
     for name, value in list(os.environ.items()):
         if name.startswith("QUANTDESK_") and "://" in value and "@" in value:

@@ -1,8 +1,8 @@
 """The hub on Kubernetes: what ``hub.extraConfig`` of zero-to-jupyterhub calls. An edge module: environment and a file.
 
-The chart ``helm/quantdesk`` has one line of Python in it, which calls `configure`. Profiles, roles, scopes and the
-registration of the service are so the same code as on one machine. What the chart of zero-to-jupyterhub sets from its
-own values (image, home, addresses) is left alone.
+The chart ``helm/quantdesk`` has one line of Python in it, which calls `configure`. Profiles, logins, roles, scopes, the
+hub's database and the registration of the service are so the same code as on one machine. What the chart of
+zero-to-jupyterhub sets from its own values (image, home, addresses) is left alone.
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quantdesk.errors import BadInput, BadParameter, QuantdeskError
-from quantdesk.hub import service
-from quantdesk.hub.config import HubConfig
+from quantdesk.hub import database, service
+from quantdesk.hub.auth.config import LoginConfig
+from quantdesk.hub.auth.wiring import wire
+from quantdesk.hub.config import HubConfig, HubFiles
+from quantdesk.hub.configure import forget_passwords
+from quantdesk.hub.pages import security_headers
 from quantdesk.hub.profiles import PROFILES, Profile, of, parse
 
 __all__ = ["KubernetesConfig", "configure", "offered", "override", "profiles_in"]
@@ -29,6 +33,7 @@ LAB = "/opt/quantdesk/lab"
 USER, GROUP = 1000, 100
 """The account of every user's server; the home belongs to this group."""
 SCRAPER = "prometheus"
+HERE = Path(__file__).parent
 _GIB = 2**30
 
 
@@ -82,18 +87,39 @@ def configure(c: Any, config: KubernetesConfig | None = None, hub: HubConfig | N
     ------
     BadInput
         The file of profiles, or a setting, cannot be used: the hub does not start with half of it.
+    DataError, EnvironmentProblem
+        The hub's database cannot be used or reached.
     """
-    config, hub = config or KubernetesConfig.from_env(), hub or HubConfig.from_env()
+    config, hub, files = config or KubernetesConfig.from_env(), hub or HubConfig.from_env(), HubFiles()
     path = config.profiles
     profiles_in(path)  # a file that cannot be used keeps the hub from starting, not users from their servers
-    c.Authenticator.admin_users = {hub.administrator}
+    _login(c, hub, files)
+    database.prepare(hub, files)
+    c.JupyterHub.db_url = database.address(hub, files)
+    c.JupyterHub.db_kwargs = {"pool_pre_ping": True}
     _servers(c, hub)
     c.KubeSpawner.profile_list = offered(lambda: profiles_in(path))
+    _pages(c, hub)
     for name in ("services", "load_roles"):
         if not isinstance(getattr(c.JupyterHub, name), list):
             setattr(c.JupyterHub, name, [])
     service.register(c, hub, config.service)
     _scraper(c, config)
+    forget_passwords()
+
+
+def _login(c: Any, hub: HubConfig, files: HubFiles) -> None:
+    if hub.login == "native":
+        raise BadParameter(
+            "QUANTDESK_LOGIN is native, which has its first administrator from the launcher of one machine.",
+            "Set QUANTDESK_LOGIN to oidc or ldap in jupyterhub.hub.extraEnv.",
+        )
+    if not LoginConfig.from_env().crypt_key.get_secret_value():
+        raise BadParameter(
+            "QUANTDESK_LOGIN_CRYPT_KEY is missing.", "Give 64 hexadecimal digits: a pod keeps none of its own making."
+        )
+    files.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    wire(c, hub, files, isolated=True)  # each server has a pod of its own
 
 
 def profiles_in(path: Path | None) -> tuple[Profile, ...]:
@@ -213,6 +239,20 @@ def _servers(c: Any, hub: HubConfig) -> None:
     if not hub.idle_timeout:
         return
     c.KubeSpawner.environment.update({"JUPYTERHUB_ACTIVITY_INTERVAL": str(max(1, min(300, hub.idle_timeout // 3)))})
+
+
+def _pages(c: Any, hub: HubConfig) -> None:
+    settings = c.JupyterHub.tornado_settings  # zero-to-jupyterhub has some, too
+    c.JupyterHub.tornado_settings = {**(settings if isinstance(settings, dict) else {}), "headers": security_headers()}
+    c.JupyterHub.template_paths = [str(HERE / "templates")]
+    c.JupyterHub.logo_file = str(HERE / "static" / "mark.svg")
+    c.JupyterHub.template_vars = {
+        "isolated": True,
+        "idle_minutes": round(hub.idle_timeout / 60),
+        "home": lambda user: None,  # there are no system accounts here
+        "waiting": lambda user: 0,
+        "login_method": hub.login,
+    }
 
 
 def _scraper(c: Any, config: KubernetesConfig) -> None:
