@@ -1,0 +1,135 @@
+{{/* The beginning of every name. Not the release's: the values below jupyterhub: name our objects, and cannot compute. */}}
+{{- define "qd.name" -}}{{ .Values.name }}{{- end }}
+
+{{/* Labels of an object. Call: include "qd.labels" (list . "component") */}}
+{{- define "qd.labels" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: quantdesk
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
+{{- end }}
+
+{{/* Labels that pods are found by; they never change. */}}
+{{- define "qd.selector" -}}
+app.kubernetes.io/name: quantdesk
+app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{/* The image of our processes: by digest where one is given. Call: include "qd.image" (list . tag) */}}
+{{- define "qd.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := $root.Values.image -}}
+{{- if and $image.digest (not (index . 1)) -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ index . 1 | default $image.tag | default $root.Chart.AppVersion }}
+{{- end -}}
+{{- end }}
+
+{{/* The Pod Security Standard "restricted", for a pod. */}}
+{{- define "qd.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: {{ .Values.account }}
+runAsGroup: {{ .Values.account }}
+fsGroup: {{ .Values.account }}
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{/* The same for a container. */}}
+{{- define "qd.containerSecurity" -}}
+runAsNonRoot: true
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{/* What every pod of ours has beside its containers. Call: include "qd.pod" (list . "priority") */}}
+{{- define "qd.pod" -}}
+{{- $root := index . 0 -}}
+serviceAccountName: {{ include "qd.name" $root }}
+automountServiceAccountToken: false
+# With it, Services of the namespace would set variables such as QUANTDESK_SERVICE_PORT=tcp://...
+enableServiceLinks: false
+{{- with $root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  {{- include "qd.podSecurity" $root | nindent 2 }}
+{{- if $root.Values.priorityClasses.enabled }}
+priorityClassName: {{ $root.Release.Namespace }}-{{ include "qd.name" $root }}-{{ index . 1 }}
+{{- end }}
+{{- with $root.Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $root.Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* One variable from the Secret. Call: include "qd.secret" (list . "VARIABLE" "key" optional) */}}
+{{- define "qd.secret" -}}
+- name: {{ index . 1 }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ (index . 0).Values.secrets.existingSecret }}
+      key: {{ index . 2 }}
+      {{- if gt (len .) 3 }}
+      optional: true
+      {{- end }}
+{{- end }}
+
+{{/* Settings that every process of ours has. No secret is among them: each gets those that it needs, and no others. */}}
+{{- define "qd.environment" -}}
+- name: QUANTDESK_STATE
+  value: /srv/quantdesk
+- name: QUANTDESK_LOG_FORMAT
+  value: {{ .Values.logs.format }}
+- name: HOME
+  value: /tmp/home
+- name: NUMBA_CACHE_DIR
+  value: /tmp/numba
+{{- range $key, $value := .Values.settings }}
+- name: {{ $key }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
+
+{{/* The team's database and Redis. */}}
+{{- define "qd.servers" -}}
+{{- include "qd.secret" (list . "QUANTDESK_DATABASE" .Values.secrets.keys.database) }}
+{{- if .Values.secrets.redis }}
+{{ include "qd.secret" (list . "QUANTDESK_REDIS" .Values.secrets.keys.redis) }}
+{{- end }}
+{{- end }}
+
+{{/* Where a process may write beside the state: nothing of it is kept. */}}
+{{- define "qd.scratchMounts" -}}
+- name: scratch
+  mountPath: /tmp
+{{- end }}
+{{- define "qd.scratch" -}}
+- name: scratch
+  emptyDir:
+    sizeLimit: {{ .Values.scratch }}
+{{- end }}
+
+{{- define "qd.stateClaim" -}}{{ .Values.state.existingClaim | default (printf "%s-state" (include "qd.name" .)) }}{{- end }}
+
+{{/* Labels by which the network policies let a pod out. Call: include "qd.ways" (list "database" "internet") */}}
+{{- define "qd.ways" -}}
+{{- range . }}
+quantdesk/to-{{ . }}: "true"
+{{- end }}
+{{- end }}
