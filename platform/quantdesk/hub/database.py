@@ -32,6 +32,15 @@ __all__ = ["SCHEMA", "address", "ask", "place", "prepare"]
 
 SCHEMA = "quantdesk_hub"
 _ALEMBIC = "alembic_version"
+_CODE = """
+import os, tempfile
+from alembic import command, config
+from jupyterhub.dbutil import write_alembic_ini
+with tempfile.TemporaryDirectory() as folder:
+    ini = os.path.join(folder, "alembic.ini")
+    write_alembic_ini(ini, os.environ.pop("QUANTDESK_UPGRADE"))
+    command.upgrade(config.Config(ini), "head")
+"""
 
 
 def place(config: HubConfig, files: HubFiles) -> Address | Path:
@@ -179,7 +188,7 @@ def _copied(where: Address | Path, files: HubFiles) -> Path:
     """A copy of the database, from before the upgrade."""
     from quantdesk.hub.backup.databases import copy_sqlite, dump_postgres
 
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     if isinstance(where, Path):
         target = where.with_name(f"{where.name}.before-upgrade-{moment}")
         copy_sqlite(where, target)
@@ -191,14 +200,18 @@ def _copied(where: Address | Path, files: HubFiles) -> Path:
 
 def _upgrade(url: str, copy: Path, files: HubFiles) -> None:
     """Run JupyterHub's migrations, in a process of their own: Alembic talks to the terminal, and knows the password."""
-    code = "import os; from jupyterhub.dbutil import upgrade; upgrade(os.environ.pop('QUANTDESK_UPGRADE'))"
     environment: Mapping[str, str] = {
         **os.environ,
         "QUANTDESK_UPGRADE": url,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
     }
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], env=environment, cwd=files.root, capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", _CODE],
+        env=environment,
+        cwd=files.root,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         log = files.root / "hub-upgrade.log"

@@ -154,7 +154,7 @@ def _alone(files: HubFiles) -> Iterator[None]:
 
 def _whole(files: HubFiles) -> None:
     """A restore that was killed between two of its last steps has left parts of two states."""
-    from quantdesk.hub.backup.restore import unfinished
+    from quantdesk.hub.backup.put_back import unfinished
 
     backup = unfinished(files)
     if backup is not None:

@@ -9,7 +9,7 @@
     databases  copies of SQLite and PostgreSQL that others are writing         (edge: databases)
     owners     the hub's accounts, made again                                  (edge: useradd)
     make       :func:`backup`, beside a hub that runs                          (edge)
-    restore    :func:`restore`, whole or not at all; :func:`verify`            (edge)
+    put_back   :func:`restore`, whole or not at all; :func:`verify`            (edge)
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from quantdesk.hub.backup.make import Made, backup
     from quantdesk.hub.backup.manifest import Manifest
-    from quantdesk.hub.backup.restore import Restored, restore, verify
+    from quantdesk.hub.backup.put_back import Restored, restore, verify
 
 _PLACES = {
     "Made": "make",
     "Manifest": "manifest",
-    "Restored": "restore",
+    "Restored": "put_back",
     "backup": "make",
-    "restore": "restore",
-    "verify": "restore",
+    "restore": "put_back",
+    "verify": "put_back",
 }
 
 __all__ = ["Made", "Manifest", "Restored", "backup", "restore", "verify"]

@@ -21,6 +21,7 @@ import json
 import os
 import tarfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -219,14 +220,8 @@ class Reader:
                 reader = PartReader(packed, part, self._damaged)
                 yield reader
                 reader.end()
-        except (gzip.BadGzipFile, EOFError, tarfile.TarError) as error:
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise self._damaged(f"the part {part.name}: {error}") from error
-        except OSError as error:
-            raise EnvironmentProblem(f"{self.path} cannot be read ({error}).", "Look at its disk.") from error
-        except Exception as error:
-            if type(error).__module__ == "zlib":
-                raise self._damaged(f"the part {part.name}: {error}") from error
-            raise
 
     def _index(self) -> dict[str, tuple[int, int]]:
         """Where each member of the outer tar is; the first is looked at before the others."""
@@ -364,8 +359,11 @@ class _Slice(io.RawIOBase):
 
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer)  # type: ignore[arg-type]
-        self._stream.seek(self._at)
-        data = self._stream.read(min(len(view), self._end - self._at))
+        try:
+            self._stream.seek(self._at)
+            data = self._stream.read(min(len(view), self._end - self._at))
+        except OSError as error:
+            raise EnvironmentProblem(f"The backup cannot be read ({error.strerror}).", "Look at its disk.") from error
         view[: len(data)] = data
         self._at += len(data)
         return len(data)

@@ -15,6 +15,7 @@ import shutil
 import sqlite3
 import stat
 import subprocess
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -44,6 +45,7 @@ _MAGIC = b"SQLite format 3\x00"
 _COPY = re.compile(rb"COPY .* FROM stdin;\r?\n")
 _LONGEST_STATEMENT = 64_000_000
 _CHUNK = 1 << 20
+_PATIENCE = 20
 
 
 def is_sqlite(name: str, folder: int) -> bool:
@@ -211,7 +213,11 @@ def sessions(address: Address) -> int:
         "WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
     )
     with _open(address) as connection:
-        row = connection.execute(asked).fetchone()
+        for _ in range(_PATIENCE):  # one that was closed a moment ago is still seen
+            row = connection.execute(asked).fetchone()
+            if row == (0,):
+                return 0
+            time.sleep(0.1)
         return int(row[0]) if row else 0
 
 
