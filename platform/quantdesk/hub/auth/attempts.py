@@ -70,7 +70,7 @@ class Attempts:
     def _recent(self, address: str) -> deque[float]:
         times = self._failed.get(address)
         if times is None:
-            return deque(maxlen=FROM_ONE_ADDRESS)
+            return deque()
         since = self._clock() - WITHIN
         while times and times[0] <= since:
             times.popleft()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
@@ -19,6 +19,7 @@ from quantdesk.hub.config import USER_NAME_RULE, valid_user
 
 __all__ = ["LdapConfig", "LoginConfig", "OidcConfig", "loopback"]
 
+_Config = TypeVar("_Config", bound=BaseSettings)
 _DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 
@@ -259,9 +260,9 @@ def loopback(host: str | None) -> bool:
     return host in ("localhost", "127.0.0.1", "::1")
 
 
-def _read(kind: Any, given: dict[str, object]) -> Any:
+def _read(kind: type[_Config], given: dict[str, object]) -> _Config:
     try:
-        return kind(**{key: value for key, value in given.items() if value is not None})
+        return kind(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         name = "_".join(str(part) for part in first["loc"])

@@ -65,6 +65,8 @@ class Begin(Strict, OAuthLoginHandler):  # type: ignore[misc]
 class Callback(Strict, OAuthCallbackHandler):  # type: ignore[misc]
     """Come back from the provider, with a code or without."""
 
+    _state_cookie: str | None = None
+
     async def get(self) -> None:
         """Let somebody in, or say why not."""
         desk, address = self.authenticator, self.authenticator.address(self.request)
@@ -92,6 +94,9 @@ class Callback(Strict, OAuthCallbackHandler):  # type: ignore[misc]
             self.check_state()
         except (web.HTTPError, ValueError, AttributeError):
             raise LoginRefused(*STALE, status=400) from None
+        # RFC 9207: a provider that says who it is must be ours, or a code would be carried to another one's.
+        if self.get_argument("iss", default=self.authenticator.oidc.issuer) != self.authenticator.oidc.issuer:
+            raise LoginRefused(*STALE, status=400)
         refused = self.get_argument("error", default="")
         if refused:
             word = "".join(one for one in refused[:40] if one.isascii() and (one.isalnum() or one in "_-."))
@@ -105,12 +110,12 @@ class Callback(Strict, OAuthCallbackHandler):  # type: ignore[misc]
             value = self.get_secure_cookie(STATE_COOKIE_NAME, max_age_days=_BEGUN_FOR_DAYS)
             self._state_cookie = (value or b"").decode("utf8", "replace")
             self.clear_cookie(STATE_COOKIE_NAME, path=self.hub.base_url)
-        return str(self._state_cookie)
+        return self._state_cookie
 
-    def get_next_url(self, user: Any = None) -> str:  # type: ignore[override]
+    def get_next_url(self, user: Any = None) -> str:
         """Where the login was begun for, if that is a page of the hub's own host."""
         begun = _deserialize_state(self.get_state_cookie()).get("next_url") or ""
-        return self._validate_next_url(begun) or super(OAuthCallbackHandler, self).get_next_url(user)
+        return str(self._validate_next_url(begun) or super(OAuthCallbackHandler, self).get_next_url(user))
 
 
 class Logout(LogoutEverywhere, OAuthLogoutHandler):  # type: ignore[misc]
