@@ -64,6 +64,7 @@ def examine(port: int) -> list[Finding]:
         ("proxy", lambda: _proxy(state)),
         ("data", _data),
         ("features", _features),
+        ("databases", lambda: _databases(state)),
         ("port", lambda: _port(port)),
     )
     findings: list[Finding] = []
@@ -183,6 +184,44 @@ def _features() -> Iterator[Finding]:
     yield Finding(
         "features", "ok", f"{len(store.features())} features of {symbols} series; online store filled {until:%Y-%m-%d}"
     )
+
+
+def _databases(state: Path) -> Iterator[Finding]:
+    """The servers that the settings name: whether they answer. Files are looked at by whoever opens them."""
+    from quantdesk.hub.backup.databases import tables_of
+    from quantdesk.hub.backup.plan import plan
+    from quantdesk.hub.config import HubConfig
+    from quantdesk.hub.database import SCHEMA
+    from quantdesk.records.address import Address
+
+    found = plan(HubConfig.from_env(), HubFiles(state)).databases
+    servers: dict[str, tuple[Address, list[str]]] = {}
+    for name, place in found.items():
+        if isinstance(place, Address):
+            servers.setdefault(str(place), (place, []))[1].append(name)
+    for shown, (address, names) in servers.items():
+        tables_of(address, (SCHEMA,))  # it answers, or says why not
+        yield Finding("databases", "ok", f"{', '.join(names)} in {shown}")
+        if shutil.which("pg_dump") is None:
+            remedy = "Install PostgreSQL's client programs (Debian: postgresql-client)."
+            yield Finding("databases", "warn", "There is no pg_dump, which quantdesk backup needs.", remedy)
+    files = [name for name, place in found.items() if isinstance(place, Path)]
+    if files:
+        yield Finding("databases", "ok", f"{', '.join(files)} in files")
+    redis = found.get("online")
+    if isinstance(redis, str):
+        yield from _redis(redis)
+
+
+def _redis(shown: str) -> Iterator[Finding]:
+    from quantdesk.features.publish import online_store
+
+    backend = online_store(state_dir())
+    try:
+        backend.states()
+    finally:
+        backend.close()
+    yield Finding("databases", "ok", f"the online store in {shown}")
 
 
 def _port(port: int) -> Iterator[Finding]:

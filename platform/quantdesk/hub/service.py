@@ -45,6 +45,8 @@ TOKEN, PORT = "QUANTDESK_SERVICE_TOKEN", "QUANTDESK_SERVICE_PORT"
 SERVER_SCOPES = ("users:activity!user", "access:servers!server", ACCESS, f"custom:{NAME}:read", f"custom:{NAME}:run")
 """What the token of a user's server may do, as far as the user may: JupyterHub's own two, and jobs in JupyterLab."""
 _LAB = "QUANTDESK_REPORTS_WORKER_LAB"
+_NOT_THEIRS = {"QUANTDESK_HUB_DATABASE": ""}
+"""Service and worker ask the hub, and need not reach its database, where that is not everybody's."""
 _MEANINGS = {
     Role.VIEWER: "May look at what is in quantdesk",
     Role.QUANT: "May use quantdesk",
@@ -166,20 +168,24 @@ def commands(config: HubConfig, files: HubFiles, made: Secrets, socket_number: i
         hand_over(files.state / "reports", works.uid, group)
     python = [sys.executable, "-P"]
     home = _own(files.state / "service", serves)
-    environment = _environment(config, files, serves, home) | {
-        "QUANTDESK_SERVICE_TOKEN": made.token,
-        "QUANTDESK_SERVICE_SECRET": made.signing,
-        "QUANTDESK_SERVICE_SOCKET": str(socket_number),
-        "QUANTDESK_SERVICE_FOLDER": str(home),
-        "QUANTDESK_SERVICE_HUB_API": f"http://{ADDRESS}:{config.port}/hub/api",
-    }
+    environment = (
+        _environment(config, files, serves, home)
+        | _NOT_THEIRS
+        | {
+            "QUANTDESK_SERVICE_TOKEN": made.token,
+            "QUANTDESK_SERVICE_SECRET": made.signing,
+            "QUANTDESK_SERVICE_SOCKET": str(socket_number),
+            "QUANTDESK_SERVICE_FOLDER": str(home),
+            "QUANTDESK_SERVICE_HUB_API": f"http://{ADDRESS}:{config.port}/hub/api",
+        }
+    )
     who = (serves.uid, group) if serves else None
     found = [Command("service", [*python, "-m", "quantdesk.hub.app"], environment, who, (socket_number,))]
     if config.worker:
         line = [*python, "-c", "from quantdesk.cli import main; main()", "worker"]
         environment = _environment(config, files, works, _own(files.state / "worker", works))
         # One person's jobs from JupyterLab are the worker's to run: the two are one account.
-        environment |= {_LAB: "also" if works is None else "never"}
+        environment |= {_LAB: "also" if works is None else "never", **_NOT_THEIRS}
         found.append(Command("worker", line, environment, (works.uid, group) if works else None))
         if config.isolated:
             found.append(_behalf(config, files, made, group))
