@@ -1,4 +1,4 @@
-"""The service's tables go up, down and up again in both kinds of database; what they hold is kept for a week at most."""
+"""The service's tables go up, down and up again in both kinds of database; what they hold is short-lived."""
 
 from __future__ import annotations
 
