@@ -53,15 +53,20 @@ class OidcAuthenticator(Upstream, GenericOAuthenticator):  # type: ignore[misc]
     def _small_answers(self) -> Any:
         return SimpleAsyncHTTPClient(force_instance=True, max_body_size=_MOST_BYTES)
 
-    async def discover(self) -> Metadata:
+    async def discover(self, *, awake: bool = False) -> Metadata:
         """Where the provider's parts are; the library's own settings say it from then on.
+
+        Parameters
+        ----------
+        awake
+            Whether it must answer right now.
 
         Raises
         ------
         Unreachable
             The provider does not answer.
         """
-        found = await self.provider.metadata()
+        found = await self.provider.metadata(awake=awake)
         self.authorize_url, self.token_url, self.userdata_url = found.authorize, found.token, found.userinfo
         return found
 

@@ -40,7 +40,7 @@ class Begin(Strict, OAuthLoginHandler):  # type: ignore[misc]
             too_many = desk.attempts.refusal("", desk.address(self.request))
             if too_many:
                 raise LoginRefused(too_many, status=429)
-            await desk.discover()
+            await desk.discover(awake=True)
         except LoginRefused as error:
             await show_refusal(self, error)
             return
@@ -145,7 +145,7 @@ class Logout(LogoutEverywhere, OAuthLogoutHandler):  # type: ignore[misc]
     async def _end_session(self, user: Any) -> str:
         desk = self.authenticator
         try:
-            place = (await desk.discover()).end_session
+            place = (await desk.discover(awake=True)).end_session
         except LoginRefused:
             return ""
         state = await user.get_auth_state() or {}

@@ -24,7 +24,7 @@ from quantdesk.hub.auth.person import LoginOver, Unreachable
 
 __all__ = ["Metadata", "Provider", "Rejected"]
 
-_KEEP, _KEYS_AGAIN = 3600.0, 30.0
+_KEEP, _KEYS_AGAIN, _JUST_NOW = 3600.0, 30.0, 1.0
 
 Fetch = Callable[..., Awaitable[Any]]
 """Fetches an address and gives the JSON of the answer: GenericOAuthenticator's ``httpfetch``."""
@@ -81,15 +81,21 @@ class Provider:
         self._metadata: tuple[float, Metadata] | None = None
         self._keys: tuple[float, list[jwt.PyJWK]] | None = None
 
-    async def metadata(self) -> Metadata:
+    async def metadata(self, *, awake: bool = False) -> Metadata:
         """Its document, which is read again every hour.
+
+        Parameters
+        ----------
+        awake
+            Read it now, if that was not just done: before a browser is sent to a provider that may not be there.
 
         Raises
         ------
         Unreachable
             It does not answer, or the document is another provider's.
         """
-        if self._metadata is not None and time.monotonic() - self._metadata[0] < _KEEP:
+        age = time.monotonic() - (self._metadata[0] if self._metadata else float("-inf"))
+        if self._metadata is not None and age < (_JUST_NOW if awake else _KEEP):
             return self._metadata[1]
         issuer = self._config.issuer
         try:

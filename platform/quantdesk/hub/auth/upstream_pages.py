@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from jupyterhub.handlers.login import LoginHandler, LogoutHandler
@@ -15,7 +16,10 @@ __all__ = ["DirectoryLogin", "LogoutEverywhere", "ProviderLogin", "show_refusal"
 async def show_refusal(page: Strict, refused: LoginRefused) -> None:
     """Say why somebody is not let in, and what can be done."""
     page.log.warning("Login refused (%s): %s", page.authenticator.address(page.request), refused.problem)
-    await page.show("login-refused.html", problem=refused.problem, remedy=refused.remedy, status=refused.status)
+    await page.show(
+        "login-refused.html", problem=refused.problem, remedy=refused.remedy, status=refused.status,
+        personal=refused.status == HTTPStatus.FORBIDDEN,
+    )  # fmt: skip
 
 
 class ProviderLogin(Strict, LoginHandler):  # type: ignore[misc]
