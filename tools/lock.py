@@ -25,3 +25,13 @@ if __name__ == "__main__":
     compile_lock(ROOT / "requirements.lock", "pyproject.toml", "--group", "build", *sys.argv[1:])
     groups = ["--group", "build", "--group", "dev"]
     compile_lock(ROOT / "requirements-dev.lock", "-c", "requirements.lock", "pyproject.toml", *groups)
+    # Images take the platform's versions; the larger user image those of the usual one.
+    held = ["-c", "requirements.lock", "-c", "requirements-dev.lock"]
+    images = ROOT / "helm" / "images"
+    compile_lock(images / "sbom.lock", "helm/images/sbom.in")
+    compile_lock(images / "hub" / "requirements.lock", *held, "helm/images/hub/requirements.in")
+    user = images / "user" / "requirements.lock"
+    compile_lock(user, *held, "pyproject.toml", "helm/images/user/requirements.in")
+    deep = images / "user" / "requirements-deep.lock"
+    compile_lock(deep, "-c", str(user.relative_to(ROOT)), "pyproject.toml", "helm/images/user/requirements-deep.in")
+    compile_lock(ROOT / "tests" / "helm" / "checkov.lock", "tests/helm/checkov.in")
