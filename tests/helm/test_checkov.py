@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -23,16 +24,15 @@ ROOT = HERE.parents[1]
 @pytest.fixture(scope="module")
 def checkov() -> Path:
     """In an environment of its own in ``.venv``, from a lock with hashes: it wants other versions than the platform."""
-    place = ROOT / ".venv" / "share" / "quantdesk-checkov"
+    lock = HERE / "checkov.lock"
+    place = ROOT / ".venv" / "share" / "quantdesk-checkov" / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
     uv = str(Path(sys.executable).with_name("uv"))
-    lock = (HERE / "checkov.lock").read_text()
-    with exclusive(place.parent / "checkov.lock", timeout=1200):
-        if not (place / "lock").is_file() or (place / "lock").read_text() != lock:
+    with exclusive(place.parent / "install.lock", timeout=1200):
+        if not place.is_dir():
             with atomic_directory(place) as folder:
                 subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
                 install = [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python")]
-                subprocess.run([*install, "--require-hashes", "-r", str(HERE / "checkov.lock")], check=True)
-                (folder / "lock").write_text(lock)
+                subprocess.run([*install, "--require-hashes", "-r", str(lock)], check=True)
     return place
 
 
