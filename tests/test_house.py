@@ -201,14 +201,18 @@ def test_no_stubs_are_left() -> None:
         for node in ast.walk(tree):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or node in protocols:
                 continue
-            body = [
-                part for part in node.body if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
-            ]
             if any(
                 ast.unparse(decorator).endswith(("overload", "abstractmethod")) for decorator in node.decorator_list
             ):
                 continue
-            if body and ast.unparse(body[0]).startswith("raise NotImplementedError"):
+            first = node.body[1:][:1] if ast.get_docstring(node, clean=False) is not None else node.body[:1]
+            stub = [
+                part
+                for part in first
+                if (isinstance(part, ast.Raise) and ast.unparse(part).startswith("raise NotImplementedError"))
+                or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant) and part.value.value is ...)
+            ]
+            if stub:
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}")
     assert found == []
 
