@@ -2,8 +2,8 @@
 
 Each template is run twice here, on warm kernels: once by papermill through `quantdesk.reports`, whose figures and
 numbers are examined and compared with the executed copies in ``tests/notebooks``, and once by nbval, which compares the
-same. What they do with other parameters, on all that the store holds, is for the nightly run: see
-tests/notebooks/test_full_data.py.
+same; the longest of them by nbval in `make test-all` only. What they do with other parameters, on all that the store
+holds, is for the nightly run: see tests/notebooks/test_full_data.py.
 """
 
 from __future__ import annotations
@@ -50,6 +50,11 @@ def of(name: str) -> pytest.MarkDecorator:
 
 
 ALL = pytest.mark.parametrize("name", [pytest.param(name, marks=of(name)) for name in NAMES])
+LONG = {"07_scenario_stress", "08_daily_risk"}
+"""Templates that nbval goes through in `make test-all` and at night; here papermill's run of them is compared alone."""
+BY_NBVAL = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[of(name), *([pytest.mark.slow] if name in LONG else [])]) for name in NAMES]
+)
 SIMULATED = {"06_execution_quality", "07_scenario_stress"}
 """Templates whose results are made, around real data."""
 TAMPERED = "04_risk_analysis"
@@ -171,7 +176,7 @@ def validated(
     return Validated(wanted, {**shared_zygote.environment, "QUANTDESK_STATE": str(frozen)}, tmp_path_factory)
 
 
-@ALL
+@BY_NBVAL
 def test_nbval_runs_every_cell_and_finds_the_numbers_of_the_copy(validated: Validated, name: str) -> None:
     found = validated[share(name)][name]
     assert len(found) == len(code(read(TEMPLATES / f"{name}.ipynb")))
@@ -206,7 +211,7 @@ def test_no_kernel_of_these_started_cold(
     reported: Reported, validated: Validated, shared_zygote: Any, name: str
 ) -> None:
     assert reported[name].status == "completed"
-    assert validated[share(name)][name]
+    assert name in LONG or validated[share(name)][name]
     assert shared_zygote.cold() == []
 
 

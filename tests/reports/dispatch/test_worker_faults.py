@@ -130,9 +130,9 @@ def _checked(ledger: RunLedger, begin: datetime) -> Counter[State]:
 
 
 def test_kill_workers(address: str, state: Path, notebook: Any, helpers: Any) -> None:
-    ends = kill_and_look(address, notebook, helpers, kills=18, due=50, seed=1)
+    ends = kill_and_look(address, notebook, helpers, kills=8, due=20, seed=1)
     assert set(ends) <= {State.COMPLETED, State.LOST}
-    assert ends[State.COMPLETED] >= 40
+    assert ends[State.COMPLETED] >= 14
 
 
 @pytest.mark.slow
@@ -172,7 +172,7 @@ def server(postgres: Any) -> Server:
 
 
 def test_kill_workers_and_connections(server: Server, state: Path, notebook: Any, helpers: Any) -> None:
-    kill_and_look(server.address, notebook, helpers, kills=16, due=30, seed=4, cut=server.cut)
+    kill_and_look(server.address, notebook, helpers, kills=8, due=15, seed=4, cut=server.cut)
 
 
 @pytest.mark.slow
