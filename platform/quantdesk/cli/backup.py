@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 COLUMNS = ("what", "files", "size", "in the archive")
+SHOWN = 12
 _KINDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "redis": "Redis, not copied"}
 
 
@@ -135,7 +136,8 @@ def show(manifest: Manifest, name: str) -> None:
 
 def show_left_out(manifest: Manifest) -> None:
     """What is not in it, and why."""
-    for sentence in manifest.left_out:
+    more = len(manifest.left_out) - SHOWN
+    for sentence in (*manifest.left_out[:SHOWN], *([f"and {more:,} more: see --json"] if more > 0 else [])):
         out.print(f"not in it · {sentence}", markup=False, style="dim")
 
 

@@ -178,6 +178,7 @@ HOSTILE = {
     "a schema of somebody else": lambda manifest: manifest["databases"].append(
         {"name": "hub", "kind": "postgresql", "part": "rest", "path": "", "schemas": ["public"]}
     ),
+    "half a character": entry(path="folder/\ud800"),
     "no list": lambda manifest: manifest.update(parts=None),
     "an unknown word": lambda manifest: manifest.update(run="rm -rf"),
 }

@@ -296,6 +296,53 @@ def test_a_damaged_database_is_no_backup(small: SimpleNamespace) -> None:
     assert [path.name for path in small.target.iterdir()] == ["place"]
 
 
+def test_names_that_somebody_chose_are_no_commands_to_a_terminal(small: SimpleNamespace) -> None:
+    home, deep = small.state / "homes" / "ada", small.state / "homes" / "ada" / "deep"
+    os.mkfifo(home / "red\x1b[31m\udcff")
+    folder = os.open(home, os.O_RDONLY)
+    os.mkdir("deep", dir_fd=folder)
+    for _ in range(15):  # longer than any path may be: only step by step
+        inner = os.open("deep" if _ == 0 else "x" * 250, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+        os.mkdir("x" * 250, dir_fd=folder)
+    os.close(folder)
+    with (home / "hole").open("wb") as stream:
+        stream.truncate(1 << 43)
+    made = backups.backup(small.target)
+    said = "\n".join(made.manifest.left_out)
+    assert "red?[31m? is no file" in said
+    assert "has a path that is too long" in said
+    assert "hole is longer than its whole disk" in said
+    assert said.isprintable() or "\n" in said
+    assert "\x1b" not in said
+    subprocess.run(["rm", "-rf", str(deep)], check=True)
+    shutil.rmtree(small.state)
+    backups.restore(made.path)
+    assert (home / "deep" / ("x" * 250)).is_dir()
+
+
+def test_folders_behind_links_of_the_administrator_are_kept(
+    tmp_path: Path, plain: Callable[..., Path], estates: Any
+) -> None:
+    """A state directory whose reports lie on another disk, behind a link."""
+    state, large = tmp_path / "state", tmp_path / "large"
+    (large / "reports").mkdir(parents=True)
+    state.mkdir()
+    (state / "reports").symlink_to(large / "reports")
+    plain(state)
+    estates.fill(state)
+    seen = estates.seen(state)
+    made = backups.backup(tmp_path / "kept.tar")
+    assert (made.manifest.runs, made.manifest.lost) == (3, ())
+    again = backups.restore(made.path, replace=True)
+    assert {Path(one).parent for one in again.aside} == {tmp_path, large}
+    shutil.rmtree(state)
+    shutil.rmtree(large)
+    backups.restore(made.path)
+    assert estates.seen(state) == seen
+
+
 def test_no_link_is_followed(small: SimpleNamespace) -> None:
     outside = small.target / "outside"
     outside.mkdir()

@@ -101,7 +101,7 @@ def backup(
     Returns
     -------
     Made
-        The file and what is in it, as it stands there: it was read again.
+        The file, and its manifest as it stands there.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 
 from quantdesk.errors import DataError
 
-__all__ = ["FORMAT", "Database", "Entry", "Manifest", "Part", "from_json", "to_json"]
+__all__ = ["FORMAT", "LONGEST_PATH", "Database", "Entry", "Manifest", "Part", "from_json", "stays", "to_json"]
 
 FORMAT = 1
 """Raised when an older version could not read what is written any more."""
@@ -23,7 +23,7 @@ FILE, FOLDER, LINK = "file", "folder", "link"
 _KINDS = {FILE, FOLDER, LINK}
 _PART = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_LONGEST_PATH, _LONGEST_NAME = 4000, 255
+LONGEST_PATH, _LONGEST_NAME, _LONGEST_LINK = 3000, 255, 4096  # bytes
 _FILE_MODES, _FOLDER_MODES = 0o777, 0o3777
 _DAMAGED = "It is damaged, or was made by somebody else: use another backup."
 
@@ -228,9 +228,16 @@ def _problem(entry: Entry, part: Part, folders: set[str], *, first: bool) -> str
         return "is not where a root is" if first else "is a second root"
     if first:
         return None if entry.kind == FOLDER and 0 <= entry.mode <= _FOLDER_MODES else "is no root"
-    components = entry.path.split("/")
-    if "\0" in entry.path or len(entry.path) > _LONGEST_PATH or any(len(one) > _LONGEST_NAME for one in components):
+    try:
+        names = entry.path.encode("utf-8", "surrogateescape")
+        link = entry.target.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
         return "has a name that cannot be"
+    components = entry.path.split("/")
+    if b"\0" in names or len(names) > LONGEST_PATH or any(len(one) > _LONGEST_NAME for one in names.split(b"/")):
+        return "has a name that cannot be"
+    if b"\0" in link or len(link) > _LONGEST_LINK:
+        return "is a link to nothing"
     if any(one in ("", ".", "..") for one in components):
         return "leads out of it"
     if posixpath.dirname(entry.path) not in folders:
@@ -249,7 +256,7 @@ def _problem(entry: Entry, part: Part, folders: set[str], *, first: bool) -> str
 
 
 def _bad_link(entry: Entry, part: Part) -> str | None:
-    if not entry.target or "\0" in entry.target or len(entry.target) > _LONGEST_PATH:
+    if not entry.target:
         return "is a link to nothing"
     return None if part.open_links or stays(entry.path, entry.target) else f"links out of it, to {entry.target[:200]!r}"
 

@@ -77,7 +77,7 @@ class Plan:
     files
         Of the hub.
     reports
-        The folder of the reports.
+        The folder of the reports, as the settings name it and the ledger knows it.
     roots
         In the order in which they are read. That of the reports is one of them.
     databases
@@ -136,14 +136,14 @@ def plan(config: HubConfig, files: HubFiles, *, homes: bool = True) -> Plan:
         databases["online"] = _online(online.get_secret_value())
     ledger = databases[LEDGER]
     skipped = {"scratch", "trash", "control", *_database_files("ledger.sqlite")}
-    if isinstance(ledger, Path) and ledger.is_relative_to(reports):
-        skipped |= set(_database_files(str(ledger.relative_to(reports))))
+    if isinstance(ledger, Path) and ledger.is_relative_to(reports.resolve()):
+        skipped |= set(_database_files(str(ledger.relative_to(reports.resolve()))))
     inner = [
-        Root("market", "Market data", market.absolute(), _leaving(), lock=market / ".lock"),
-        Root("features", "Features", features.root.absolute(), _leaving(), lock=features.root / ".lock"),
-        Root("reports", "Reports and runs", reports, _leaving(*skipped)),
-        Root("homes", "Homes", files.homes, _in_homes, open_links=True, copies=False),
-        Root("shared", "Team folders", state / "shared", _leaving(), open_links=True, copies=False),
+        Root("market", "Market data", market.resolve(), _leaving(), lock=market / ".lock"),
+        Root("features", "Features", features.root.resolve(), _leaving(), lock=features.root / ".lock"),
+        Root("reports", "Reports and runs", reports.resolve(), _leaving(*skipped)),
+        Root("homes", "Homes", files.homes.resolve(), _in_homes, open_links=True, copies=False),
+        Root("shared", "Team folders", (state / "shared").resolve(), _leaving(), open_links=True, copies=False),
         Root("hub", "Hub: secrets, accounts", files.root, _in_hub),
     ]
     gone = {"proxy", "lab"}  # `quantdesk up` makes them again
@@ -156,7 +156,8 @@ def plan(config: HubConfig, files: HubFiles, *, homes: bool = True) -> Plan:
 
 
 def _place(url: str) -> Path | Address | str:
-    return Database(url).place
+    place = Database(url).place
+    return place.parent.resolve() / place.name if isinstance(place, Path) else place
 
 
 def _online(url: str) -> Path | Address | str:

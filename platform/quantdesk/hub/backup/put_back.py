@@ -355,7 +355,8 @@ class _Work:
             staged = self._beside(final) / final.name
             self._outside.append(_Place(staged, final))
         staged.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if staged.parent.resolve() != staged.parent.absolute() and self.state.resolve() == self.state:
+        inside = staged.is_relative_to(self._stage)
+        if inside and not staged.parent.resolve().is_relative_to(self._stage.resolve()):
             raise DataError(f"A link in the backup stands where {final} is to be.", "Use another backup.")
         return staged
 
@@ -413,15 +414,17 @@ class _Work:
             note.write_text(json.dumps({"backup": str(self.source), "at": self._moment}))
         loaded: list[tuple[Address, tuple[str, ...], tuple[str, ...]]] = []
         aside: list[str] = []
+        changed = False
         try:
             for name, address in servers.items():
                 schemas = self._schemas(name)
                 loaded.append((address, schemas, self._load(name, address, schemas)))
             for place in self._outside:
                 aside += self._take_place(place.staged, place.final)
+                changed = True
             aside += self._take_place(self._stage, self.state)
         except BaseException:
-            if not aside:  # only servers have changed, which can be undone
+            if not changed:  # only servers have changed, which can be undone
                 for address, schemas, old in loaded:
                     take_back(address, schemas, old, self._aside_schema)
                 note.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from typing import BinaryIO, Protocol
 from quantdesk.errors import DataError, EnvironmentProblem
 from quantdesk.hub.backup.archive import PartReader, PartWriter
 from quantdesk.hub.backup.databases import copy_sqlite, is_sqlite, others_of
-from quantdesk.hub.backup.manifest import FILE, FOLDER, LINK, Entry, stays
+from quantdesk.hub.backup.manifest import FILE, FOLDER, LINK, LONGEST_PATH, Entry, stays
 
 __all__ = ["Owners", "Taken", "add_file", "described", "extract", "settle", "take"]
 
@@ -73,6 +73,9 @@ class _Walk:
     def add(self, entry: Entry) -> None:
         self.known.add(entry.path)
         self.writer.add(entry)
+
+    def without(self, path: str, why: str) -> None:
+        self.taken.left_out.append(f"{_shown(self.root / path)} {why}.")
 
 
 def take(
@@ -137,6 +140,9 @@ def _folder(walk: _Walk, above: str, handle: int, depth: int) -> None:
         if walk.leave(path) or (walk.copies is not None and _beside_a_database(name, known, handle)):
             continue
         walk.told(path)
+        if len(os.fsencode(path)) > LONGEST_PATH:
+            walk.without(path, "has a path that is too long")
+            continue
         try:
             facts = os.stat(name, dir_fd=handle, follow_symlinks=False)
             if stat.S_ISDIR(facts.st_mode):
@@ -150,20 +156,20 @@ def _folder(walk: _Walk, above: str, handle: int, depth: int) -> None:
                 _file(walk, path, name, handle)
             elif stat.S_ISLNK(facts.st_mode):
                 _link(walk, path, name, handle, facts)
-            else:
-                walk.taken.left_out.append(f"{walk.root / path} is no file, folder or link.")
+            elif not stat.S_ISSOCK(facts.st_mode):  # a socket is nothing once its process has ended
+                walk.without(path, "is no file, folder or link")
         except FileNotFoundError:
             continue  # it was removed meanwhile
         except PermissionError as error:
             raise EnvironmentProblem(
-                f"{walk.root / path} cannot be read ({error.strerror}).",
+                f"{_shown(walk.root / path)} cannot be read ({error.strerror}).",
                 "Make it readable for this account, or run the backup as root.",
             ) from error
 
 
 def _enter(walk: _Walk, path: str, name: str, above: int, depth: int) -> None:
     if depth >= DEEPEST:
-        walk.taken.left_out.append(f"{walk.root / path[:200]} is more than {DEEPEST} folders deep.")
+        walk.without(path, f"is more than {DEEPEST} folders deep")
         return
     handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
     try:
@@ -200,7 +206,7 @@ def _whole(walk: _Walk, path: str, name: str, above: int) -> None:
                     stream = stack.enter_context(os.fdopen(opened, "rb"))
                     found.append((described(walk.owners, below, FILE, os.fstat(opened)), stream))
                 else:
-                    walk.taken.left_out.append(f"{walk.root / below} is no file or folder.")
+                    walk.without(below, "is no file or folder")
         os.stat(name, dir_fd=above, follow_symlinks=False)  # still there under its name
         for entry, content in found:
             walk.known.add(entry.path)
@@ -219,7 +225,7 @@ def _descend(name: str, above: int, stack: contextlib.ExitStack) -> int:
 def _link(walk: _Walk, path: str, name: str, above: int, facts: os.stat_result) -> None:
     target = os.readlink(name, dir_fd=above)
     if not walk.open_links and not stays(path, target):
-        walk.taken.left_out.append(f"{walk.root / path} is a link that leads out, to {target}.")
+        walk.without(path, f"is a link that leads out, to {_shown(target)}")
         return
     entry = described(walk.owners, path, LINK, facts)
     walk.add(Entry(path, LINK, 0o777, entry.owner, entry.group, modified=entry.modified, target=target))
@@ -242,8 +248,19 @@ def _file(walk: _Walk, path: str, name: str, above: int) -> None:
         facts = os.fstat(stream.fileno())
         if not stat.S_ISREG(facts.st_mode):
             return
+        disk = os.fstatvfs(stream.fileno())
+        if facts.st_size > disk.f_blocks * disk.f_frsize:
+            walk.without(path, "is longer than its whole disk: a hole")
+            return
         if not add_file(walk.writer, described(walk.owners, path, FILE, facts), stream):
-            walk.taken.left_out.append(f"{walk.root / path} was cut short while it was read: its end is zeros.")
+            walk.without(path, "was cut short while it was read, and its end is zeros")
+
+
+def _shown(path: Path | str) -> str:
+    """A name that somebody chose, for a terminal: without what would be a command to it."""
+    text = str(path)
+    short = text if len(text) <= 200 else f"{text[:120]}…{text[-79:]}"
+    return "".join(one if one.isprintable() else "?" for one in short)
 
 
 def add_file(writer: PartWriter, entry: Entry, stream: BinaryIO) -> bool:
