@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from modules import module_at
+
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 
@@ -55,5 +57,10 @@ def test_every_setting_is_one_that_a_module_reads() -> None:
     from quantdesk import settings
 
     source = "\n".join(path.read_text() for path in (ROOT / "platform" / "quantdesk").rglob("*.py"))
+    read = {
+        f"{config.model_config['env_prefix']}{name}".upper()
+        for config in module_at(ROOT / "tools" / "write_reference.py").configurations()
+        for name in config.model_fields
+    }
     for key in settings.KEYS:
-        assert f"QUANTDESK_{key.upper()}" in source or re.search(rf"^    {key}: ", source, flags=re.MULTILINE), key
+        assert f"QUANTDESK_{key.upper()}" in read or f"QUANTDESK_{key.upper()}" in source, key

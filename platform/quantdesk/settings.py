@@ -2,7 +2,8 @@
 
 Every edge module reads its own few ``QUANTDESK_*`` variables, so a notebook, a service and a command agree. This module
 only fills them in from a file, once, at the start of a command; what is already in the environment wins. Nothing
-but the command line imports it.
+but the command line imports it. The secrets of a login have no key: they stand in the environment, or in a file that
+a key names.
 
 The file is looked up as ``QUANTDESK_CONFIG``, else ``quantdesk.toml`` in the current directory, else beside
 ``jupyterhub_config.py``. Its keys are those of `KEYS`, at the top level.
@@ -30,7 +31,37 @@ KEYS: Mapping[str, tuple[type, str]] = {
     "collaboration": (bool, "switch on real-time collaboration in JupyterLab"),
     "service": (bool, "run the hub's service: the gallery of reports and the API"),
     "worker": (bool, "run the worker of reports beside the hub"),
-    "members": (str, "hub users who may read and run; everybody when empty"),
+    "login": (str, "how people log in: native, oidc or ldap"),
+    "login_groups": (str, "which group of the provider or directory is which role: group=role; group=role"),
+    "login_teams": (str, "groups that the hub takes over under the same name, for shared folders"),
+    "login_email_domain": (str, "the domain whose addresses are names"),
+    "login_adopt": (str, "users of before that the people of these names upstream take over; * is all"),
+    "login_refresh": (int, "seconds after which it is asked again who may do what"),
+    "login_grace": (int, "seconds for which who is logged in goes on without an answer"),
+    "login_timeout": (int, "seconds to wait for an answer"),
+    "login_proxies": (int, "how many proxies stand in front of the hub's own"),
+    "login_title": (str, "what the provider or directory is called on the login page"),
+    "login_public_url": (str, "where browsers find the hub"),
+    "login_oidc_issuer": (str, "address of the OpenID Connect provider"),
+    "login_oidc_client_id": (str, "what the provider calls this hub"),
+    "login_oidc_client_secret_file": (str, "file with the secret that proves it"),
+    "login_oidc_scope": (str, "what is asked for"),
+    "login_oidc_name_claim": (str, "where the name stands"),
+    "login_oidc_groups_claim": (str, "where the groups stand"),
+    "login_oidc_skew": (int, "seconds by which the provider's clock may differ"),
+    "login_ldap_url": (str, "address of the directory"),
+    "login_ldap_ca_file": (str, "certificates that the directory's is checked by"),
+    "login_ldap_insecure": (bool, "speak without encryption, on this machine alone"),
+    "login_ldap_bind_dn": (str, "who looks people up"),
+    "login_ldap_bind_password_file": (str, "file with that account's password"),
+    "login_ldap_user_base": (str, "below which entry the people are"),
+    "login_ldap_user_attribute": (str, "the attribute with the name that they type in"),
+    "login_ldap_user_filter": (str, "what must be true of them besides"),
+    "login_ldap_group_base": (str, "below which entry the groups are"),
+    "login_ldap_group_attribute": (str, "the attribute with a group's name"),
+    "login_ldap_group_filter": (str, "which groups somebody is in"),
+    "viewers": (str, "hub users who may look and nothing else"),
+    "members": (str, "hub users who may read and run; everybody when this and viewers are empty"),
     "traders": (str, "hub users who may send orders"),
     "database": (str, "PostgreSQL database of the hub, the ledgers and the feature store; files when left out"),
     "redis": (str, "Redis of the online store and of the counts of requests"),
@@ -79,7 +110,7 @@ def load(path: Path) -> dict[str, str]:
         if type(value) is not kind:
             raise BadParameter(f"{path}: {key} = {value!r} is no {kind.__name__}.", f"It is the {meaning}.")
         text = str(value).lower() if isinstance(value, bool) else str(value)
-        if key in {"state", "notebooks"}:
+        if key in {"state", "notebooks"} or key.endswith("_file"):
             text = str((path.parent / Path(text).expanduser()).resolve())
         exported[f"QUANTDESK_{key.upper()}"] = text
     return exported

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ class Upstream(Authenticator):  # type: ignore[misc]
         self._answers: dict[str, tuple[float, asyncio.Future[Any]]] = {}
         self._silent_until = float("-inf")
 
+    @abstractmethod
     async def ask_again(self, user: Any, state: dict[str, Any]) -> tuple[Person, dict[str, Any]]:
         """Who a user is now, by what was kept of the login; and what to keep from now on.
 
