@@ -23,6 +23,7 @@ from traitlets.config.loader import PyFileConfigLoader
 from loops import Loop
 from quantdesk.hub import proxy
 from quantdesk.hub.auth.config import LdapConfig, LoginConfig
+from quantdesk.hub.auth.groups import GroupMap
 from quantdesk.hub.auth.ldap import LdapAuthenticator
 from quantdesk.hub.auth.oidc import OidcAuthenticator
 from quantdesk.hub.auth.person import LoginOver, LoginRefused, Person, Unreachable
@@ -130,6 +131,24 @@ def test_a_login_that_is_over_is_not_a_dismissal_until_the_grace_period_is_over_
     desk.user.state["confirmed"] = time.time() - 601
     assert refresh(desk) is False
     assert desk.user.groups == []
+
+
+@pytest.mark.parametrize(("groups", "stops"), [(("viewer", "equities"), False), (("viewer",), True)])
+def test_who_leaves_a_team_loses_the_server_that_still_reaches_its_folder(
+    desk: Any, groups: tuple[str, ...], stops: bool
+) -> None:
+    for name in ("equities", "quantdesk-traders"):
+        group = orm.Group(name=name)
+        desk.session.add(group)
+        desk.user.orm_user.groups.append(group)
+    desk.session.commit()
+    stopped: list[Any] = []
+    desk.handler.stop_single_user = stopped.append
+    desk.user.spawner.active = True
+    desk.desk.map = GroupMap.parse(teams="equities")
+    desk.desk.answer = Person("test", "1", "ana", groups)
+    assert refresh(desk)["groups"][0] == "quantdesk-viewers"
+    assert stopped == ([desk.user] if stops else [])
 
 
 def test_without_what_was_kept_a_new_login_is_needed_and_nobody_is_asked(desk: Any) -> None:

@@ -120,10 +120,12 @@ class Upstream(Authenticator):  # type: ignore[misc]
             )
         if not self.identities.bind(name, person.source, person.subject):
             raise LoginRefused(*_taken(name))
+        groups = self.map.hub_groups(person.groups)
+        await self._leave_teams(name, groups, handler)
         return {
             "name": name,
             "admin": Role.ADMIN in roles,
-            "groups": list(self.map.hub_groups(person.groups)),
+            "groups": list(groups),
             "auth_state": state | {"confirmed": time.time()},
         }
 
@@ -200,6 +202,20 @@ class Upstream(Authenticator):  # type: ignore[misc]
     def _confirmed_lately(self, state: dict[str, Any]) -> bool:
         age = time.time() - float(state.get("confirmed", 0))
         return -_CLOCK_STEP <= age <= self.login.grace
+
+    async def _leave_teams(self, name: str, groups: tuple[str, ...], handler: Any) -> None:
+        """Stop the running server of somebody who has left a team: what it can reach was settled when it started."""
+        from jupyterhub.orm import User
+
+        orm_user = User.find(self.db, name)
+        rights = {role.group for role in Role}
+        left = {group.name for group in orm_user.groups} - rights - set(groups) if orm_user else set()
+        if not left:
+            return
+        user = handler.users[orm_user]
+        if user.spawner.active and not user.spawner.pending:
+            self.log.warning("%s is no longer in %s: the server stops", name, ", ".join(sorted(left)))
+            await self._quietly(name, lambda: maybe_future(handler.stop_single_user(user)))
 
     async def take_away(self, name: str, handler: Any) -> None:
         """Take groups, administration, sessions, tokens, the running server and the jobs from a user."""
