@@ -65,6 +65,7 @@ def examine(port: int) -> list[Finding]:
         ("data", _data),
         ("features", _features),
         ("databases", lambda: _databases(state)),
+        ("login", _login),
         ("port", lambda: _port(port)),
     )
     findings: list[Finding] = []
@@ -184,6 +185,13 @@ def _features() -> Iterator[Finding]:
     yield Finding(
         "features", "ok", f"{len(store.features())} features of {symbols} series; online store filled {until:%Y-%m-%d}"
     )
+
+
+def _login() -> Iterator[Finding]:
+    from quantdesk.hub.auth.probe import probe
+    from quantdesk.hub.config import HubConfig
+
+    yield Finding("login", "ok", probe(HubConfig.from_env()))
 
 
 def _databases(state: Path) -> Iterator[Finding]:

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from quantdesk.errors import EnvironmentProblem
 from quantdesk.hub.auth.config import LdapConfig
 from quantdesk.hub.auth.directory import Directory
 from quantdesk.hub.auth.person import Unreachable
+from quantdesk.hub.auth.probe import probe
+from quantdesk.hub.config import HubConfig
 
 pytestmark = pytest.mark.debian
 
@@ -158,3 +161,25 @@ def test_a_directory_that_stops_in_between_is_silent_and_then_answers_again(dire
     finally:
         directory.go_on()
     assert asked.find("ana") is not None
+
+
+def test_the_doctor_asks_as_a_login_would(
+    directory: Any, slapd: Any, deaf: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {
+        "LOGIN": "ldap", "LOGIN_TIMEOUT": "1", "LOGIN_LDAP_URL": directory.url, "LOGIN_LDAP_CA_FILE": directory.ca,
+        "LOGIN_LDAP_BIND_DN": slapd.SEARCH, "LOGIN_LDAP_BIND_PASSWORD": slapd.SEARCH_PASSWORD,
+        "LOGIN_LDAP_USER_BASE": slapd.PEOPLE, "LOGIN_LDAP_GROUP_BASE": slapd.GROUPS,
+    }  # fmt: skip
+    for name, value in given.items():
+        monkeypatch.setenv(f"QUANTDESK_{name}", str(value))
+    assert (
+        probe(HubConfig.from_env())
+        == f"ldap: {directory.url} answers, and people can be looked up below {slapd.PEOPLE}"
+    )
+    monkeypatch.setenv("QUANTDESK_LOGIN_LDAP_BIND_PASSWORD", "not this")
+    with pytest.raises(EnvironmentProblem, match=r"may not look people up \(invalidCredentials\)"):
+        probe(HubConfig.from_env())
+    monkeypatch.setenv("QUANTDESK_LOGIN_LDAP_URL", deaf)
+    with pytest.raises(EnvironmentProblem, match="does not answer"):
+        probe(HubConfig.from_env())

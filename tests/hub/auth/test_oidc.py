@@ -14,6 +14,9 @@ import pytest
 import requests
 
 from modules import module_at
+from quantdesk.errors import EnvironmentProblem
+from quantdesk.hub.auth.probe import probe
+from quantdesk.hub.config import HubConfig
 from quantdesk.hub.configure import free_ports
 
 pytestmark = pytest.mark.xdist_group("login-oidc")
@@ -358,6 +361,19 @@ def test_logging_out_ends_every_browser_and_leads_to_the_provider(desk: Any) -> 
     assert "sign-out" in there.text.lower()
     asked = {"Authorization": f"token {program}"}
     assert requests.get(f"{desk.hub.url}/hub/api/user", headers=asked, timeout=30).status_code == 200
+
+
+def test_the_doctor_asks_as_a_login_would(well: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    issuer = well.provider.issuer
+    for name, value in {"LOGIN": "oidc", "LOGIN_OIDC_ISSUER": issuer, "LOGIN_OIDC_CLIENT_ID": "quantdesk"}.items():
+        monkeypatch.setenv(f"QUANTDESK_{name}", value)
+    assert probe(HubConfig.from_env()) == f"oidc: {issuer} answers, and can end its own logins"
+    monkeypatch.setenv("QUANTDESK_LOGIN_OIDC_ISSUER", f"{issuer}/")
+    with pytest.raises(EnvironmentProblem, match="is that of"):
+        probe(HubConfig.from_env())
+    well.provider.tell(broken={"path": "/", "status": 404, "body": "no"})
+    with pytest.raises(EnvironmentProblem, match="has no openid-configuration"):
+        probe(HubConfig.from_env())
 
 
 def test_what_is_kept_of_a_login_is_encrypted_and_no_secret_is_in_the_log(desk: Any) -> None:

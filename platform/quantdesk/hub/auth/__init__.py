@@ -3,7 +3,8 @@
 The rooms: `native` keeps passwords itself; `oidc` (with `provider`, `idtoken` and `oidc_pages`) and `ldap` (with
 `directory`) ask somebody else, and share `upstream`: whose name is whose (`names`, `identities`), what a group is good
 for (`groups`), what is taken away again. `attempts` counts wrong guesses, `sessions` ends logins, `crypt` keeps the key
-of what is stored of an upstream login, `config` holds the settings, `wiring` tells JupyterHub.
+of what is stored of an upstream login, `config` holds the settings, `wiring` tells JupyterHub, `probe` looks
+whether there is an answer.
 """
 
 from __future__ import annotations

@@ -193,10 +193,11 @@ class Upstream(Authenticator):  # type: ignore[misc]
 
     def _goes_on(self, user: Any, state: dict[str, Any], error: Unreachable) -> bool:
         """Upstream is silent: whoever was confirmed lately goes on as he is."""
+        why = "; ".join([error.problem, *getattr(error, "__notes__", ())])
         if self._confirmed_lately(state):
-            self.log.warning("%s goes on unconfirmed: %s", user.name, error.problem)
+            self.log.warning("%s goes on unconfirmed: %s", user.name, why)
             return True
-        self.log.warning("%s has to log in again, not confirmed for too long: %s", user.name, error.problem)
+        self.log.warning("%s has to log in again, not confirmed for too long: %s", user.name, why)
         return False
 
     def _confirmed_lately(self, state: dict[str, Any]) -> bool:
