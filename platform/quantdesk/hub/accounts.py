@@ -31,7 +31,7 @@ from quantdesk.errors import BadInput, DataError, EnvironmentProblem
 from quantdesk.hub.config import USER_NAME_RULE, HubFiles, valid_user
 from quantdesk.records import atomic_write, exclusive
 
-__all__ = ["Account", "Accounts", "own_account", "prepare_state"]
+__all__ = ["Account", "Accounts", "own_account", "prepare_state", "run_locked_tool"]
 
 NO_SHELL = "/usr/sbin/nologin"
 #: Numbers for users of the hub: apart from people (1000 up) and from the packages' system accounts (below 1000).
@@ -305,26 +305,37 @@ def _is_free(number: int) -> bool:
 
 
 def _useradd(name: str, home: Path, uid: int | None = None) -> None:
-    tool = shutil.which("useradd", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
-    if tool is None:
-        raise EnvironmentProblem(
-            f"The account {name} cannot be made: this machine has no useradd.",
-            "Install it (Debian: passwd, Fedora: shadow-utils), or run the hub as an ordinary user for one person.",
-        )
     low, high = NUMBERS
     limits = [f"{kind}_{end}={at}" for kind in ("SYS_UID", "SYS_GID") for end, at in (("MIN", low), ("MAX", high))]
-    line = [tool, "--system", "--user-group", "--no-create-home", "--home-dir", str(home), "--shell", NO_SHELL]
+    line = ["--system", "--user-group", "--no-create-home", "--home-dir", str(home), "--shell", NO_SHELL]
     line += [part for limit in limits for part in ("-K", limit)]
     line += ["--uid", str(uid)] if uid is not None else []
+    run_locked_tool("useradd", [*line, name], f"the account {name}")
+
+
+def run_locked_tool(program: str, arguments: list[str], what: str) -> None:
+    """Call a program that changes the table of accounts or groups; another one that does so is waited for.
+
+    Raises
+    ------
+    EnvironmentProblem
+        It is missing, or fails.
+    """
+    tool = shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
+    if tool is None:
+        raise EnvironmentProblem(
+            f"{what[0].upper()}{what[1:]} cannot be made: this machine has no {program}.",
+            "Install it (Debian: passwd, Fedora: shadow-utils), or run the hub as an ordinary user for one person.",
+        )
     for patience in (0.2, 1.0, 3.0, None):
-        done = subprocess.run([*line, name], capture_output=True, text=True, check=False)
+        done = subprocess.run([tool, *arguments], capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return
         if "lock" not in done.stderr or patience is None:  # another program is changing the table: wait for it
             break
         time.sleep(patience)
     raise EnvironmentProblem(
-        f"useradd could not make the account {name}: {done.stderr.strip() or f'exit code {done.returncode}'}.",
+        f"{program} could not make {what}: {done.stderr.strip() or f'exit code {done.returncode}'}.",
         "Make /etc/passwd and /etc/group writable, or run the hub as an ordinary user for one person.",
     )
 

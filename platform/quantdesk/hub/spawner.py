@@ -1,7 +1,8 @@
 """One server per user, in a home of its own, under an account of its own. An edge module: it starts processes.
 
-As root a server drops to its user's account: number and group, no other groups, ``umask 077``, an environment that is
-put together here and holds nothing of the hub's. When it stops, nothing of that account keeps running.
+As root a server drops to its user's account: number and group, the groups of his teams and no others, ``umask 077``,
+an environment that is put together here and holds nothing of the hub's. When it stops, nothing of that account keeps
+running.
 As an ordinary user there is one server, of the one person whom the hub serves.
 """
 
@@ -29,6 +30,7 @@ from quantdesk.hub.behalf.mine import is_on_behalf
 from quantdesk.hub.config import HubFiles
 from quantdesk.hub.lab import config_path
 from quantdesk.hub.sweep import MARK, clear, marked, of_account, of_mark
+from quantdesk.hub.teams import Teams
 from quantdesk.hub.tether import tethered
 from quantdesk.reports.notebooks import NotebooksConfig
 
@@ -120,7 +122,9 @@ class DeskSpawner(LocalProcessSpawner):  # type: ignore[misc]
     async def start(self) -> tuple[str, int]:
         """Start the server; what keeps it from starting is shown to the user as one sentence."""
         try:
+            groups = [group.name for group in self.user.groups]
             self.account = await asyncio.to_thread(self._open_account)
+            teams = await asyncio.to_thread(self._open_teams, self.account, groups)
             self.runtime = self._make_runtime(self.account)
         except QuantdeskError as error:
             refused = isinstance(error, Refused)
@@ -134,7 +138,11 @@ class DeskSpawner(LocalProcessSpawner):  # type: ignore[misc]
                 "stdin": subprocess.DEVNULL,
                 "stdout": log,
                 "stderr": log,
-                **({"user": self.account.uid, "group": self.account.gid, "extra_groups": []} if self.isolated else {}),
+                **(
+                    {"user": self.account.uid, "group": self.account.gid, "extra_groups": teams}
+                    if self.isolated
+                    else {}
+                ),
             }
             address: tuple[str, int] = await super().start()
         return address
@@ -145,6 +153,15 @@ class DeskSpawner(LocalProcessSpawner):  # type: ignore[misc]
         if self.user.name != self.administrator:
             raise Refused(one_person(self.administrator))
         return own_account(self.user.name, self.files)
+
+    def _open_teams(self, account: Account, groups: list[str]) -> list[int]:
+        """The numbers of the user's teams, once he finds their folders in his home."""
+        if not self.isolated:
+            return []
+        teams = Teams(self.files)
+        found = teams.open(groups)
+        teams.link(account, found)
+        return [team.gid for team in found]
 
     def _make_runtime(self, account: Account) -> str:
         """A private directory with a short path, for a socket's path may have no more than 107 bytes."""

@@ -34,6 +34,7 @@ from quantdesk.hub.backup.plan import LEDGER, SCHEMAS, Plan, Root
 from quantdesk.hub.backup.plan import plan as plan_of
 from quantdesk.hub.backup.tree import add_file, described, take
 from quantdesk.hub.config import HubConfig, HubFiles
+from quantdesk.hub.teams import Teams
 from quantdesk.records import atomic_write, exclusive
 from quantdesk.records.address import Address
 
@@ -46,6 +47,7 @@ ORDER = (
     "database is one state of it."
 )
 _ROUNDS = 5
+_NOBODY = -1  # a team's group is no account
 _NAMED = "SELECT id, folder FROM runs WHERE folder <> '' AND removed IS NULL AND cached_from IS NULL"
 
 Progress = Callable[[str, int, int], None]
@@ -168,13 +170,14 @@ class _Names:
     """The hub's accounts by their numbers; the table is read again where a number is new."""
 
     def __init__(self, files: HubFiles) -> None:
-        self._accounts = Accounts(files)
+        self._accounts, self._teams = Accounts(files), Teams(files)
         self._unknown: set[int] = set()
         self.all: dict[str, tuple[int, int]] = {}
         self._read()
 
     def _read(self) -> None:
         self.all = {one.name: (one.uid, one.gid) for one in self._accounts.all()}
+        self.all |= {one.group: (_NOBODY, one.gid) for one in self._teams.read().values()}
 
     def user(self, uid: int) -> str:
         return self._name(uid, 0)

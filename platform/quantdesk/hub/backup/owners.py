@@ -18,6 +18,8 @@ from quantdesk.errors import DataError
 from quantdesk.hub.accounts import Account, Accounts
 from quantdesk.hub.backup.manifest import Entry, Manifest
 from quantdesk.hub.config import HubFiles, valid_user
+from quantdesk.hub.teams import Teams
+from quantdesk.hub.teams import recorded as recorded_teams
 
 __all__ = ["Numbers", "moved", "remade"]
 
@@ -69,10 +71,19 @@ def remade(manifest: Manifest, files: HubFiles, recorded: Path) -> Numbers:
             taken.add(known[account.name].name)
         text = json.dumps({"version": 1, "accounts": [asdict(known[one.name]) for one in found]}, indent=1)
         recorded.write_text(text)
+    groups = {name: account.gid for name, account in known.items()}
+    teams = Teams(files)
+    kept = recorded.with_name(teams.record.name)
+    if kept.is_file():
+        made = {}
+        for team in recorded_teams(kept).values():
+            made[team.name] = teams.again(team)
+            groups[team.group] = made[team.name].gid
+        kept.write_text(json.dumps({"version": 1, "teams": [asdict(one) for one in made.values()]}, indent=1))
 
     def numbers(entry: Entry) -> tuple[int, int]:
-        owner, group = known.get(entry.owner), known.get(entry.group)
-        return (owner.uid if owner else 0), (group.gid if group else 0)
+        owner = known.get(entry.owner)
+        return (owner.uid if owner else 0), groups.get(entry.group, 0)
 
     return numbers
 

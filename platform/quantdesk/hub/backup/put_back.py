@@ -37,6 +37,7 @@ from quantdesk.hub.backup.plan import plan as plan_of
 from quantdesk.hub.backup.tree import extract, settle
 from quantdesk.hub.config import HubConfig, HubFiles
 from quantdesk.hub.sweep import marked, of_mark
+from quantdesk.hub.teams import inherit
 from quantdesk.records import LockHeld, exclusive
 from quantdesk.records.address import Address
 
@@ -330,6 +331,7 @@ class _Work:
             else:
                 self._extract_file(part, self._staged(final), owners)
         self._relocate()
+        self._open_to_teams()
         if last is not None:
             settle(self._stage, last, owners(last))
         else:
@@ -399,6 +401,17 @@ class _Work:
                         "UPDATE runs SET folder = ? || substr(folder, ?) WHERE substr(folder, 1, ?) = ?",
                         (now, len(before) + 1, len(before), before),
                     )
+
+    def _open_to_teams(self) -> None:
+        """Folders of teams hand their rights on to what is made in them, which no archive keeps."""
+        shared = self.plan.root("shared")
+        if os.geteuid() != 0 or shared is None or self.manifest.part("shared") is None:
+            return
+        for folder, names, _ in os.walk(self._staged(shared.path)):
+            for name in names:
+                path = Path(folder, name)
+                if not path.is_symlink():
+                    inherit(path)
 
     def _has_moved(self) -> bool:
         return (self.manifest.state, self.manifest.reports) != (str(self.state), str(self.plan.reports))
