@@ -1,7 +1,8 @@
 """What `make test` runs: every test, on all processors, with coverage, and the quick checks beside them.
 
-`--all` adds the tests marked slow. `--nightly` runs instead those of tests/notebooks that take the full data: all
-templates by nbval, and with all that the store holds. Further arguments go to pytest.
+`--all` adds the tests marked slow, and has coverage look into the processes that tests start. `--nightly` runs instead
+those of tests/notebooks that take the full data: all templates by nbval, and with all that the store holds. Further
+arguments go to pytest.
 
 No processor is left idle: data and machine code that most tests need are made first, by two processes; then the tests
 begin, and the checks, which need one processor for a minute or two, go on beside them. What a check says is shown when
@@ -98,9 +99,10 @@ def main() -> int:
         beside = Beside([loops, *(() if "--nightly" in asked else CHECKS)], env)
         passed = quietly("data and machine code", ["python", str(PREPARED), folder], env)
         beside.first_is_over.wait()
-        passed &= tested(
-            rest, {**env, "TESTS_PREPARED": folder}, everything="--all" in asked, nightly="--nightly" in asked
-        )
+        env["TESTS_PREPARED"] = folder
+        if "--all" in asked:
+            env["TESTS_COVER"] = "subprocess"
+        passed &= tested(rest, env, everything="--all" in asked, nightly="--nightly" in asked)
         passed &= beside.passed()
     return 0 if passed else 1
 
