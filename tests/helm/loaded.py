@@ -38,6 +38,8 @@ def as_the_chart_does(c: Any, jupyterhub: dict[str, Any]) -> None:
     c.KubeSpawner.uid, c.KubeSpawner.fs_gid = singleuser["uid"], singleuser["fsGid"]
     c.KubeSpawner.start_timeout = singleuser["startTimeout"]
     c.KubeSpawner.environment = dict(singleuser["extraEnv"])
+    c.KubeSpawner.extra_labels = {"hub.jupyter.org/network-access-hub": "true"}
+    c.KubeSpawner.extra_pod_config = {"terminationGracePeriodSeconds": 45}
     storage = singleuser["storage"]
     c.KubeSpawner.storage_pvc_ensure = True
     c.KubeSpawner.pvc_name_template = "claim-{user_server}"

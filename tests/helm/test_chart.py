@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
+import fnmatch
 import json
+import logging
 import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +17,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from quantdesk.hub.app.logs import JsonLines
 from quantdesk.hub.proxy import node
 
 pytestmark = pytest.mark.xdist_group("helm")
@@ -411,3 +415,25 @@ def test_the_settings_of_the_chart_are_settings(everything: Any, pods: Pods) -> 
     values = yaml.safe_load((CHART / "values.yaml").read_text())["jupyterhub"]
     found |= set(values["hub"]["extraEnv"]) | set(values["singleuser"]["extraEnv"])
     assert {name for name in found if name.startswith("QUANTDESK_")} <= known
+
+
+def test_what_ships_logs_knows_our_files_and_our_lines(everything: Any) -> None:
+    """Fluent Bit itself is not at hand: what it is told fits what our processes write."""
+    (config,) = [one for one in everything if one["kind"] == "ConfigMap" and one["metadata"]["name"] == "qd-logs"]
+    told = yaml.safe_load(config["data"]["fluent-bit.yaml"])
+    (files,), (loki,) = told["pipeline"]["inputs"], told["pipeline"]["outputs"]
+    name = f"qd-web-5d9c7b-x2k4p_quantdesk_web-{'0123456789abcdef' * 4}.log"
+    assert fnmatch.fnmatch(f"/var/log/containers/{name}", files["path"])
+    assert not fnmatch.fnmatch(f"/var/log/containers/{name.replace('_quantdesk_', '_other_')}", files["path"])
+    (place,) = re.findall(r"Regex +(\S+)", config["data"]["parsers.conf"])
+    found = re.search(place.replace("(?<", "(?P<"), f"/var/log/containers/{name}")
+    assert found
+    assert found.groupdict() == {"pod": "qd-web-5d9c7b-x2k4p", "container": "web"}
+    record = logging.LogRecord("quantdesk.requests", logging.INFO, __file__, 1, "request", None, None)
+    line = json.loads(JsonLines("quantdesk-web").format(record))
+    labels = {label.strip().removeprefix("$") for label in loki["label_keys"].split(",")}
+    assert labels <= set(line) | set(found.groupdict())
+    assert not labels & {"request_id", "run_id", "user", "path"}, "each value of a label is a stream of its own"
+    time_format = "%Y-%m-%dT%H:%M:%S.%L%z"
+    assert time_format in config["data"]["parsers.conf"]
+    assert dt.datetime.strptime(line["at"], time_format.replace("%L", "%f")).tzinfo is not None

@@ -181,6 +181,18 @@ def test_a_pod_has_the_limits_of_its_profile(hub: Any) -> None:
         assert made["pod"]["metadata"]["labels"]["quantdesk/profile"] == profile["name"]
 
 
+def test_what_zero_to_jupyterhub_has_set_stays(hub: Any) -> None:
+    """Profiles add to labels, variables and the pod; without this label a server would not reach its hub."""
+    for made in hub["servers"].values():
+        if "pod" in made:
+            assert made["pod"]["metadata"]["labels"]["hub.jupyter.org/network-access-hub"] == "true"
+            assert made["pod"]["spec"]["terminationGracePeriodSeconds"] == 45
+            (container,) = made["pod"]["spec"]["containers"]
+            environment = {one["name"]: one.get("value") for one in container["env"]}
+            assert environment["QUANTDESK_STATE"] == "/srv/quantdesk"
+            assert environment["JUPYTERHUB_ACTIVITY_INTERVAL"] == "300"
+
+
 def test_a_users_pod_is_restricted_and_has_no_secret_of_the_platform(hub: Any) -> None:
     for case, made in hub["servers"].items():
         if "refused" in made:
@@ -199,7 +211,7 @@ def test_a_users_pod_is_restricted_and_has_no_secret_of_the_platform(hub: Any) -
         told = json.dumps(made["pod"])
         assert "s3cret" not in told, case
         named = {one["valueFrom"]["secretKeyRef"]["name"] for one in container["env"] if "valueFrom" in one}
-        assert named <= {"quantdesk-readers"}, "readers of the feature store, never those who write"
+        assert named == {"quantdesk-readers"}, "readers of the feature store, never those who write"
         for mount in container["volumeMounts"]:
             assert mount["name"] in ("home", "scratch") or mount["readOnly"], mount
 

@@ -232,7 +232,7 @@ def _servers(c: Any, hub: HubConfig) -> None:
     }
     c.KubeSpawner.automount_service_account_token = False
     # Without it, each Service of the namespace would be named in the environment of users' servers.
-    c.KubeSpawner.extra_pod_config = {"enableServiceLinks": False}
+    c.KubeSpawner.extra_pod_config.update({"enableServiceLinks": False})
     c.KubeSpawner.server_token_scopes = list(service.SERVER_SCOPES)
     c.KubeSpawner.default_url = "/lab"
     c.JupyterHub.allow_named_servers = False
