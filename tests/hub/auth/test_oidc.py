@@ -229,7 +229,7 @@ def test_a_token_that_expires_is_renewed_once_for_many_requests(well: Any) -> No
 
 
 @pytest.mark.parametrize(
-    "how", ["hanging", "nonsense", *(pytest.param(how, marks=pytest.mark.slow) for how in ("gone", "an error"))]
+    "how", ["nonsense", *(pytest.param(how, marks=pytest.mark.slow) for how in ("hanging", "gone", "an error"))]
 )
 def test_while_the_provider_is_silent_who_is_in_goes_on_and_nobody_comes_in(well: Any, how: str) -> None:
     browser = enter(well, "gus", "research")
@@ -392,3 +392,19 @@ def test_what_is_kept_of_a_login_is_encrypted_and_no_secret_is_in_the_log(desk: 
     assert beside
     for process in beside:
         assert desk.provider.secret not in process.environ().values(), process
+
+
+@pytest.mark.slow
+def test_after_a_restart_who_was_in_goes_on_and_without_the_key_logs_in_again(well: Any) -> None:
+    browser = enter(well, "rea", "desk, New York")
+    well.hub.stop()
+    well.provider.hang()
+    well.hub.start()
+    assert TRADE in model(browser)["scopes"], "the provider is silent, and the login was confirmed lately"
+    well.provider.go_on()
+    well.hub.stop()
+    (well.hub.files.root / "crypt_key").unlink()
+    well.hub.start()
+    assert browser.get("home", allow_redirects=False).status_code == 302
+    again = enter(well, "rea", "desk, New York")
+    assert TRADE in model(again)["scopes"]
