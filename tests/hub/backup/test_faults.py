@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from quantdesk.errors import EnvironmentProblem
+from quantdesk.errors import BadInput, EnvironmentProblem
 from quantdesk.hub import backup as backups
 from quantdesk.hub.backup.put_back import unfinished
 from quantdesk.hub.config import HubFiles
@@ -117,19 +118,76 @@ def test_no_room_for_a_restore(small: SimpleNamespace, no_space: Any, estates: A
     assert [path.name for path in small.place.iterdir()] == ["state"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
-def test_a_full_disk(small: SimpleNamespace, tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], check=False, capture_output=True
-    )
-    if mounted.returncode != 0:
-        pytest.skip("this machine lets nobody mount a tmpfs")
-    try:
-        swell(small.state)
-        with pytest.raises(EnvironmentProblem, match="No disk space is left"):
-            backups.backup(disk)
-        assert list(disk.iterdir()) == []
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[Path, str], Path]]:
+    """``disk(path, "4m")`` mounts a small disk."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    mounted: list[Path] = []
+
+    def mount(path: Path, size: str) -> Path:
+        path.mkdir(parents=True)
+        line = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(path)]
+        if subprocess.run(line, check=False, capture_output=True).returncode != 0:
+            pytest.skip("this machine lets nobody mount a tmpfs")
+        mounted.append(path)
+        return path
+
+    yield mount
+    for path in mounted:
+        subprocess.run(["umount", str(path)], check=True)
+
+
+def test_a_full_disk(small: SimpleNamespace, tmp_path: Path, disk: Callable[[Path, str], Path]) -> None:
+    swell(small.state)
+    target = disk(tmp_path / "disk", "4m")
+    with pytest.raises(EnvironmentProblem, match="No disk space is left"):
+        backups.backup(target)
+    assert list(target.iterdir()) == []
+
+
+def test_a_state_that_is_a_mounted_volume(
+    tmp_path: Path,
+    disk: Callable[[Path, str], Path],
+    plain: Callable[..., Path],
+    estates: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It cannot be renamed: what is in it changes places, and a note protects that."""
+    state = plain(disk(tmp_path / "state", "200m"))
+    (state / "lost+found").mkdir()
+    estates.fill(state)
+    seen = estates.seen(state)
+    made = backups.backup(tmp_path / "kept.tar")
+    with pytest.raises(BadInput, match="is not empty"):
+        backups.restore(made.path)
+    (state / "homes" / "ada" / "after.txt").write_text("made after the backup")
+
+    honest, moves = Path.rename, 0
+
+    def rename(self: Path, target: Any) -> Path:
+        nonlocal moves
+        moves += self.parent == state
+        if moves == 3:
+            raise OSError(5, "Input/output error")
+        return honest(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", rename)
+        with pytest.raises(EnvironmentProblem, match="until then no hub starts"):
+            backups.restore(made.path, replace=True)
+    assert unfinished(HubFiles(state)) == str(made.path), "the hub may not start on half of each"
+    done = backups.restore(made.path, replace=True)
+    assert unfinished(HubFiles(state)) is None
+    assert estates.seen(state) == seen
+    assert Path(done.aside[0]).parent == state
+    kept = state.glob(".before-restore-*/homes/ada/after.txt")
+    assert [path.read_text() for path in kept] == ["made after the backup"]
+    again = backups.backup(tmp_path / "again.tar")  # what was put aside is not backed up
+    assert again.size < 1.5 * made.size
+    for path in state.iterdir():
+        if path.name != "lost+found":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    backups.restore(made.path)  # one that is empty but for what each disk has
+    assert estates.seen(state) == seen
+    assert {path.name for path in tmp_path.iterdir()} == {"state", "kept.tar", "again.tar"}

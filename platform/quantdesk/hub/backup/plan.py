@@ -37,8 +37,10 @@ SCHEMAS = {
 """Of each database, where it is in PostgreSQL."""
 LEDGER = "reports"
 """The database that names the folders of runs."""
-_UNFINISHED = re.compile(r"\.[^/]*\.tmp|\.new-[^/]*|\.lock|[^/]*\.lock")
-"""What is being written, and locks."""
+_UNFINISHED = re.compile(
+    r"lost\+found|\.restoring|\.(before-)?restore-[^/]*|\.[^/]*\.tmp|\.new-[^/]*|\.lock|[^/]*\.lock"
+)
+"""What is being written, what restores keep within a mounted volume, and locks."""
 
 
 @dataclass(frozen=True)

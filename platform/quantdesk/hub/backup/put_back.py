@@ -4,6 +4,9 @@ Everything is made beside, under a name that nothing looks at, and checked byte 
 change in one transaction each, and the new state directory takes the place of the old in one rename, which the old one
 survives under another name. A restore that is killed before has changed nothing; where it is killed between two of
 these last steps, a note beside the state directory keeps a hub from starting until the restore was made again.
+
+A state directory that is a mounted volume cannot be renamed. There everything is made in a folder within, and at the
+end what is in it changes places one by one, under the protection of that note.
 """
 
 from __future__ import annotations
@@ -46,6 +49,7 @@ __all__ = ["Restored", "restore", "unfinished", "verify"]
 _EXCHANGE, _HERE = 2, -100  # RENAME_EXCHANGE and AT_FDCWD of renameat2(2)
 _SPARE = 50_000_000
 SETTINGS = "restored-settings.toml"
+_STAGED, _ASIDE, _NOTE = ".restore-", ".before-restore-", ".restoring"
 
 
 @dataclass(frozen=True)
@@ -96,12 +100,13 @@ def verify(source: Path, *, progress: Progress | None = None) -> Manifest:
 
 def unfinished(files: HubFiles) -> str | None:
     """The backup whose restore was interrupted between two of its last steps, or None."""
-    try:
-        return str(json.loads(_note(files.state).read_text())["backup"])
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError):
-        return "an unknown file"
+    for note in (_note(files.state, within=False), _note(files.state, within=True)):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            try:
+                return str(json.loads(note.read_text())["backup"])
+            except (ValueError, KeyError, TypeError):
+                return "an unknown file"
+    return None
 
 
 def restore(
@@ -148,6 +153,8 @@ def restore(
                 full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
                 what = f"No disk space is left beside {files.state}." if full else f"The restore failed ({error})."
                 remedy = "Free some; nothing was changed." if full else "Nothing was changed: look at that disk."
+                if unfinished(files) is not None:
+                    remedy = "Look at that disk, and restore again with --replace: until then no hub starts here."
                 raise EnvironmentProblem(what, remedy) from error
             finally:
                 work.clear()
@@ -185,6 +192,11 @@ class _Work:
     def state(self) -> Path:
         return self.plan.files.state
 
+    @property
+    def within(self) -> bool:
+        """Whether the state directory stays, and what is in it changes: it cannot be renamed."""
+        return os.path.ismount(self.state) or (self.state.is_dir() and not os.access(self.state.parent, os.W_OK))
+
     # -------------------------------------------------------------------------------- looking first
 
     def check(self, *, replace: bool) -> None:
@@ -192,11 +204,12 @@ class _Work:
         self._check_databases()
         for part in self.manifest.parts:
             self._final(part)
-        if os.path.ismount(self.state):
-            raise EnvironmentProblem(
-                f"{self.state} is a mounted volume, which cannot be replaced in one step.",
-                "Set QUANTDESK_STATE to a folder on that volume.",
-            )
+        for place in self._places()[1:]:
+            if os.path.ismount(place):
+                raise EnvironmentProblem(
+                    f"{place} is a mounted volume, which cannot be replaced.",
+                    "Let the setting name a folder on that volume.",
+                )
         if not self.state.parent.is_dir():
             raise EnvironmentProblem(f"{self.state.parent} is no folder.", "Make it, or set QUANTDESK_STATE.")
         for name, address in self._servers().items():
@@ -212,10 +225,10 @@ class _Work:
                 )
         if not replace:
             for final in self._places():
-                if os.path.lexists(final) and not (final.is_dir() and not any(final.iterdir())):
+                if os.path.lexists(final) and not (final.is_dir() and not any(map(_counts, final.iterdir()))):
                     raise BadInput(f"{final} is not empty.", "--replace puts what is there aside.")
         need = sum(part.size for part in self.manifest.parts) + _SPARE
-        free = shutil.disk_usage(self.state.parent).free
+        free = shutil.disk_usage(self.state if self.within else self.state.parent).free
         if need > free:
             raise EnvironmentProblem(
                 f"{need / 1e9:.1f} GB are needed beside {self.state}, and {free / 1e9:.1f} GB are free.", "Free some."
@@ -301,6 +314,8 @@ class _Work:
             for place in (self.state, *self._places()):
                 for left in place.parent.glob(f".{place.name}.restore-*"):  # of a restore that was killed
                     _remove(left)
+            for left in self.state.glob(f"{_STAGED}*"):
+                _remove(left)
             yield
 
     def _runs(self) -> EnvironmentProblem:
@@ -312,7 +327,11 @@ class _Work:
 
     def stage(self) -> None:
         """Make everything beside."""
-        self._stage = self._beside(self.state)
+        if self.within:
+            self._stage = Path(tempfile.mkdtemp(prefix=_STAGED, dir=self.state))
+            self._made.append(self._stage)
+        else:
+            self._stage = self._beside(self.state)
         hub = self.manifest.part("hub")
         files = self.plan.files
         no_owner: Numbers = lambda entry: (0, 0) if os.geteuid() == 0 else None  # noqa: E731
@@ -332,13 +351,17 @@ class _Work:
                 self._extract_file(part, self._staged(final), owners)
         self._relocate()
         self._open_to_teams()
-        if last is not None:
+        if self.within:
+            pass  # the folder itself is somebody else's: the mount's
+        elif last is not None:
             settle(self._stage, last, owners(last))
         else:
             self._stage.chmod(0o755 if os.geteuid() == 0 else 0o700)
         os.sync()
 
     def _beside(self, final: Path) -> Path:
+        if final == self.state and self.within:
+            final = self.state / "dump"
         made = Path(tempfile.mkdtemp(prefix=f".{final.name}.restore-", dir=final.parent))
         self._made.append(made)
         return made
@@ -421,8 +444,8 @@ class _Work:
     def swap(self) -> list[str]:
         """Let what was made take its place; where the old is kept."""
         servers = self._servers()
-        several = bool(servers or self._outside)
-        note = _note(self.state)
+        several = bool(servers or self._outside or self.within)
+        note = _note(self.state, within=self.within)
         if several:
             note.write_text(json.dumps({"backup": str(self.source), "at": self._moment}))
         loaded: list[tuple[Address, tuple[str, ...], tuple[str, ...]]] = []
@@ -435,7 +458,11 @@ class _Work:
             for place in self._outside:
                 aside += self._take_place(place.staged, place.final)
                 changed = True
-            aside += self._take_place(self._stage, self.state)
+            if self.within:
+                changed = True
+                aside += self._take_inside()
+            else:
+                aside += self._take_place(self._stage, self.state)
         except BaseException:
             if not changed:  # only servers have changed, which can be undone
                 for address, schemas, old in loaded:
@@ -486,9 +513,27 @@ class _Work:
             staged.rename(final)
         return [str(old)]
 
+    def _take_inside(self) -> list[str]:
+        """Let what is in the state directory and what was made change places, name by name."""
+        old = self._old
+        for there in list(self.state.iterdir()):
+            if _counts(there):
+                old.mkdir(mode=0o700, exist_ok=True)
+                there.rename(old / there.name)
+        for made in list(self._stage.iterdir()):
+            made.rename(self.state / made.name)
+        return [str(old)] if old.is_dir() else []
+
+    @property
+    def _old(self) -> Path:
+        """Where the old state is kept."""
+        if self.within:
+            return self.state / f"{_ASIDE}{self._moment}"
+        return self.state.with_name(f"{self.state.name}.before-restore-{self._moment}")
+
     def _carry(self, aside: list[str]) -> None:
         """Take over from the old state what the backup does not have: the proxy, and homes where it is without them."""
-        old = self.state.with_name(f"{self.state.name}.before-restore-{self._moment}")
+        old = self._old
         if str(old) not in aside:
             return
         for name in ("proxy", "homes", "shared"):
@@ -503,8 +548,13 @@ class _Work:
             _remove(made)
 
 
-def _note(state: Path) -> Path:
-    return state.with_name(f".{state.name}.restoring")
+def _note(state: Path, *, within: bool) -> Path:
+    return state / _NOTE if within else state.with_name(f".{state.name}{_NOTE}")
+
+
+def _counts(path: Path) -> bool:
+    """Whether something in the state directory is part of the state."""
+    return path.name not in ("lost+found", _NOTE) and not path.name.startswith((_STAGED, _ASIDE))
 
 
 def _exchanged(one: Path, other: Path) -> bool:
