@@ -55,6 +55,7 @@ for _name in ("loops", "modules"):  # `from loops import Loop` and `from modules
     beside(_name)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Who shares something that is made once a module runs in one process; coverage does not look at drawn examples.
 

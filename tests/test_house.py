@@ -126,6 +126,17 @@ def test_groups_of_tests_stay_on_one_worker(tmp_path: Path) -> None:
     assert len(set(told)) == 1
 
 
+@pytest.fixture(scope="module")
+def once() -> object:
+    return object()
+
+
+def test_who_shares_what_a_module_makes_once_is_in_its_group(once: object, request: pytest.FixtureRequest) -> None:
+    """Else each process makes it, as long as nobody looks at how long that takes."""
+    grouped = bool(request.config.getoption("loadgroup", default=False))
+    assert request.node.nodeid.endswith("@tests/test_house.py") == grouped
+
+
 def test_import_contracts_hold() -> None:
     done = subprocess.run(
         [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],
