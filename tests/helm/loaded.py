@@ -13,11 +13,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import anyio
-from jupyterhub import orm
-from jupyterhub.app import JupyterHub
-from kubernetes_asyncio.client import ApiClient
-from traitlets.config import Config
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # as in our own programs: it takes seconds
+
+import anyio  # noqa: E402
+from jupyterhub import orm  # noqa: E402
+from jupyterhub.app import JupyterHub  # noqa: E402
+from kubernetes_asyncio.client import ApiClient  # noqa: E402
+from traitlets.config import Config  # noqa: E402
 
 HERE = Path(__file__).parent
 

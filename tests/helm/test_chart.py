@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import datetime as dt
 import fnmatch
 import json
 import logging
@@ -436,4 +435,4 @@ def test_what_ships_logs_knows_our_files_and_our_lines(everything: Any) -> None:
     assert not labels & {"request_id", "run_id", "user", "path"}, "each value of a label is a stream of its own"
     time_format = "%Y-%m-%dT%H:%M:%S.%L%z"
     assert time_format in config["data"]["parsers.conf"]
-    assert dt.datetime.strptime(line["at"], time_format.replace("%L", "%f")).tzinfo is not None
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d", line["at"])
