@@ -23,6 +23,7 @@ from quantdesk.hub.auth.identities import Identities
 from quantdesk.hub.auth.names import hub_name
 from quantdesk.hub.auth.person import LoginOver, LoginRefused, Unreachable
 from quantdesk.hub.config import HubConfig, HubFiles, valid_user
+from quantdesk.hub.launch import serve
 
 NOW = 1_800_000_000
 
@@ -336,6 +337,8 @@ LDAP = {"url": "ldaps://ldap.example", "user_base": "ou=people,dc=x", "group_bas
         (LdapConfig, LDAP, {"user_filter": "uid=x"}, "parentheses"),
         (LdapConfig, LDAP, {"user_attribute": "uid)(x=*"}, "USER_ATTRIBUTE"),
         (LdapConfig, LDAP, {"bind_dn": "cn=x"}, "belong together"),
+        (LdapConfig, LDAP, {"ca_file": "ca.pem"}, "whole path"),
+        (OidcConfig, OIDC, {"client_secret_file": "../secret"}, "whole path"),
     ],
 )
 def test_a_wrong_setting_is_one_clear_error(kind: Any, usual: Any, wrong: Any, says: str) -> None:
@@ -353,6 +356,27 @@ def test_secrets_come_from_the_setting_or_a_file_and_are_in_no_message(tmp_path:
     assert "hush" not in repr(config)
     with pytest.raises(BadParameter, match="cannot be read"):
         _ = OidcConfig.from_env(**OIDC, client_secret_file=tmp_path / "gone").secret
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"LOGIN": "oidc"}, "QUANTDESK_LOGIN_OIDC_ISSUER is not set"),
+        ({"LOGIN": "ldap"}, "QUANTDESK_LOGIN_LDAP_URL is not set"),
+        ({"LOGIN_CRYPT_KEY": "hush"}, "CRYPT_KEY is no key"),
+        ({"LOGIN": "ldap", "LOGIN_GROUPS": "IT=admin; it=quant"}, "named twice"),
+    ],
+)
+def test_a_wrong_login_is_told_before_anything_starts(
+    given: dict[str, str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUANTDESK_STATE", str(tmp_path / "state"))
+    for name, value in given.items():
+        monkeypatch.setenv(f"QUANTDESK_{name}", value)
+    with pytest.raises(BadParameter, match=says) as caught:
+        serve(HubConfig.from_env(), lambda address: None)
+    assert "hush" not in str(caught.value)
+    assert not (tmp_path / "state").exists()
 
 
 def test_groups_of_the_settings_and_groups_from_upstream_exclude_each_other() -> None:

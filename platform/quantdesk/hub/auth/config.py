@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quantdesk.errors import BadParameter
+from quantdesk.hub.auth.given import loopback, needed, read, secret_of, web_address, whole
 from quantdesk.hub.auth.groups import GroupMap
 from quantdesk.hub.config import USER_NAME_RULE, valid_user
 
-__all__ = ["LdapConfig", "LoginConfig", "OidcConfig", "loopback"]
+__all__ = ["LdapConfig", "LoginConfig", "OidcConfig"]
 
-_Config = TypeVar("_Config", bound=BaseSettings)
 _DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 
@@ -82,7 +82,7 @@ class LoginConfig(BaseSettings):
         UnknownName
             A group shall stand for a role that there is not.
         """
-        config = _read(cls, given)
+        config = read(cls, given)
         GroupMap.parse(config.groups, config.teams)
         if config.email_domain and not _DOMAIN.fullmatch(config.email_domain):
             raise BadParameter(f"{config.email_domain[:80]!r} is no domain.", "QUANTDESK_LOGIN_EMAIL_DOMAIN is one.")
@@ -90,7 +90,7 @@ class LoginConfig(BaseSettings):
             if name != "*" and not valid_user(name):
                 raise BadParameter(f"{name[:40]!r} of QUANTDESK_LOGIN_ADOPT is no user name.", USER_NAME_RULE)
         if config.public_url:
-            _address(config.public_url, "QUANTDESK_LOGIN_PUBLIC_URL")
+            web_address(config.public_url, "QUANTDESK_LOGIN_PUBLIC_URL")
         return config
 
     @property
@@ -143,9 +143,10 @@ class OidcConfig(BaseSettings):
         BadParameter
             Something is missing or wrong; the message names it, and never the secret.
         """
-        config = _read(cls, given)
-        _needed(config, "issuer", "client_id")
-        _address(config.issuer, "QUANTDESK_LOGIN_OIDC_ISSUER")
+        config = read(cls, given)
+        needed(config, "issuer", "client_id")
+        web_address(config.issuer, "QUANTDESK_LOGIN_OIDC_ISSUER")
+        whole(config, "client_secret_file")
         if "openid" not in config.scope.split():
             raise BadParameter(f"The scope {config.scope!r} does not hold openid.", "openid profile email is usual.")
         return config
@@ -159,7 +160,7 @@ class OidcConfig(BaseSettings):
         BadParameter
             The file cannot be read.
         """
-        return _secret(self.client_secret, self.client_secret_file, "QUANTDESK_LOGIN_OIDC_CLIENT_SECRET_FILE")
+        return secret_of(self.client_secret, self.client_secret_file, "QUANTDESK_LOGIN_OIDC_CLIENT_SECRET_FILE")
 
 
 class LdapConfig(BaseSettings):
@@ -217,8 +218,8 @@ class LdapConfig(BaseSettings):
         BadParameter
             Something is missing or wrong; the message names it, and never the password.
         """
-        config = _read(cls, given)
-        _needed(config, "url", "user_base", "group_base")
+        config = read(cls, given)
+        needed(config, "url", "user_base", "group_base")
         parts = urlsplit(config.url)
         if parts.scheme not in ("ldap", "ldaps") or not parts.hostname or parts.path.strip("/"):
             raise BadParameter(
@@ -230,6 +231,7 @@ class LdapConfig(BaseSettings):
                 f"QUANTDESK_LOGIN_LDAP_INSECURE would send passwords to {parts.hostname} as they are.",
                 "Leave it out: ldap:// is encrypted by StartTLS, ldaps:// from the start.",
             )
+        whole(config, "ca_file", "bind_password_file")
         for name in ("user_filter", "group_filter"):
             text = getattr(config, name)
             if text and not (text.startswith("(") and text.endswith(")")):
@@ -252,61 +254,4 @@ class LdapConfig(BaseSettings):
         BadParameter
             The file cannot be read.
         """
-        return _secret(self.bind_password, self.bind_password_file, "QUANTDESK_LOGIN_LDAP_BIND_PASSWORD_FILE")
-
-
-def loopback(host: str | None) -> bool:
-    """Whether a host is this machine, so that nobody in between can listen."""
-    return host in ("localhost", "127.0.0.1", "::1")
-
-
-def _read(kind: type[_Config], given: dict[str, object]) -> _Config:
-    try:
-        return kind(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        name = "_".join(str(part) for part in first["loc"])
-        variable = f"{kind.model_config['env_prefix']}{name}".upper()
-        shown = "" if name in ("crypt_key", "client_secret", "bind_password") else f" ({_raw(error)})"
-        raise BadParameter(f"{variable} will not do{shown}.", f"{first['msg']}.") from None
-
-
-def _raw(error: ValidationError) -> str:
-    return repr(error.errors()[0]["input"])[:100]
-
-
-def _needed(config: Any, *names: str) -> None:
-    for name in names:
-        if not getattr(config, name):
-            variable = f"{config.model_config['env_prefix']}{name}".upper()
-            raise BadParameter(
-                f"{variable} is not set.", "This way to log in needs it: see docs/how-to/choose-a-login.md."
-            )
-
-
-def _address(url: str, variable: str) -> None:
-    """An address of the web, encrypted unless it is this machine's.
-
-    Raises
-    ------
-    BadParameter
-        It is none.
-    """
-    try:
-        parts = urlsplit(url)
-        fine = bool(parts.hostname) and not (parts.username or parts.password or parts.query or parts.fragment)
-        fine = fine and (parts.scheme == "https" or (parts.scheme == "http" and loopback(parts.hostname)))
-        fine = fine and (parts.port is None or parts.port > 0)
-    except ValueError:
-        fine = False
-    if not fine:
-        raise BadParameter(f"{variable} is {url[:200]!r}.", "It is https://host, and http:// on this machine alone.")
-
-
-def _secret(given: SecretStr, file: Path | None, variable: str) -> str:
-    if given.get_secret_value() or file is None:
-        return given.get_secret_value()
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise BadParameter(f"{variable} names {file}, which cannot be read.", "Correct it, or its mode.") from error
+        return secret_of(self.bind_password, self.bind_password_file, "QUANTDESK_LOGIN_LDAP_BIND_PASSWORD_FILE")

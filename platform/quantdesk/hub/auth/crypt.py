@@ -16,7 +16,7 @@ from quantdesk.errors import BadParameter, DataError
 from quantdesk.hub.config import HubFiles
 from quantdesk.records import atomic_write, exclusive
 
-__all__ = ["keys", "read_key"]
+__all__ = ["given_keys", "keys", "read_key"]
 
 _LENGTH = 32
 
@@ -38,13 +38,24 @@ def keys(given: str, files: HubFiles) -> list[bytes]:
     DataError
         The file is damaged.
     """
-    found = [read_key(part) for part in given.split(";") if part.strip()]
+    return given_keys(given) or [_kept(files.root / "crypt_key")]
+
+
+def given_keys(text: str) -> list[bytes]:
+    """The keys of the setting; none where it is empty.
+
+    Raises
+    ------
+    BadParameter
+        One of them is none; the message does not repeat it.
+    """
+    found = [read_key(part) for part in text.split(";") if part.strip()]
     if None in found:
         raise BadParameter(
             "QUANTDESK_LOGIN_CRYPT_KEY is no key.",
             "It has 32 random bytes as 64 hexadecimal digits (openssl rand -hex 32); semicolons separate several.",
         )
-    return [key for key in found if key] or [_kept(files.root / "crypt_key")]
+    return [key for key in found if key]
 
 
 def read_key(text: str) -> bytes | None:

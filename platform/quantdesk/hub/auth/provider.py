@@ -18,7 +18,8 @@ import jwt
 from tornado.httpclient import HTTPClientError
 from tornado.httputil import HTTPInputError
 
-from quantdesk.hub.auth.config import OidcConfig, loopback
+from quantdesk.hub.auth.config import OidcConfig
+from quantdesk.hub.auth.given import loopback
 from quantdesk.hub.auth.idtoken import ALGORITHMS, Expected, judge, unpacked
 from quantdesk.hub.auth.person import LoginOver, Unreachable
 

@@ -6,7 +6,8 @@ import os
 from typing import Any
 
 from quantdesk.hub.auth.config import LdapConfig, LoginConfig, OidcConfig
-from quantdesk.hub.auth.crypt import keys
+from quantdesk.hub.auth.crypt import given_keys, keys
+from quantdesk.hub.auth.groups import GroupMap
 from quantdesk.hub.config import HubConfig, HubFiles
 
 __all__ = ["SECRETS", "check", "wire"]
@@ -29,6 +30,8 @@ def check(config: HubConfig) -> LoginConfig:
         One is missing or wrong.
     """
     login = LoginConfig.from_env()
+    GroupMap.parse(login.groups, login.teams, ignore_case=config.login == "ldap")
+    given_keys(login.crypt_key.get_secret_value())
     if config.login == "oidc":
         _ = OidcConfig.from_env().secret
     elif config.login == "ldap":
