@@ -11,6 +11,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from quantdesk.reports.runs import Provenance, Run, Status, publish
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hub")]
 SERVICE = "/services/quantdesk"
 QUANTDESK = str(Path(sys.executable).with_name("quantdesk"))
-NAME = "20261101T120000.000Z-small-0000aa"
+NAME, LATER = "20261101T120000.000Z-small-0000aa", "20261101T130000.000Z-small-0000bb"
 
 
 def program(state: Path, *line: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -36,14 +37,14 @@ def program(state: Path, *line: str, **env: str) -> subprocess.CompletedProcess[
     return subprocess.run([QUANTDESK, *line], env=known, cwd="/", capture_output=True, text=True, check=False)
 
 
-def published(state: Path, templates: Path) -> Run:
+def published(state: Path, templates: Path, name: str = NAME) -> Run:
     """A run of `make up`, which the worker takes into the ledger."""
     now, notebook = datetime(2026, 11, 1, 12, tzinfo=UTC), templates / "small.ipynb"
     made = Run(
-        id=NAME, report="small", title="Small", status=Status.COMPLETED, parameters={}, given=(), seed=None,
+        id=name, report="small", title="Small", status=Status.COMPLETED, parameters={}, given=(), seed=None,
         notebook=str(notebook), notebook_sha256=hashlib.sha256(notebook.read_bytes()).hexdigest(), started=now,
         ended=now, problem=None, labels=(), provenance=Provenance(user="root"),
-        folder=state / "reports" / "runs" / NAME,
+        folder=state / "reports" / "runs" / name,
     )  # fmt: skip
     return publish(made, notebook="{}", page="<p>What root ran.</p>", log=None)
 
@@ -148,11 +149,14 @@ def test_a_hub_on_postgresql_outlives_its_server_for_a_while(
             refused = hub.browser().login("ana", real.PASSWORD, follow=False)
             assert refused.status_code in {500, 503}, "a login cannot be looked up now"
             assert page(ana, f"/runs/{NAME}").status_code in {500, 503}
+            published(state, templates, LATER)
+            time.sleep(20)  # hub, service and worker ask several times, and get no answer
         finally:
             server(allowed=True)
         real.until(lambda: ana.get("home").status_code == 200, 60, lambda: hub.log[-3000:])
         real.until(lambda: page(ana, f"/runs/{NAME}").status_code == 200, 60, lambda: hub.service_log)
         assert hub.browser().login("ana", real.PASSWORD, follow=False).status_code == 302
+        real.until(lambda: page(ana, f"/runs/{LATER}").status_code == 200, 240, lambda: hub.service_log)  # the worker's
         bob = hub.user("bob", admin)
         assert bob.get("home").status_code == 200
         said = hub.log + (hub.files.root / "service.log").read_text()

@@ -176,8 +176,13 @@ def _database_files(path: str) -> tuple[str, ...]:
 
 
 def _leaving(*paths: str) -> Callable[[str], bool]:
-    """Leave out these paths, what is being written, and locks."""
-    return lambda path: path in paths or _UNFINISHED.fullmatch(PurePosixPath(path).name) is not None
+    """Leave out these paths, what is being written, locks, and the caches of accounts."""
+
+    def leave(path: str) -> bool:
+        at = PurePosixPath(path).parts
+        return path in paths or _UNFINISHED.fullmatch(at[-1]) is not None or (len(at) == 2 and at[1] == ".cache")
+
+    return leave
 
 
 def _in_homes(path: str) -> bool:
