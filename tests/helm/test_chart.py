@@ -308,7 +308,8 @@ def test_each_process_has_the_secrets_that_it_needs_and_no_others(everything: An
     assert held["Deployment qd-web"] == servers | {"service-token", "service-secret", "metrics-token", "desk-token"}
     assert held["StatefulSet qd-desk"] == servers | {"desk-token", "alpaca-key", "alpaca-secret"}
     assert held["Deployment qd-worker"] == servers | {"smtp"}, "notebooks run here"
-    assert held["CronJob qd-features"] == held["Job qd-migrate"] == held["CronJob qd-backup"] == servers
+    for name in ("CronJob qd-features", "Job qd-first", "Job qd-migrate", "CronJob qd-backup"):
+        assert held[name] == servers
     assert held["CronJob qd-halts"] == set()
     assert held["CronJob qd-snapshots"] == set()
 

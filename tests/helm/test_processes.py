@@ -132,6 +132,9 @@ def cluster(helm: Any, pods: Any, tmp_path: Path, postgres: Any, redis_url: str)
 
 def test_what_the_chart_runs_comes_up_is_probed_and_ends_when_asked(cluster: Cluster, tmp_path: Path) -> None:
     cluster.run("Job qd-migrate")
+    cluster.run("Job qd-first")
+    for name in ("market", "features"):  # users' servers mount them, and cannot make them
+        assert (tmp_path / "srv" / name).is_dir()
     serving = ("StatefulSet qd-desk", "Deployment qd-web", "Deployment qd-worker")
     for pod in serving:
         cluster.start(pod)
@@ -152,6 +155,7 @@ def test_what_the_chart_runs_comes_up_is_probed_and_ends_when_asked(cluster: Clu
         lines = cluster.log(pod).splitlines()
         assert all(line.startswith("{") for line in lines), [line for line in lines if not line.startswith("{")]
 
+    cluster.run("CronJob qd-materialize")
     cluster.run("CronJob qd-backup")
     assert list((tmp_path / "backup").iterdir())
     for pod in reversed(serving):
