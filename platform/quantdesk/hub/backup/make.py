@@ -230,7 +230,7 @@ class _Work:
                 reports=str(self.plan.reports),
                 isolated=self.plan.isolated,
                 accounts=self.names.all,
-                databases=tuple(self.databases),
+                databases=tuple(sorted(self.databases, key=lambda one: one.name)),
                 runs=self.runs,
                 lost=self.lost,
                 left_out=tuple(self.left_out),
@@ -240,6 +240,7 @@ class _Work:
 
     def _root(self, writer: Writer, root: Root, copies: Path) -> None:
         self._what = root.title
+        self._tell(self._what, self._count, 0)
         with contextlib.ExitStack() as stack:
             if root.lock is not None:
                 stack.enter_context(exclusive(root.lock))

@@ -146,7 +146,7 @@ def plan(config: HubConfig, files: HubFiles, *, homes: bool = True) -> Plan:
         Root("reports", "Reports and runs", reports.resolve(), _leaving(*skipped)),
         Root("homes", "Homes", files.homes.resolve(), _in_homes, open_links=True, copies=False),
         Root("shared", "Team folders", (state / "shared").resolve(), _leaving(), open_links=True, copies=False),
-        Root("hub", "Hub: secrets, accounts", files.root, _in_hub),
+        Root("hub", "Hub: users, secrets", files.root, _in_hub),
     ]
     gone = {"proxy", "lab"}  # `quantdesk up` makes them again
     gone |= {str(one.path.relative_to(state)) for one in inner if one.path.is_relative_to(state)}

@@ -388,6 +388,7 @@ class _Work:
     def _extract(self, part: Part, target: Path, owners: Numbers) -> None:
         if target.is_symlink():
             raise DataError(f"A link in the backup stands in the place of {part.name}.", "Use another backup.")
+        self._told(part)
         with self.reader.part(part) as members:
             extract(members, target, owners, root_later=target == self._stage, told=lambda path: self._told(part))
 
@@ -403,9 +404,9 @@ class _Work:
         _remove(folder)
 
     def _told(self, part: Part) -> None:
-        self._count += 1
         if self._count % 50 == 0:
             self.tell(part.title, self._count, sum(len(one.entries) for one in self.manifest.parts))
+        self._count += 1
 
     def _relocate(self) -> None:
         """What names the old place by its path."""
