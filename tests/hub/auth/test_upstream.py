@@ -178,6 +178,26 @@ def test_many_requests_ask_once_and_silence_is_remembered(desk: Any) -> None:
     assert desk.desk.times == 2, "the second and the third did not wait"
 
 
+def test_an_entry_of_one_person_that_means_nothing_keeps_nobody_else_unconfirmed(desk: Any) -> None:
+    desk.desk.answer = Unreachable("his name is there twice", of_one=True)
+    assert refresh(desk) is True
+    desk.desk._answers.clear()
+    desk.desk.answer = Person("test", "1", "ana", ("viewer",))
+    assert desk.loop.run(desk.desk.refresh_user(desk.user, desk.handler))["groups"] == ["quantdesk-viewers"]
+
+
+def test_a_server_that_was_starting_when_its_user_lost_everything_is_stopped_afterwards(desk: Any) -> None:
+    stopped: list[Any] = []
+    desk.handler.stop_single_user = stopped.append
+    desk.user.spawner.active = desk.user.spawner.pending = True
+    desk.desk.answer = Person("test", "1", "ana")
+    assert refresh(desk) is False
+    assert stopped == []
+    desk.user.spawner.pending = False
+    assert refresh(desk) is False
+    assert stopped == [desk.user]
+
+
 def test_a_hub_of_one_person_is_that_persons(desk: Any) -> None:
     desk.desk.isolated = False
     model = desk.loop.run(desk.desk.admit(Person("test", "1", "ana", ("quant",)), {}, desk.handler))
@@ -197,6 +217,9 @@ def test_a_user_of_before_is_adopted_only_if_the_settings_say_so(desk: Any) -> N
         assert desk.loop.run(desk.desk.admit(bob, {}, desk.handler))["name"] == "bob"
         with pytest.raises(LoginRefused, match="belongs to somebody else"):
             desk.loop.run(desk.desk.admit(Person("test", "3", "bob", ("quant",)), {}, desk.handler))
+    with pytest.raises(LoginRefused, match="in no group"):
+        desk.loop.run(desk.desk.admit(Person("a new provider", "y", "bob"), {}, desk.handler))
+    assert desk.desk.identities.owner("bob") == ("test", "2"), "somebody without a role takes no name from anybody"
     moved = Person("a new provider", "x", "bob", ("quant",))
     assert desk.loop.run(desk.desk.admit(moved, {}, desk.handler))["name"] == "bob"
     assert desk.desk.identities.owner("bob") == ("a new provider", "x")

@@ -103,7 +103,9 @@ class Directory:
                 return None
             if len(found) > 1:
                 raise Unreachable(
-                    "The directory has this name twice.", "Tell the administrator: the name must be one person's."
+                    "The directory has this name twice.",
+                    "Tell the administrator: the name must be one person's.",
+                    of_one=True,
                 )
             entry = self._entry(found[0])
             return entry, self._groups(connection, entry)
@@ -148,6 +150,7 @@ class Directory:
             raise Unreachable(
                 f"The directory has {len(names)} values of {self._config.user_attribute} for this name.",
                 "Tell the administrator: QUANTDESK_LOGIN_LDAP_USER_ATTRIBUTE is to have one value.",
+                of_one=True,
             )
         for attribute in _NUMBERS:
             raw = _raw(found, attribute)

@@ -48,10 +48,25 @@ class LoginRefused(QuantdeskError):
 
 
 class Unreachable(LoginRefused):
-    """The directory or the provider does not answer, or not in a way that means anything: nothing is known."""
+    """The directory or the provider does not answer, or not in a way that means anything: nothing is known.
 
-    def __init__(self, problem: str, remedy: str = "Try again in a moment; who is logged in goes on.") -> None:
+    Parameters
+    ----------
+    problem, remedy
+        Two sentences.
+    of_one
+        Whether it is about one person alone, so that there is no need to spare the others the waiting.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        remedy: str = "Try again in a moment; who is logged in goes on.",
+        *,
+        of_one: bool = False,
+    ) -> None:
         super().__init__(problem, remedy, 503)
+        self.of_one = of_one
 
 
 class LoginOver(LoginRefused):

@@ -118,6 +118,11 @@ class Upstream(Authenticator):  # type: ignore[misc]
                 f"You are {name} in {self.login.title}, but in no group that may use this hub.",
                 f"Ask for one of these groups: {', '.join(sorted(self.map.roles))}.",
             )
+        owner = self.identities.owner(name)
+        if (
+            owner is not None and not known
+        ):  # of another provider, and the administrator says that it is the same person
+            self.identities.forget(name)
         if not self.identities.bind(name, person.source, person.subject):
             raise LoginRefused(*_taken(name))
         groups = self.map.hub_groups(person.groups)
@@ -140,7 +145,6 @@ class Upstream(Authenticator):  # type: ignore[misc]
         if owner is not None:
             if owner[0] == person.source or not adopted:
                 raise LoginRefused(*_taken(name))
-            self.identities.forget(name)  # of another provider, and the administrator says that it is the same person
         elif not adopted and self._was_here(name):
             raise LoginRefused(
                 f"This hub had a user {name} before it asked {self.login.title}, and cannot know that it was you.",
@@ -169,6 +173,8 @@ class Upstream(Authenticator):  # type: ignore[misc]
     async def _refresh(self, user: Any, handler: Any) -> Any:
         state = await user.get_auth_state()
         if not state:
+            if not user.groups:  # whoever lost everything while the server was starting
+                await self._stop_server(user, handler)
             return False
         try:
             if time.monotonic() < self._silent_until:
@@ -178,7 +184,8 @@ class Upstream(Authenticator):  # type: ignore[misc]
                 raise Gone(f"{user.name} is somebody else by now.")
             model = await self.settle(person, kept, handler)
         except Unreachable as error:
-            self._silent_until = max(self._silent_until, time.monotonic() + min(_SILENCE, self.login.refresh))
+            if not error.of_one:
+                self._silent_until = max(self._silent_until, time.monotonic() + min(_SILENCE, self.login.refresh))
             return self._goes_on(user, state, error)
         except LoginOver as error:
             self.log.info("%s has to log in again: %s", user.name, error)
@@ -214,9 +221,8 @@ class Upstream(Authenticator):  # type: ignore[misc]
         if not left:
             return
         user = handler.users[orm_user]
-        if user.spawner.active and not user.spawner.pending:
-            self.log.warning("%s is no longer in %s: the server stops", name, ", ".join(sorted(left)))
-            await self._quietly(name, lambda: maybe_future(handler.stop_single_user(user)))
+        self.log.warning("%s is no longer in %s: a running server stops", name, ", ".join(sorted(left)))
+        await self._stop_server(user, handler)
 
     async def take_away(self, name: str, handler: Any) -> None:
         """Take groups, administration, sessions, tokens, the running server and the jobs from a user."""
@@ -231,8 +237,7 @@ class Upstream(Authenticator):  # type: ignore[misc]
         user.admin = False
         await self._strip(user)
         end_everything(user, self.db)
-        if user.spawner.active and not user.spawner.pending:
-            await self._quietly(name, lambda: maybe_future(handler.stop_single_user(user)))
+        await self._stop_server(user, handler)
         await self._quietly(name, lambda: asyncio.to_thread(end_jobs, self.files, name))
 
     async def _strip(self, user: Any) -> None:
@@ -241,6 +246,10 @@ class Upstream(Authenticator):  # type: ignore[misc]
         assign_default_roles(self.db, entity=user.orm_user)  # the role of administrators goes with the flag
         await user.save_auth_state(None)
         self.db.commit()
+
+    async def _stop_server(self, user: Any, handler: Any) -> None:
+        if user.spawner.active and not user.spawner.pending:
+            await self._quietly(user.name, lambda: maybe_future(handler.stop_single_user(user)))
 
     async def _quietly(self, name: str, work: Callable[[], Awaitable[Any]]) -> None:
         """What cannot be ended now keeps nobody's rights: sessions and tokens are gone already."""
