@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_server.services.kernels.kernelmanager import MappingKernelManager
 
 from quantdesk.hub import kernels, lab
 from quantdesk.hub.accounts import Account
@@ -42,6 +44,32 @@ def test_collaboration_is_opt_in(value: str, on: bool) -> None:
     names = [path.name for path in lab.config_path(isolated=True, collaboration=on)]
     assert names == (["config", "isolated"] if on else ["config", "alone", "isolated"])
     assert [path.name for path in lab.config_path(isolated=False, collaboration=True)] == ["config"]
+
+
+def test_a_server_ends_itself_after_the_idle_time_of_its_profile() -> None:
+    settings = lab.server_settings(ENV | {"QUANTDESK_SERVER_IDLE_S": "1800"})
+    assert settings["ServerApp"]["shutdown_no_activity_timeout"] == 1800
+    kernels_of_it = {"cull_idle_timeout": 1800, "cull_connected": True, "cull_busy": False}
+    assert settings["MappingKernelManager"] == kernels_of_it, "a kernel that is left would keep the server"
+    assert set(kernels_of_it) <= set(MappingKernelManager.class_trait_names())
+    for unset in ({}, {"QUANTDESK_SERVER_IDLE_S": ""}, {"QUANTDESK_SERVER_IDLE_S": "0"}):
+        assert lab.server_settings(ENV | unset)["ServerApp"]["shutdown_no_activity_timeout"] == 0
+
+
+@pytest.mark.slow
+def test_an_idle_server_really_ends(tmp_path: Path) -> None:
+    """It looks once a minute."""
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "JUPYTER_CONFIG_PATH": str(lab.HERE / "config"),
+        "JUPYTER_RUNTIME_DIR": str(tmp_path / "run"),
+        "QUANTDESK_SERVER_IDLE_S": "1",
+    }
+    line = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", "--ServerApp.port=0"]
+    done = subprocess.run(line, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "No kernels for" in done.stderr
 
 
 def test_sockets_are_used_where_their_path_is_short_enough() -> None:
