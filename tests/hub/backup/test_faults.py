@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import random
 import resource
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,24 +20,33 @@ from quantdesk.hub import backup as backups
 from quantdesk.hub.backup.put_back import unfinished
 from quantdesk.hub.config import HubFiles
 
-BACKUP = (
-    "from quantdesk.hub import backup as b; from pathlib import Path; print('begun', flush=True); b.backup(Path({!r}))"
-)
-RESTORE = (
-    "from quantdesk.hub import backup as b; from pathlib import Path; from quantdesk.hub.backup import put_back; "
-    "print('begun', flush=True); b.restore(Path({!r}), replace=True)"
-)
+#: Runs a call, and kills this process at the so-many-th thing that it does to files; 0 only counts.
+CODE = """
+import os, signal, sys
+from pathlib import Path
+from quantdesk.hub import backup as backups
+backups.backup, backups.restore
+last, count = int(sys.argv[1]), 0
+def hook(event, _):
+    global count
+    if event in sys.argv[3].split():
+        count += 1
+        if count == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(hook)
+{call}
+print(count)
+"""
+ALL = "open os.rename os.mkdir os.chmod os.remove sqlite3.connect os.listdir"
+BACKUP, RESTORE = "backups.backup(Path(sys.argv[2]))", "backups.restore(Path(sys.argv[2]), replace=True)"
 
 
-def killed(code: str, delay: float) -> bool:
-    """Run code, and kill it after a while; whether it was still at work."""
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    process.stdout.readline()
-    time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    process.stdout.close()
-    return process.wait() == -signal.SIGKILL
+def done(call: str, path: Path, last: int = 0, what: str = ALL) -> int:
+    """Carry a call out in a process of its own: how much it did, or -1 where it was killed."""
+    line = [sys.executable, "-c", CODE.format(call=call), str(last), str(path), what]
+    process = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert process.returncode in (0, -signal.SIGKILL), process.stderr
+    return int(process.stdout) if process.returncode == 0 else -1
 
 
 def swell(state: Path) -> None:
@@ -50,14 +57,12 @@ def swell(state: Path) -> None:
 
 def test_a_backup_that_is_killed_is_not_there(small: SimpleNamespace) -> None:
     swell(small.state)
-    rng = random.Random(7)
-    struck = 0
-    for number in range(4):
-        target = small.target / f"{number}.backup.tar"
-        if killed(BACKUP.format(str(target)), rng.uniform(0.0, 0.6)):
-            struck += 1
-            assert not target.exists() or backups.verify(target).runs == 3
-    assert struck >= 2
+    whole = done(BACKUP, small.target / "whole.tar")
+    for number, last in enumerate((1, whole // 3, whole - 20, whole - 1)):
+        target = small.target / f"{number}.tar"
+        assert done(BACKUP, target, last) == -1
+        assert not target.exists() or backups.verify(target).runs == 3
+    assert not (small.target / "1.tar").exists()
     assert backups.verify(backups.backup(small.target).path).runs == 3
 
 
@@ -67,22 +72,29 @@ def test_a_restore_that_is_killed_leaves_the_old_state_or_the_new(small: SimpleN
     new = estates.seen(small.state)
     (small.state / "homes" / "ada" / "after.txt").write_text("made after the backup")
     old = estates.seen(small.state)
-    rng = random.Random(11)
-    struck = changed = 0
-    for _ in range(4):
-        struck += killed(RESTORE.format(str(made.path)), rng.uniform(0.0, 0.7))
+    original = small.place / "original"
+    shutil.copytree(small.state, original, symlinks=True, ignore=shutil.ignore_patterns("pipe"))
+    moves = done(RESTORE, made.path, what="os.rename")
+    assert moves >= 2
+    outcomes = []
+    for last, what in ((1, ALL), (60, ALL), *((number, "os.rename") for number in range(1, moves + 1))):
+        for left in small.place.iterdir():
+            if left != original:
+                subprocess.run(["rm", "-rf", str(left)], check=True)
+        shutil.copytree(original, small.state, symlinks=True)
+        assert done(RESTORE, made.path, last, what) == -1
         found = estates.seen(small.state)
         assert found in (old, new)
+        outcomes.append(found == new)
         assert unfinished(HubFiles(small.state)) is None, "a single rename needs no note"
-        if found == new:
-            changed += 1
-            shutil.rmtree(small.state)
-            aside = next(small.place.glob("state.before-restore-*"))
-            aside.rename(small.state)
-    assert struck >= 2
+        after = [path for path in small.place.rglob("after.txt") if original not in path.parents]
+        assert len(after) == 1, "what was there is lost, whether it is the state or not"
+    assert outcomes == sorted(outcomes)
+    assert set(outcomes) == {False, True}, "the moment of the change is not among them"
     backups.restore(made.path, replace=True)
     assert estates.seen(small.state) == new
-    assert not list(small.place.glob(".state.restore-*")), "what a killed one left was not cleared"
+    assert not list(small.place.glob(".state.*")), "what a killed one left was not cleared"
+    assert len([path for path in small.place.rglob("after.txt") if original not in path.parents]) == 1
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ __all__ = ["Restored", "restore", "unfinished", "verify"]
 _EXCHANGE, _HERE = 2, -100  # RENAME_EXCHANGE and AT_FDCWD of renameat2(2)
 _SPARE = 50_000_000
 SETTINGS = "restored-settings.toml"
-_STAGED, _ASIDE, _NOTE = ".restore-", ".before-restore-", ".restoring"
+_STAGED, _ASIDE, _NOTE, _SWAP = ".restore-", ".before-restore-", ".restoring", ".swap-"
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class _Work:
     _stage: Path = field(default_factory=Path)
     _outside: list[_Place] = field(default_factory=list)
     _made: list[Path] = field(default_factory=list)
-    _moment: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"))
+    _moment: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ"))
     _count: int = 0
 
     @property
@@ -314,6 +314,8 @@ class _Work:
             for place in (self.state, *self._places()):
                 for left in place.parent.glob(f".{place.name}.restore-*"):  # of a restore that was killed
                     _remove(left)
+                for left in place.parent.glob(f".{place.name}{_SWAP}*"):  # the old or the new: people may want it
+                    left.rename(place.with_name(f"{place.name}.left-by-restore-{left.name.rpartition('-')[2]}"))
             for left in self.state.glob(f"{_STAGED}*"):
                 _remove(left)
             yield
@@ -507,11 +509,17 @@ class _Work:
             beside = final.with_name(name)
             if beside.exists() and final.is_file():
                 beside.rename(old.with_name(f"{old.name}{name.removeprefix(final.name)}"))
-        if _exchanged(staged, final):
-            staged.rename(old)
+        # Under a name that no restore clears away: once exchanged, it holds what was there.
+        swap = final.with_name(f".{final.name}{_SWAP}{self._moment}")
+        staged.rename(swap)
+        if _exchanged(swap, final):
+            try:
+                swap.rename(old)
+            except OSError:  # it is done, and the old is kept all the same
+                return [str(swap)]
         else:
             final.rename(old)
-            staged.rename(final)
+            swap.rename(final)
         return [str(old)]
 
     def _take_inside(self) -> list[str]:
