@@ -17,6 +17,7 @@ import pytest
 
 from quantdesk.errors import BadInput, EnvironmentProblem
 from quantdesk.hub import backup as backups
+from quantdesk.hub import launch
 from quantdesk.hub.backup.put_back import unfinished
 from quantdesk.hub.config import HubFiles
 
@@ -25,6 +26,7 @@ CODE = """
 import os, signal, sys
 from pathlib import Path
 from quantdesk.hub import backup as backups
+from quantdesk.hub import launch
 backups.backup, backups.restore
 last, count = int(sys.argv[1]), 0
 def hook(event, _):
@@ -203,3 +205,19 @@ def test_a_state_that_is_a_mounted_volume(
     backups.restore(made.path)  # one that is empty but for what each disk has
     assert estates.seen(state) == seen
     assert {path.name for path in tmp_path.iterdir()} == {"state", "kept.tar", "again.tar"}
+
+
+def test_one_that_is_killed_between_server_and_disk_keeps_the_hub_from_starting(
+    tmp_path: Path, plain: Callable[..., Path], postgres: Any, estates: Any
+) -> None:
+    state = plain(tmp_path / "place" / "state", QUANTDESK_DATABASE=str(postgres()))
+    estates.fill(state)
+    seen, files = estates.seen(state), HubFiles(state)
+    made = backups.backup(tmp_path / "kept.tar")
+    assert done(RESTORE, made.path, 1, "os.rename") == -1  # the database is that of the backup, the disk not yet
+    assert unfinished(files) == str(made.path)
+    with pytest.raises(EnvironmentProblem, match="was interrupted"):
+        launch._whole(files)
+    backups.restore(made.path, replace=True)
+    assert unfinished(files) is None
+    assert estates.seen(state) == seen
