@@ -107,6 +107,21 @@ def test_wrong_passwords_lock_a_name_and_tell_nothing(desk: Any) -> None:
     desk.admin.post("change-password/greta", new_password="a new one for greta?", confirmation="a new one for greta?")
 
 
+def test_logging_out_ends_the_login_in_every_browser_and_no_program(desk: Any) -> None:
+    here = desk.hub.user("otto", desk.admin)
+    elsewhere = desk.hub.browser()
+    assert elsewhere.login("otto", PASSWORD, follow=False).status_code == 302
+    here.get("home")
+    program = here.api("POST", "users/otto/tokens", json={"note": "a program"}).json()["token"]
+    assert "Log out?" in here.get("logout", headers={"Sec-Fetch-Site": "cross-site"}).text
+    assert elsewhere.get("home", allow_redirects=False).status_code == 200, "another site logs nobody out"
+    assert here.get("logout").url.endswith("/hub/login")
+    for browser in (here, elsewhere):
+        assert browser.get("home", allow_redirects=False).status_code == 302
+    asked = {"Authorization": f"token {program}"}
+    assert requests.get(f"{desk.hub.url}/hub/api/user", headers=asked, timeout=30).json()["name"] == "otto"
+
+
 def test_an_unknown_name_takes_as_long_to_refuse_as_a_wrong_password(desk: Any) -> None:
     desk.hub.user("tim", desk.admin)
 

@@ -22,9 +22,11 @@ from traitlets.config.loader import PyFileConfigLoader
 
 from loops import Loop
 from quantdesk.hub import proxy
+from quantdesk.hub.auth import attempts
 from quantdesk.hub.auth.config import LdapConfig, LoginConfig
 from quantdesk.hub.auth.groups import GroupMap
 from quantdesk.hub.auth.ldap import LdapAuthenticator
+from quantdesk.hub.auth.native import HubAuthenticator
 from quantdesk.hub.auth.oidc import OidcAuthenticator
 from quantdesk.hub.auth.person import LoginOver, LoginRefused, Person, Unreachable
 from quantdesk.hub.auth.upstream import Upstream
@@ -240,6 +242,24 @@ def test_a_directory_that_is_busy_with_silence_keeps_no_more_people_waiting(desk
     made._waiting = 0
     assert desk.loop.run(ask()) == "an answer"
     assert made._waiting == 0
+
+
+def test_native_login_counts_failures_of_an_address_too(
+    desk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "FROM_ONE_ADDRESS", 2)
+    made = HubAuthenticator(state=str(tmp_path), proxies=1, _deprecated_db_session=desk.session)
+
+    def say(name: str, address: str) -> str:
+        request = SimpleNamespace(headers={"X-Forwarded-For": f"{address}, 10.0.0.1"}, remote_ip="127.0.0.1")
+        handler = SimpleNamespace(request=request)
+        assert desk.loop.run(made.authenticate(handler, {"username": name, "password": "a guess"})) is None
+        return str(handler.login_problem)
+
+    said = [say(name, "203.0.113.9") for name in ("ana", "../bob", "cyd")]
+    assert said[:2] == ["The user name or the password is wrong."] * 2
+    assert said[2] == "Too many failed logins from your address. Try again in 10 minutes."
+    assert say("cyd", "203.0.113.10") == said[0]
 
 
 @pytest.fixture
