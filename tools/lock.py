@@ -28,7 +28,7 @@ if __name__ == "__main__":
     # Images take the platform's versions; the larger user image those of the usual one.
     held = ["-c", "requirements.lock", "-c", "requirements-dev.lock"]
     images = ROOT / "helm" / "images"
-    compile_lock(images / "sbom.lock", "helm/images/sbom.in")
+    compile_lock(images / "tools.lock", "helm/images/tools.in")
     compile_lock(images / "hub" / "requirements.lock", *held, "helm/images/hub/requirements.in")
     user = images / "user" / "requirements.lock"
     compile_lock(user, *held, "pyproject.toml", "helm/images/user/requirements.in")

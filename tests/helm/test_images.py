@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -21,7 +22,7 @@ LOCKS = {
     "hub": IMAGES / "hub" / "requirements.lock",
     "user": IMAGES / "user" / "requirements.lock",
     "user-deep": IMAGES / "user" / "requirements-deep.lock",
-    "sbom": IMAGES / "sbom.lock",
+    "tools": IMAGES / "tools.lock",
     "checkov": ROOT / "tests" / "helm" / "checkov.lock",
 }
 EXPECTED = (
@@ -166,14 +167,33 @@ def test_the_lock_resolves_for_the_images_python_with_all_its_hashes(name: str, 
 def test_the_hub_loads_its_configuration_with_the_packages_of_its_image_alone(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """In an environment of the image's lock and our wheel: what only the checkout's environment has is not there."""
-    uv, python = str(Path(sys.executable).with_name("uv")), tmp_path / "venv" / "bin" / "python"
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(tmp_path / "venv")], check=True)
-    install = [uv, "pip", "install", "--quiet", "--python", str(python)]
-    subprocess.run([*install, "--require-hashes", "-r", str(LOCKS["hub"])], check=True)
-    wheel = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
-    subprocess.run(wheel, check=True, capture_output=True, cwd=tmp_path)
-    subprocess.run([*install, "--no-deps", *map(str, tmp_path.glob("*.whl"))], check=True)
+    """Its build stage is run here, command by command, below another root."""
+    text = (IMAGES / "hub" / "Dockerfile").read_text()
+    stage = text[: text.rindex("FROM ${BASE}")].replace("\\\n", " ")
+    places = {name: tmp_path / name for name in ("opt", "locks", "src", "wheels")}
+    for words in re.findall(r"^COPY (.+)$", stage, re.MULTILINE):
+        *sources, target = words.split()
+        folder = places[target.strip("/").split("/")[0]]
+        folder.mkdir(exist_ok=True)
+        for source in sources:
+            if (ROOT / source).is_dir():
+                shutil.copytree(ROOT / source, folder / Path(source).name)
+            else:
+                shutil.copyfile(ROOT / source, folder / Path(source).name)
+    commands = re.findall(r"^RUN (?:--mount=\S+ +)?(.+)$", stage, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        here = re.sub(r"(?<![\w.])/(opt|locks|src|wheels)\b", lambda found: str(places[found[1]]), command)
+        here = re.sub(r"(?<![\w/])python -m venv", f"{sys.executable} -m venv", here)
+        done = subprocess.run(["/bin/sh", "-ec", here], cwd=places["src"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+    python = places["opt"] / "venv" / "bin" / "python"
+    told = json.loads((places["opt"] / "venv" / "sbom.cdx.json").read_text())
+    held = {one["name"].lower(): one["version"] for one in told["components"]}
+    assert (held["jupyterhub"], held["jupyterhub-kubespawner"]) == ("6.1.1", "7.1.0")
+    assert "quantdesk" in held
+    assert not {"pip", "hatchling", "cyclonedx-bom"} & set(held), "what builds it stays behind"
+
     asked = tmp_path / "asked.py"
     asked.write_text(
         "import json, os\nfrom traitlets.config import Config\nfrom jupyterhub.app import JupyterHub\n"
