@@ -28,8 +28,11 @@ from quantdesk.hub.auth.groups import GroupMap
 from quantdesk.hub.auth.ldap import LdapAuthenticator
 from quantdesk.hub.auth.native import HubAuthenticator
 from quantdesk.hub.auth.oidc import OidcAuthenticator
-from quantdesk.hub.auth.person import LoginOver, LoginRefused, Person, Unreachable
+from quantdesk.hub.auth.person import Gone, LoginOver, LoginRefused, Person, Unreachable
+from quantdesk.hub.auth.rounds import Rounds
 from quantdesk.hub.auth.upstream import Upstream
+from quantdesk.hub.behalf.door import is_approved
+from quantdesk.hub.config import HubFiles
 from quantdesk.hub.sweep import MARK
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -126,11 +129,14 @@ def test_while_upstream_is_silent_the_grace_period_decides(desk: Any, confirmed:
     assert desk.user.groups == ["quantdesk-traders"], "nothing is taken without a word"
 
 
-def test_a_login_that_is_over_is_not_a_dismissal_until_the_grace_period_is_over_too(desk: Any) -> None:
+def test_a_login_that_is_over_is_a_dismissal_after_days_only(desk: Any) -> None:
     desk.desk.answer = LoginOver("over")
     assert refresh(desk) is False
     assert desk.user.groups == ["quantdesk-traders"]
-    desk.user.state["confirmed"] = time.time() - 601
+    desk.user.state["confirmed"] = time.time() - 6 * 86_400
+    assert refresh(desk) is False
+    assert desk.user.groups == ["quantdesk-traders"]
+    desk.user.state["confirmed"] = time.time() - 8 * 86_400
     assert refresh(desk) is False
     assert desk.user.groups == []
 
@@ -178,6 +184,61 @@ def test_many_requests_ask_once_and_silence_is_remembered(desk: Any) -> None:
         desk.desk._answers.clear()
         assert desk.loop.run(desk.desk.refresh_user(desk.user, desk.handler)) is True
     assert desk.desk.times == 2, "the second and the third did not wait"
+
+
+def test_the_rounds_find_who_left_and_asks_for_nothing(
+    desk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """His scheduled notebooks would run on."""
+    group = orm.Group(name="quantdesk-members")
+    desk.user.orm_user.groups.append(group)
+    desk.session.add(orm.User(name="never-logged-in"))
+    desk.session.commit()
+    desk.user._auth_refreshed = None
+    app = SimpleNamespace(users=desk.handler.users, db=desk.session)
+    rounds = Rounds(desk.desk, app)
+    desk.desk.answer = Unreachable("silence")
+    desk.loop.run(rounds.go())
+    assert desk.user.groups == ["quantdesk-traders"], "silence is no dismissal"
+    desk.desk._answers.clear()
+    desk.desk._silent_until = 0.0
+    desk.desk.answer = Person("test", "1", "ana", ("viewer",))
+    desk.loop.run(rounds.go())
+    assert (desk.user.groups, desk.user.admin) == (["quantdesk-viewers"], False)
+    desk.loop.run(rounds.go())
+    assert desk.desk.times == 2, "who was confirmed a moment ago is not asked about"
+    desk.user._auth_refreshed = None
+    desk.desk._answers.clear()
+    desk.desk.answer = Gone("left")
+    desk.loop.run(rounds.go())
+    assert (desk.user.groups, desk.user.state) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("group", "runs"),
+    [
+        ("quantdesk-members", True),
+        ("quantdesk-administrators", True),
+        ("quantdesk-viewers", False),
+        ("equities", False),
+    ],
+)
+def test_scheduled_notebooks_run_for_those_whose_role_may_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: str, runs: bool
+) -> None:
+    monkeypatch.setenv("QUANTDESK_LOGIN", "ldap")
+    files = HubFiles(tmp_path)
+    assert not is_approved(files, "ana"), "there is no database yet"
+    files.root.mkdir()
+    engine = create_engine(f"sqlite:///{files.database}")
+    orm.Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add_all([orm.User(name="bob"), orm.User(name="ana", groups=[orm.Group(name=group)])])
+        session.commit()
+    engine.dispose()
+    assert is_approved(files, "ana") is runs
+    assert not is_approved(files, "bob")
+    assert not is_approved(files, "nobody")
 
 
 def test_an_entry_of_one_person_that_means_nothing_keeps_nobody_else_unconfirmed(desk: Any) -> None:

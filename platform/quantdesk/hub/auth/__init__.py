@@ -4,7 +4,7 @@ The rooms: `native` keeps passwords itself; `oidc` (with `provider`, `idtoken` a
 `directory`) ask somebody else, and share `upstream`: whose name is whose (`names`, `identities`), what a group is good
 for (`groups`), what is taken away again. `attempts` counts wrong guesses, `sessions` ends logins, `crypt` keeps the key
 of what is stored of an upstream login, `config` holds the settings, `wiring` tells JupyterHub, `probe` looks
-whether there is an answer.
+whether there is an answer, `rounds` asks about those who do nothing, `standing` tells others who has a role.
 """
 
 from __future__ import annotations

@@ -43,6 +43,9 @@ class LoginConfig(BaseSettings):
         Seconds after which it is asked again who somebody is and what he may do.
     grace
         Seconds for which somebody who is logged in goes on while the directory or the provider does not answer.
+    absence
+        Days after which somebody whose login has expired upstream, and who did not log in again, loses groups, server
+        and scheduled notebooks.
     timeout
         Seconds to wait for each of its answers.
     proxies
@@ -65,6 +68,7 @@ class LoginConfig(BaseSettings):
     adopt: str = ""
     refresh: int = Field(300, ge=1, le=86_400)
     grace: int = Field(28_800, ge=0, le=604_800)
+    absence: int = Field(7, ge=0, le=365)
     timeout: float = Field(8.0, gt=0, le=60)
     proxies: int = Field(0, ge=0, le=10)
     title: str = Field("", max_length=60)

@@ -16,6 +16,7 @@ from traitlets import Instance
 from quantdesk.hub.auth.config import LdapConfig
 from quantdesk.hub.auth.directory import Directory, Entry
 from quantdesk.hub.auth.person import Gone, LoginRefused, Person, Unreachable
+from quantdesk.hub.auth.rounds import Rounds
 from quantdesk.hub.auth.upstream import Upstream
 
 __all__ = ["LdapAuthenticator"]
@@ -112,11 +113,12 @@ class LdapAuthenticator(Upstream):
         if not asked.cancelled():
             asked.exception()  # whoever waited has it
 
-    def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:  # noqa: ARG002  (the hub passes itself)
-        """The pages: login, log-out, and the hub's style."""
+    def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:
+        """The pages: login, log-out, and the hub's style. The hub calls this once, and the rounds begin."""
         from quantdesk.hub import pages
         from quantdesk.hub.auth.upstream_pages import DirectoryLogin, LogoutEverywhere
 
+        Rounds(self, app).start()
         return [(r"/login", DirectoryLogin), (r"/logout", LogoutEverywhere), pages.STYLE]
 
 

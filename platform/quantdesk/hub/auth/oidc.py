@@ -22,6 +22,7 @@ from quantdesk.hub.auth.config import OidcConfig
 from quantdesk.hub.auth.idtoken import within
 from quantdesk.hub.auth.person import LoginOver, LoginRefused, Person, Unreachable
 from quantdesk.hub.auth.provider import Metadata, Provider, Rejected
+from quantdesk.hub.auth.rounds import Rounds
 from quantdesk.hub.auth.upstream import Upstream
 from quantdesk.hub.auth.upstream_pages import ProviderLogin
 
@@ -175,9 +176,10 @@ class OidcAuthenticator(Upstream, GenericOAuthenticator):  # type: ignore[misc]
         return Person(self.oidc.issuer, claims["sub"], name, tuple(str(one) for one in listed[:_MOST_GROUPS]))
 
     def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:
-        """The pages: login, there and back, log-out, and the hub's style."""
+        """The pages: login, there and back, log-out, the hub's style. The hub calls this once, and the rounds begin."""
         from quantdesk.hub import pages
 
+        Rounds(self, app).start()
         return [(r"/login", ProviderLogin), *super().get_handlers(app), pages.STYLE]
 
     def _misconfigured(self, error: Rejected) -> None:

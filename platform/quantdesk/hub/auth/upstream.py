@@ -177,7 +177,7 @@ class Upstream(Authenticator):  # type: ignore[misc]
                 await self._stop_server(user, handler)
             return False
         try:
-            if time.monotonic() < self._silent_until:
+            if self.is_silent:
                 raise Unreachable(f"{self.login.title} does not answer.")
             person, kept = await self.ask_again(user, state)
             if self.identities.name_of(person.source, person.subject) != user.name:
@@ -189,7 +189,7 @@ class Upstream(Authenticator):  # type: ignore[misc]
             return self._goes_on(user, state, error)
         except LoginOver as error:
             self.log.info("%s has to log in again: %s", user.name, error)
-            if not self._confirmed_lately(state):
+            if not self._confirmed_lately(state, self.login.absence * 86_400):
                 await self.take_away(user.name, handler)
             return False
         except LoginRefused as error:
@@ -201,15 +201,32 @@ class Upstream(Authenticator):  # type: ignore[misc]
     def _goes_on(self, user: Any, state: dict[str, Any], error: Unreachable) -> bool:
         """Upstream is silent: whoever was confirmed lately goes on as he is."""
         why = "; ".join([error.problem, *getattr(error, "__notes__", ())])
-        if self._confirmed_lately(state):
+        if self._confirmed_lately(state, self.login.grace):
             self.log.warning("%s goes on unconfirmed: %s", user.name, why)
             return True
         self.log.warning("%s has to log in again, not confirmed for too long: %s", user.name, why)
         return False
 
-    def _confirmed_lately(self, state: dict[str, Any]) -> bool:
+    @property
+    def is_silent(self) -> bool:
+        """Whether upstream did not answer a moment ago, so that nobody waits for it again."""
+        return time.monotonic() < self._silent_until
+
+    @staticmethod
+    def _confirmed_lately(state: dict[str, Any], seconds: float) -> bool:
         age = time.time() - float(state.get("confirmed", 0))
-        return -_CLOCK_STEP <= age <= self.login.grace
+        return -_CLOCK_STEP <= age <= seconds
+
+    async def apply(self, user: Any, model: dict[str, Any]) -> None:
+        """Give a user what a refresh has found, as JupyterHub does at a request."""
+        from jupyterhub.roles import assign_default_roles
+
+        user.admin = model["admin"]
+        assign_default_roles(self.db, entity=user.orm_user)
+        user.sync_groups(model["groups"])
+        await user.save_auth_state(model["auth_state"])
+        user._auth_refreshed = time.monotonic()
+        self.db.commit()
 
     async def _leave_teams(self, name: str, groups: tuple[str, ...], handler: Any) -> None:
         """Stop the running server of somebody who has left a team: what it can reach was settled when it started."""

@@ -37,11 +37,18 @@ _KEPT = ("LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_B
 
 
 def is_approved(files: HubFiles, user: str) -> bool:
-    """Whether the administrator lets a user in, by the hub's own database; not where that cannot be read."""
+    """Whether a user may work here, by the hub's own database; not where that cannot be read.
+
+    With native login the administrator has approved him; otherwise a group of the provider or the directory is a role.
+    """
     from quantdesk.hub import database
+    from quantdesk.hub.auth.standing import may_run
 
     try:
-        rows = database.ask(HubConfig.from_env(), files, "users_info", ("is_authorized",), username=user)
+        config = HubConfig.from_env()
+        if config.login != "native":
+            return may_run(config, files, user)
+        rows = database.ask(config, files, "users_info", ("is_authorized",), username=user)
     except (sqlite3.Error, QuantdeskError):
         return False
     return bool(rows) and bool(rows[0][0])
