@@ -38,6 +38,7 @@ KEYS: Mapping[str, tuple[type, str]] = {
     "login_adopt": (str, "users of before that the people of these names upstream take over; * is all"),
     "login_refresh": (int, "seconds after which it is asked again who may do what"),
     "login_grace": (int, "seconds for which who is logged in goes on without an answer"),
+    "login_absence": (int, "days after which who did not log in again loses what is left"),
     "login_timeout": (int, "seconds to wait for an answer"),
     "login_proxies": (int, "how many proxies stand in front of the hub's own"),
     "login_title": (str, "what the provider or directory is called on the login page"),
