@@ -23,7 +23,20 @@ import sys
 import typer
 
 from quantdesk import __version__, settings
-from quantdesk.cli import backup, data, features, guardrails, halts, kernels, launch, order, report, scenario, worker
+from quantdesk.cli import (
+    backup,
+    data,
+    features,
+    guardrails,
+    halts,
+    homes,
+    kernels,
+    launch,
+    order,
+    report,
+    scenario,
+    worker,
+)
 from quantdesk.cli.terminal import fail
 from quantdesk.errors import BadInput, QuantdeskError
 from quantdesk.reports import grammar
@@ -44,6 +57,7 @@ _UsageError: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
 
 launch.register(app)
 backup.register(app)
+homes.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(features.app, name="features")
 app.add_typer(order.app, name="order")

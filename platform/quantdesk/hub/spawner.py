@@ -23,7 +23,7 @@ from jupyterhub.spawner import LocalProcessSpawner, SpawnException
 from traitlets import Bool, Unicode
 
 from quantdesk.errors import EnvironmentProblem, QuantdeskError
-from quantdesk.hub import kernels
+from quantdesk.hub import kernels, quota
 from quantdesk.hub.accounts import Account, Accounts, own_account
 from quantdesk.hub.auth.alone import one_person
 from quantdesk.hub.behalf.mine import is_on_behalf
@@ -127,7 +127,7 @@ class DeskSpawner(LocalProcessSpawner):  # type: ignore[misc]
             teams = await asyncio.to_thread(self._open_teams, self.account, groups)
             self.runtime = self._make_runtime(self.account)
         except QuantdeskError as error:
-            refused = isinstance(error, Refused)
+            refused = isinstance(error, Refused | quota.HomeFull)
             raise SpawnException(
                 str(error), reason="refused" if refused else "machine", status_code=403 if refused else 500
             ) from error
@@ -149,10 +149,13 @@ class DeskSpawner(LocalProcessSpawner):  # type: ignore[misc]
 
     def _open_account(self) -> Account:
         if self.isolated:
-            return Accounts(self.files).open(self.user.name)
-        if self.user.name != self.administrator:
+            account = Accounts(self.files).open(self.user.name)
+        elif self.user.name != self.administrator:
             raise Refused(one_person(self.administrator))
-        return own_account(self.user.name, self.files)
+        else:
+            account = own_account(self.user.name, self.files)
+        quota.check(account)
+        return account
 
     def _open_teams(self, account: Account, groups: list[str]) -> list[int]:
         """The numbers of the user's teams, once he finds their folders in his home."""

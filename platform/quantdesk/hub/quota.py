@@ -1,0 +1,161 @@
+"""How much a home holds, and whose is too full for another start. An edge module: it calls du.
+
+A file system with project quotas stops a user at the very byte; it wants root, a mount option, and a file system that
+has them. Here homes are measured instead: when a server starts, and by ``quantdesk homes``. Who is above the limit gets
+no server until there is room again, and is told how much is there and what is largest. A home that grows while its server
+runs is found at the next start.
+
+It is measured as the user: nothing is read that he could not read, and no link is followed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from quantdesk.errors import EnvironmentProblem
+from quantdesk.hub.accounts import Account, Accounts
+from quantdesk.hub.config import HubFiles
+
+__all__ = ["HomeFull", "QuotaConfig", "Usage", "check", "measured", "overview"]
+
+_GB = 1_000_000_000
+_LINE = re.compile(r"(\d+)\t\./([^/\n]+)")
+
+
+class HomeFull(EnvironmentProblem):
+    """A home holds more than is allowed."""
+
+
+class QuotaConfig(BaseSettings):
+    """How much a home may hold.
+
+    Attributes
+    ----------
+    quota_gb
+        ``QUANTDESK_HOME_QUOTA_GB``: gigabytes (10⁹ bytes) above which no server starts; 0 for no limit.
+    patience_s
+        ``QUANTDESK_HOME_PATIENCE_S``: seconds that a start waits for the measuring; a home that takes longer counts as
+        not measured, and its server starts.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="QUANTDESK_HOME_", frozen=True, extra="ignore")
+
+    quota_gb: float = Field(0.0, ge=0, le=1_000_000)
+    patience_s: float = Field(20.0, gt=0, le=80)
+
+    @classmethod
+    def from_env(cls) -> QuotaConfig:
+        """Read the environment."""
+        return cls()
+
+    @property
+    def limit(self) -> int | None:
+        """Bytes; None without a limit."""
+        return round(self.quota_gb * _GB) or None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a home holds.
+
+    Attributes
+    ----------
+    user
+        Whose.
+    used
+        Bytes on the disk; None where it could not be measured in time.
+    limit
+        Bytes that are allowed; None without a limit.
+    largest
+        The largest things at its top: name and bytes.
+    """
+
+    user: str
+    used: int | None
+    limit: int | None
+    largest: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is above the limit."""
+        return self.used is not None and self.limit is not None and self.used > self.limit
+
+
+def check(account: Account, config: QuotaConfig | None = None) -> None:
+    """See whether a user's server may start.
+
+    Raises
+    ------
+    HomeFull
+        The home is above the limit.
+    """
+    config = config or QuotaConfig.from_env()
+    if config.limit is None:
+        return
+    found = measured(account, config.limit, config.patience_s)
+    if found.is_over and found.used is not None:
+        parts = ", ".join(f"{name} with {size / _GB:.1f} GB" for name, size in found.largest)
+        raise HomeFull(
+            f"Your home holds {found.used / _GB:.1f} GB, and {config.quota_gb:g} GB are allowed."
+            + (f" The largest: {parts}." if parts else ""),
+            "Ask an administrator to make room or to raise the limit; nothing of yours was removed.",
+        )
+
+
+def overview(files: HubFiles, config: QuotaConfig | None = None) -> tuple[Usage, ...]:
+    """Every home of the hub's users, the fullest first."""
+    config = config or QuotaConfig.from_env()
+    if os.geteuid() == 0:
+        accounts = [one for one in Accounts(files).all() if not one.user.startswith("@")]
+    else:
+        homes = files.homes.iterdir() if files.homes.is_dir() else ()
+        accounts = [Account(home.name, "", os.geteuid(), os.getegid(), str(home)) for home in homes if home.is_dir()]
+    found = [measured(one, config.limit, 600.0) for one in accounts if Path(one.home).is_dir()]
+    return tuple(sorted(found, key=lambda one: -(one.used or 0)))
+
+
+def measured(account: Account, limit: int | None, patience: float) -> Usage:
+    """Measure a home.
+
+    Parameters
+    ----------
+    account
+        Whose.
+    limit
+        Bytes that are allowed, for the answer; what is largest is looked up above it alone, or without one.
+    patience
+        Seconds.
+    """
+    total = _du(account, ["-s"], patience)
+    used = int(total.split("\t")[0]) * 1024 if total and total.split("\t")[0].isdigit() else None
+    if used is None or (limit is not None and used <= limit):
+        return Usage(account.user, used, limit)
+    parts = _LINE.findall(_du(account, ["-a", "-d", "1"], patience) or "")
+    shown = [
+        ("".join(one if one.isprintable() else "?" for one in name[:60]), int(size) * 1024) for size, name in parts
+    ]
+    return Usage(account.user, used, limit, tuple(sorted(shown, key=lambda one: -one[1])[:3]))
+
+
+def _du(account: Account, options: list[str], patience: float) -> str | None:
+    """What du says of a home, in units of 1024 bytes; None where it says nothing in time."""
+    tool = shutil.which("du")
+    if tool is None:
+        return None
+    as_user = {"user": account.uid, "group": account.gid, "extra_groups": []} if os.geteuid() == 0 else {}
+    try:
+        done = subprocess.run(
+            [tool, "-k", "-x", *options, "."], cwd=account.home, env={"LC_ALL": "C"}, stdin=subprocess.DEVNULL,
+            capture_output=True, timeout=patience, check=False, **as_user,
+        )  # type: ignore[call-overload]  # fmt: skip
+    except (subprocess.TimeoutExpired, OSError):
+        return None
+    return str(done.stdout.decode("utf-8", "replace"))

@@ -1,0 +1,121 @@
+"""A home that holds too much gets no server, and its user is told why; nothing is removed and nothing is followed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quantdesk.cli import main
+from quantdesk.hub import quota
+from quantdesk.hub.accounts import Account, Accounts, prepare_state
+from quantdesk.hub.config import HubFiles
+from quantdesk.hub.quota import HomeFull, QuotaConfig
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Account:
+    """A home with three things, the largest of 3 MB."""
+    folder = tmp_path / "state" / "homes" / "ada"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "prices.bin").write_bytes(os.urandom(3_000_000))
+    (folder / "model.bin").write_bytes(os.urandom(1_000_000))
+    (folder / "notes.txt").write_text("small")
+    return Account("ada", "ada", os.geteuid(), os.getegid(), str(folder))
+
+
+def test_who_is_above_the_limit_is_refused_and_told_why(home: Account) -> None:
+    quota.check(home, QuotaConfig(quota_gb=0.005))
+    with pytest.raises(HomeFull) as caught:
+        quota.check(home, QuotaConfig(quota_gb=0.003))
+    assert "Your home holds 0.0 GB, and 0.003 GB are allowed. The largest: data with 0.0 GB, model.bin" in str(
+        caught.value
+    )
+    assert "nothing of yours was removed" in str(caught.value)
+    quota.check(home, QuotaConfig())  # no limit
+
+
+def test_links_are_not_followed_and_holes_not_counted(home: Account, tmp_path: Path) -> None:
+    before = quota.measured(home, None, 20).used
+    assert before is not None
+    assert 4_000_000 <= before < 4_200_000
+    (tmp_path / "large").write_bytes(os.urandom(5_000_000))
+    (Path(home.home) / "link").symlink_to(tmp_path / "large")
+    (Path(home.home) / "folder").symlink_to("/usr")
+    with (Path(home.home) / "hole").open("wb") as stream:
+        stream.truncate(10**12)
+    after = quota.measured(home, None, 20).used
+    assert after is not None
+    assert after - before < 50_000
+
+
+def test_a_name_cannot_pretend_to_be_the_sum(home: Account) -> None:
+    forged = Path(home.home) / "x\n1\t."
+    forged.mkdir()
+    (forged / "large").write_bytes(os.urandom(2_000_000))
+    found = quota.measured(home, 5_000_000, 20)
+    assert found.is_over
+    assert all("\n" not in name for name, _ in found.largest)
+
+
+def test_what_cannot_be_measured_in_time_starts(home: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    slow = tmp_path / "bin" / "du"
+    slow.parent.mkdir()
+    slow.write_text("#!/bin/sh\nexec sleep 30\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", str(slow.parent) + os.pathsep + os.environ["PATH"])
+    quota.check(home, QuotaConfig(quota_gb=0.001, patience_s=0.2))
+    shutil.rmtree(slow.parent)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    quota.check(home, QuotaConfig(quota_gb=0.001))  # a machine without du
+
+
+@pytest.mark.parametrize(("limit", "code"), [("0.003", 6), ("1", 0), ("0", 0)])
+def test_the_command_names_who_is_above(
+    home: Account,
+    limit: str,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    for name in list(os.environ):
+        if name.startswith("QUANTDESK_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("QUANTDESK_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("QUANTDESK_HOME_QUOTA_GB", limit)
+    if os.geteuid() == 0:
+        table = HubFiles().accounts
+        table.parent.mkdir()
+        table.write_text(json.dumps({"version": 1, "accounts": [home.__dict__]}))
+    for line in (["homes", "--json"], ["homes"]):
+        monkeypatch.setattr(sys, "argv", ["quantdesk", *line])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert int(ended.value.code or 0) == code
+        said = capsys.readouterr().out
+        if "--json" in line:
+            (one,) = json.loads(said)
+            assert (one["user"], one["is_over"]) == ("ada", code == 6)
+        else:
+            assert "ada\t4.0 MB" in said
+            assert ("above the limit" in said) == (code == 6)
+
+
+def test_root_measures_as_the_user(ground: Any, real: Any) -> None:
+    """What the user could not read is not counted, and cannot be spied out through a home."""
+    real.need_root()
+    files = HubFiles(ground.state())
+    prepare_state(files, isolated=True)
+    account = Accounts(files).open("ana")
+    hidden = Path(account.home) / "roots"
+    hidden.mkdir(mode=0o700)
+    (hidden / "large").write_bytes(os.urandom(2_000_000))
+    found = quota.measured(account, None, 20)
+    assert found.used is not None
+    assert found.used < 1_000_000
