@@ -66,6 +66,7 @@ KEYS: Mapping[str, tuple[type, str]] = {
     "traders": (str, "hub users who may send orders"),
     "database": (str, "PostgreSQL database of the hub, the ledgers and the feature store; files when left out"),
     "redis": (str, "Redis of the online store and of the counts of requests"),
+    "home_quota_gb": (int, "gigabytes that a home may hold; no limit when 0"),
 }
 
 

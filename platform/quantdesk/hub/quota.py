@@ -2,8 +2,8 @@
 
 A file system with project quotas stops a user at the very byte; it wants root, a mount option, and a file system that
 has them. Here homes are measured instead: when a server starts, and by ``quantdesk homes``. Who is above the limit gets
-no server until there is room again, and is told how much is there and what is largest. A home that grows while its server
-runs is found at the next start.
+no server until there is room again, and is told how much is there and what is largest. A home that grows while its
+server runs is found at the next start.
 
 It is measured as the user: nothing is read that he could not read, and no link is followed.
 """
