@@ -149,6 +149,17 @@ def test_somebody_who_is_removed_loses_the_running_server_and_whoever_comes_afte
     assert [path.read_text() for path in kept] == ["of the first rob"]
 
 
+@pytest.mark.slow
+def test_who_left_and_asks_for_nothing_is_found_on_the_rounds(desk: Any) -> None:
+    dn = newcomer(desk, "ida")
+    enter(desk, "ida")
+    admin = enter(desk, "cyd")
+    assert admin.api("GET", "users/ida").json()["groups"] == ["quantdesk-members"]
+    desk.directory.remove(dn)
+    desk.until(lambda: admin.api("GET", "users/ida").json()["groups"] == [], 150)
+    assert "Taking everything from ida" in desk.hub.log
+
+
 def test_while_the_directory_hangs_the_hub_answers_who_is_in_goes_on_and_nobody_comes_in(desk: Any) -> None:
     browser = enter(desk, "ana")
     desk.directory.hang()
