@@ -33,7 +33,7 @@ def test_who_is_above_the_limit_is_refused_and_told_why(home: Account) -> None:
     quota.check(home, QuotaConfig(quota_gb=0.005))
     with pytest.raises(HomeFull) as caught:
         quota.check(home, QuotaConfig(quota_gb=0.003))
-    assert "Your home holds 0.0 GB, and 0.003 GB are allowed. The largest: data with 0.0 GB, model.bin" in str(
+    assert "Your home holds 4 MB, and 0.003 GB are allowed. The largest: data with 3 MB, model.bin with 1 MB" in str(
         caught.value
     )
     assert "nothing of yours was removed" in str(caught.value)
@@ -119,3 +119,21 @@ def test_root_measures_as_the_user(ground: Any, real: Any) -> None:
     found = quota.measured(account, None, 20)
     assert found.used is not None
     assert found.used < 1_000_000
+
+
+@pytest.mark.slow
+def test_the_page_says_what_is_too_much(ground: Any, real: Any, templates: Path) -> None:
+    real.need_root()
+    env = {"QUANTDESK_NOTEBOOKS": str(templates), "QUANTDESK_HOME_QUOTA_GB": "0.02"}
+    with real.RealHub(ground, ground.state(), env=env) as hub:
+        ana = hub.user("ana", hub.first_login())
+        ana.start_server()
+        ana.run("import os; open('prices.bin', 'wb').write(os.urandom(30_000_000))")
+        assert ana.api("DELETE", "users/ana/server").status_code in {202, 204}
+        real.until(lambda: not ana.api("GET", "users/ana").json()["servers"], 60)
+        refused = ana.get("spawn")
+        assert refused.status_code == 403
+        assert "Your home holds" in refused.text
+        assert "prices.bin with 30 MB" in refused.text
+        (Path(hub.state) / "homes" / "ana" / "prices.bin").unlink()
+        ana.start_server()

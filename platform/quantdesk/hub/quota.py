@@ -48,8 +48,8 @@ class QuotaConfig(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="QUANTDESK_HOME_", frozen=True, extra="ignore")
 
-    quota_gb: float = Field(0.0, ge=0, le=1_000_000)
-    patience_s: float = Field(20.0, gt=0, le=80)
+    quota_gb: float = Field(default=0.0, ge=0, le=1_000_000)
+    patience_s: float = Field(default=20.0, gt=0, le=80)
 
     @classmethod
     def from_env(cls) -> QuotaConfig:
@@ -102,9 +102,9 @@ def check(account: Account, config: QuotaConfig | None = None) -> None:
         return
     found = measured(account, config.limit, config.patience_s)
     if found.is_over and found.used is not None:
-        parts = ", ".join(f"{name} with {size / _GB:.1f} GB" for name, size in found.largest)
+        parts = ", ".join(f"{name} with {_size(size)}" for name, size in found.largest)
         raise HomeFull(
-            f"Your home holds {found.used / _GB:.1f} GB, and {config.quota_gb:g} GB are allowed."
+            f"Your home holds {_size(found.used)}, and {config.quota_gb:g} GB are allowed."
             + (f" The largest: {parts}." if parts else ""),
             "Ask an administrator to make room or to raise the limit; nothing of yours was removed.",
         )
@@ -143,6 +143,10 @@ def measured(account: Account, limit: int | None, patience: float) -> Usage:
         ("".join(one if one.isprintable() else "?" for one in name[:60]), int(size) * 1024) for size, name in parts
     ]
     return Usage(account.user, used, limit, tuple(sorted(shown, key=lambda one: -one[1])[:3]))
+
+
+def _size(count: int) -> str:
+    return f"{count / _GB:.1f} GB" if count >= _GB else f"{count / 1e6:.0f} MB"
 
 
 def _du(account: Account, options: list[str], patience: float) -> str | None:
