@@ -24,7 +24,7 @@ import requests
 
 from quantdesk.reports.runs import Provenance, Run, Status, publish
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hub")]
+pytestmark = pytest.mark.xdist_group("hub")
 SERVICE = "/services/quantdesk"
 QUANTDESK = str(Path(sys.executable).with_name("quantdesk"))
 NAME, LATER = "20261101T120000.000Z-small-0000aa", "20261101T130000.000Z-small-0000bb"
@@ -79,6 +79,7 @@ def owners(state: Path) -> dict[str, tuple[str, str, int]]:
     return found
 
 
+@pytest.mark.slow
 def test_people_find_everything_again_after_the_machine_was_lost(ground: Any, real: Any, templates: Path) -> None:
     real.need_root()
     state = Path(ground.state())
@@ -123,6 +124,7 @@ def test_people_find_everything_again_after_the_machine_was_lost(ground: Any, re
         assert ana.run("print(open('idea.txt').read())") == "buy low\n"
 
 
+@pytest.mark.slow
 def test_a_hub_on_postgresql_outlives_its_server_for_a_while(
     ground: Any, real: Any, templates: Path, postgres: Any
 ) -> None:
@@ -181,3 +183,52 @@ def _seen_by_others(secret: str) -> list[str]:
         if secret in line or (low and "%40ss" in environment):
             found.append(f"{account} {line[:100]}")
     return found
+
+
+ALONE = """
+import os, shutil, stat, sys
+from pathlib import Path
+from quantdesk.hub import backup as backups
+from quantdesk.hub.accounts import prepare_state
+from quantdesk.hub.config import HubFiles
+files = HubFiles()
+prepare_state(files, isolated=False)
+closed = files.homes / "solo" / "closed"
+closed.mkdir(parents=True)
+(closed / "notes").write_text("mine")
+closed.chmod(0o500)
+kept = files.state.parent / "kept.tar"
+backups.backup(kept)
+closed.chmod(0o700)
+shutil.rmtree(files.state)
+backups.restore(kept)
+backups.restore(kept, replace=True)
+print(os.geteuid(), (closed / "notes").read_text(), oct(stat.S_IMODE(closed.stat().st_mode)), closed.stat().st_uid)
+closed.chmod(0o700)
+(closed / "secret").write_text("")
+(closed / "secret").chmod(0)
+try:
+    backups.backup(kept.with_name("second.tar"))
+except Exception as error:
+    print(type(error).__name__, error)
+print(sorted(path.name.split("-")[0] for path in kept.parent.iterdir()))
+"""
+
+
+def test_one_person_does_it_without_root(ground: Any, real: Any) -> None:
+    real.need_root()
+    place = Path(ground.state()).parent
+    shutil.rmtree(place / "state")
+    uid = 23456
+    os.chown(place, uid, uid)
+    env = {"QUANTDESK_STATE": str(place / "state"), "HOME": str(place), "PATH": os.environ["PATH"]}
+    line = [str(ground.python), "-P", "-c", ALONE]
+    done = subprocess.run(
+        line, env=env, cwd=place, user=uid, group=uid, extra_groups=[], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    first, second, left = done.stdout.splitlines()
+    assert first == f"{uid} mine 0o500 {uid}"
+    assert second.startswith("EnvironmentProblem")
+    assert "closed/secret cannot be read (Permission denied)" in second
+    assert left == "['kept.tar', 'state', 'state.before']"
