@@ -124,8 +124,10 @@ def prepare(config: HubConfig, files: HubFiles) -> str:
     DataError
         A newer JupyterHub has written the database.
     EnvironmentProblem
-        It cannot be reached, or the copy or the upgrade failed; the copy is named where there is one.
+        It cannot be reached; the copy or the upgrade failed, and the copy is named where there is one; or a restore was
+        interrupted, and the state directory does not fit it.
     """
+    _whole(files)
     where = place(config, files)
     found, newest = _revision(where), _revisions()
     if found is None or found == newest[0]:
@@ -147,6 +149,18 @@ def prepare(config: HubConfig, files: HubFiles) -> str:
     else:
         _upgrade(address(config, files), copy, files)  # one transaction
     return f"the hub's database was upgraded from the revision {found} to {newest[0]}; a copy is in {copy}"
+
+
+def _whole(files: HubFiles) -> None:
+    """A restore that was killed between two of its last steps has left parts of two states."""
+    from quantdesk.hub.backup.put_back import unfinished
+
+    backup = unfinished(files)
+    if backup is not None:
+        raise EnvironmentProblem(
+            f"The restore of {backup} into {files.state} was interrupted.",
+            f"Make it again: quantdesk restore --replace {backup}",
+        )
 
 
 def _revisions() -> tuple[str, ...]:

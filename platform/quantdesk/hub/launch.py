@@ -74,7 +74,6 @@ def serve(
     prepare_state(files, isolated=config.isolated)
     with _alone(files), _signals(stop, hurry):
         _clear(files)  # what a launcher that was killed has left
-        _whole(files)
         check_port(config.port)
         proxy.command(files.state)
         if done := database.prepare(config, files):
@@ -150,18 +149,6 @@ def _alone(files: HubFiles) -> Iterator[None]:
                 "Stop it (Ctrl-C in its terminal), or set QUANTDESK_STATE to another directory for a second one.",
             ) from error
         yield
-
-
-def _whole(files: HubFiles) -> None:
-    """A restore that was killed between two of its last steps has left parts of two states."""
-    from quantdesk.hub.backup.put_back import unfinished
-
-    backup = unfinished(files)
-    if backup is not None:
-        raise EnvironmentProblem(
-            f"The restore of {backup} into {files.state} was interrupted.",
-            f"Make it again: quantdesk restore --replace {backup}",
-        )
 
 
 @contextlib.contextmanager

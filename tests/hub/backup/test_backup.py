@@ -20,10 +20,11 @@ import pytest
 
 from quantdesk.errors import BadInput, DataError, EnvironmentProblem
 from quantdesk.hub import backup as backups
+from quantdesk.hub import database
 from quantdesk.hub.backup import make
 from quantdesk.hub.backup.archive import Reader
 from quantdesk.hub.backup.put_back import unfinished
-from quantdesk.hub.config import HubFiles
+from quantdesk.hub.config import HubConfig, HubFiles
 from quantdesk.records import exclusive
 from quantdesk.reports.ledger import RunLedger
 
@@ -361,13 +362,11 @@ def test_no_link_is_followed(small: SimpleNamespace) -> None:
 
 
 def test_an_interrupted_restore_keeps_the_hub_from_starting(small: SimpleNamespace) -> None:
-    from quantdesk.hub.launch import _whole
-
     files = HubFiles(small.state)
     assert unfinished(files) is None
     (small.place / ".state.restoring").write_text(json.dumps({"backup": "/mnt/kept.tar"}))
     with pytest.raises(EnvironmentProblem, match=r"kept\.tar .* was interrupted"):
-        _whole(files)
+        database.prepare(HubConfig.from_env(), files)
     made = backups.backup(small.target)
     backups.restore(made.path, replace=True)
     assert unfinished(files) is None

@@ -17,16 +17,16 @@ import pytest
 
 from quantdesk.errors import BadInput, EnvironmentProblem
 from quantdesk.hub import backup as backups
-from quantdesk.hub import launch
+from quantdesk.hub import database
 from quantdesk.hub.backup.put_back import unfinished
-from quantdesk.hub.config import HubFiles
+from quantdesk.hub.config import HubConfig, HubFiles
 
 #: Runs a call, and kills this process at the so-many-th thing that it does to files; 0 only counts.
 CODE = """
 import os, signal, sys
 from pathlib import Path
 from quantdesk.hub import backup as backups
-from quantdesk.hub import launch
+from quantdesk.hub import database
 backups.backup, backups.restore
 last, count = int(sys.argv[1]), 0
 def hook(event, _):
@@ -217,7 +217,7 @@ def test_one_that_is_killed_between_server_and_disk_keeps_the_hub_from_starting(
     assert done(RESTORE, made.path, 1, "os.rename") == -1  # the database is that of the backup, the disk not yet
     assert unfinished(files) == str(made.path)
     with pytest.raises(EnvironmentProblem, match="was interrupted"):
-        launch._whole(files)
+        database.prepare(HubConfig.from_env(), files)
     backups.restore(made.path, replace=True)
     assert unfinished(files) is None
     assert estates.seen(state) == seen
