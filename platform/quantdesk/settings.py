@@ -31,6 +31,7 @@ KEYS: Mapping[str, tuple[type, str]] = {
     "collaboration": (bool, "switch on real-time collaboration in JupyterLab"),
     "service": (bool, "run the hub's service: the gallery of reports and the API"),
     "worker": (bool, "run the worker of reports beside the hub"),
+    "hub_profiles": (str, "file of profiles, which limit what a server may use"),
     "login": (str, "how people log in: native, oidc or ldap"),
     "login_groups": (str, "which group of the provider or directory is which role: group=role; group=role"),
     "login_teams": (str, "groups that the hub takes over under the same name, for shared folders"),
@@ -112,7 +113,7 @@ def load(path: Path) -> dict[str, str]:
         if type(value) is not kind:
             raise BadParameter(f"{path}: {key} = {value!r} is no {kind.__name__}.", f"It is the {meaning}.")
         text = str(value).lower() if isinstance(value, bool) else str(value)
-        if key in {"state", "notebooks"} or key.endswith("_file"):
+        if key in {"state", "notebooks", "hub_profiles"} or key.endswith("_file"):
             text = str((path.parent / Path(text).expanduser()).resolve())
         exported[f"QUANTDESK_{key.upper()}"] = text
     return exported

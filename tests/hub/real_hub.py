@@ -318,18 +318,24 @@ class Browser:
             **settings,
         )
 
-    def run(self, code: str, kernel: str = "quantdesk") -> str:
-        """Run code in a new kernel of this user's server, and return what it printed. An exception is an error."""
-        made = self.server("POST", "api/kernels", json={"name": kernel})
+    @contextlib.contextmanager
+    def kernel(self, name: str = "quantdesk") -> Iterator[Callable[[str], str]]:
+        """A new kernel of this user's server: runs code and returns what it printed. An exception is an error."""
+        made = self.server("POST", "api/kernels", json={"name": name})
         assert made.status_code == 201, made.text
         number = made.json()["id"]
         address = f"ws://127.0.0.1:{self.hub.port}/user/{self.name}/api/kernels/{number}/channels"
         channel = websocket.create_connection(address, header=[f"Authorization: token {self.token}"], timeout=60)
         try:
-            return _execute(channel, code)
+            yield lambda code: _execute(channel, code)
         finally:
             channel.close()
             self.server("DELETE", f"api/kernels/{number}")
+
+    def run(self, code: str, kernel: str = "quantdesk") -> str:
+        """Run code in a new kernel of this user's server, and return what it printed. An exception is an error."""
+        with self.kernel(kernel) as run:
+            return run(code)
 
 
 def _execute(channel: websocket.WebSocket, code: str) -> str:
@@ -353,6 +359,8 @@ def _execute(channel: websocket.WebSocket, code: str) -> str:
     printed: list[str] = []
     while True:
         told = json.loads(channel.recv())
+        if told["msg_type"] == "status" and told["content"]["execution_state"] in ("restarting", "dead"):
+            raise AssertionError("the kernel has died")
         if told["parent_header"].get("msg_id") != header["msg_id"]:
             continue
         if told["msg_type"] == "stream":

@@ -23,8 +23,8 @@ class Proc:
         self.resident = {1: 100, 2: 50}
         self.share = 0.5
         self.asked = 0
-        monkeypatch.setattr(memory, "_resident", lambda pid: self.resident.get(pid, 0))
-        monkeypatch.setattr(memory, "_proportional", self.exact)
+        monkeypatch.setattr(memory, "resident", lambda pid: self.resident.get(pid, 0))
+        monkeypatch.setattr(memory, "proportional", self.exact)
         monkeypatch.setattr(memory, "LOOK_S", 0.0)
 
     def exact(self, pid: int) -> int:
@@ -93,11 +93,11 @@ def test_real_processes_are_found_and_measured() -> None:
         child.stdout.readline()
         meter = Meter("test-of-memory")
         assert 80e6 < meter.sample(limit=1) < 400e6
-        assert memory._proportional(child.pid) <= memory._resident(child.pid)
+        assert memory.proportional(child.pid) <= memory.resident(child.pid)
     finally:
         child.communicate(b"\n", timeout=30)
         child.stdout.close()
-    assert memory._resident(child.pid) == memory._proportional(child.pid) == 0
+    assert memory.resident(child.pid) == memory.proportional(child.pid) == 0
 
 
 def test_a_run_beyond_its_limit_is_ended_and_told_so(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:

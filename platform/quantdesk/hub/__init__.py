@@ -2,9 +2,9 @@
 
 The rooms: `up`, `steps` and `doctor` set up and check; `launch` starts and stops; `configure` is what
 ``jupyterhub_config.py`` calls; `auth`, `first_login`, `passwords` and `pages` let people in; `accounts`, `spawner`,
-`lab` and `kernels` give each a server; `profiles` says how large, and `kubernetes` says so there; `proxy` stands in
-front; `database` is JupyterHub's own, `teams` have folders, `backup` keeps all of it; `reach`, `sweep` and `tether` are
-about the machine.
+`lab` and `kernels` give each a server; `profiles` says how large, `limits` holds it to that on one machine, and
+`kubernetes` does so there; `proxy` stands in front; `database` is JupyterHub's own, `teams` have folders, `quota` looks
+at homes, `backup` keeps all of it; `reach`, `sweep` and `tether` are about the machine.
 """
 
 from __future__ import annotations

@@ -65,6 +65,8 @@ class HubConfig(BaseSettings):
         approved may when this and `viewers` are empty.
     traders
         Likewise of those who may send orders, besides administrators: the group ``quantdesk-traders``.
+    profiles
+        A file of profiles (TOML or JSON), which limit what a server may use; there are no limits without one.
     hub_database
         Address of JupyterHub's own database, ``postgresql://user:password@host:5432/database``; what
         ``QUANTDESK_DATABASE`` says when left out, else a SQLite file in the state directory.
@@ -82,6 +84,7 @@ class HubConfig(BaseSettings):
     viewers: str = ""
     members: str = ""
     traders: str = ""
+    profiles: Path | None = Field(None, validation_alias="QUANTDESK_HUB_PROFILES")
     hub_database: SecretStr | None = Field(default_factory=database_of_the_team)
 
     @classmethod

@@ -122,6 +122,10 @@ def forget_passwords() -> None:
 
 
 def _servers(c: Any, config: HubConfig, files: HubFiles) -> None:
+    from quantdesk.hub.kubernetes import profiles_in
+    from quantdesk.hub.limits.limiting import chosen, form
+    from quantdesk.hub.limits.share import fitting
+    from quantdesk.hub.limits.watch import machine
     from quantdesk.hub.spawner import KEPT, single_user_command
 
     c.JupyterHub.spawner_class = "quantdesk.hub.spawner.DeskSpawner"
@@ -132,6 +136,9 @@ def _servers(c: Any, config: HubConfig, files: HubFiles) -> None:
     c.DeskSpawner.isolated = config.isolated
     c.DeskSpawner.collaboration = config.collaboration
     c.DeskSpawner.cmd = single_user_command()
+    if config.profiles is not None:
+        c.DeskSpawner.profiles = fitting(profiles_in(config.profiles), machine())
+        c.DeskSpawner.options_form, c.DeskSpawner.options_from_form = form, chosen
     c.DeskSpawner.env_keep = list(KEPT)
     c.DeskSpawner.environment = {"JUPYTERHUB_ACTIVITY_INTERVAL": str(_tell_activity_every(config))}
     if config.service:
@@ -161,6 +168,8 @@ def _pages(c: Any, config: HubConfig, files: HubFiles) -> None:
         "home": lambda user: _account_of(user, config, files),
         "waiting": _waiting if config.login == "native" else lambda user: 0,
         "login_method": config.login,
+        "acts": _acts,
+        "share": _share,
     }
 
 
@@ -178,6 +187,20 @@ def _waiting(user: Any) -> int:
     from nativeauthenticator.orm import UserInfo
 
     return int(user.db.query(UserInfo).filter(UserInfo.is_authorized.isnot(True)).count())
+
+
+def _share(user: Any) -> str:
+    """What the user's server may use; nothing where it has no limits."""
+    from quantdesk.hub.limits.limiting import size
+
+    share = getattr(user.spawner, "share", None) if user else None
+    return f"{size(len(share.cores), share.memory_bytes)} ({share.profile})" if share else ""
+
+
+def _acts(user: Any) -> list[tuple[str, str]]:
+    """What had to be done to the user's server because it took more than its share, the last first."""
+    found = getattr(user.spawner, "acts", ()) if user else ()
+    return [(f"{at:%H:%M} UTC", sentence) for at, sentence in reversed(found)]
 
 
 def _culler(c: Any, config: HubConfig) -> None:

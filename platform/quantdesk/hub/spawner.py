@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from jupyterhub.spawner import LocalProcessSpawner, SpawnException
+from jupyterhub.spawner import SpawnException
 from traitlets import Bool, Unicode
 
 from quantdesk.errors import EnvironmentProblem, QuantdeskError
@@ -29,6 +29,8 @@ from quantdesk.hub.auth.alone import one_person
 from quantdesk.hub.behalf.mine import is_on_behalf
 from quantdesk.hub.config import HubFiles
 from quantdesk.hub.lab import config_path
+from quantdesk.hub.limits.limiting import Limiting, Refused
+from quantdesk.hub.limits.watch import owned
 from quantdesk.hub.sweep import MARK, clear, marked, of_account, of_mark
 from quantdesk.hub.teams import Teams
 from quantdesk.hub.tether import tethered
@@ -84,11 +86,7 @@ def server_environment(
     }
 
 
-class Refused(EnvironmentProblem):
-    """Somebody who gets no server from this hub."""
-
-
-class DeskSpawner(LocalProcessSpawner):  # type: ignore[misc]
+class DeskSpawner(Limiting):
     """Starts and stops one user's JupyterLab.
 
     Its settings come from `quantdesk.hub.configure`.
@@ -112,9 +110,10 @@ class DeskSpawner(LocalProcessSpawner):  # type: ignore[misc]
         """Our part of the environment; JupyterHub's part is in `env` already."""
         if self.account is None:
             raise EnvironmentProblem(f"The account of {self.user.name} is not known yet.")
-        return env | server_environment(
+        own = server_environment(
             self.account, self.files, self.runtime, isolated=self.isolated, collaboration=self.collaboration
         )
+        return env | own | ({"QUANTDESK_SERVER_IDLE_S": str(self.share.idle_seconds)} if self.share else {})
 
     def make_preexec_fn(self, name: str) -> None:
         """No code of ours runs between fork and exec: `subprocess` itself drops to the account, see `start`."""
@@ -125,6 +124,7 @@ class DeskSpawner(LocalProcessSpawner):  # type: ignore[misc]
             groups = [group.name for group in self.user.groups]
             self.account = await asyncio.to_thread(self._open_account)
             teams = await asyncio.to_thread(self._open_teams, self.account, groups)
+            self.cmd = self.take_share(single_user_command())
             self.runtime = self._make_runtime(self.account)
         except QuantdeskError as error:
             refused = isinstance(error, Refused | quota.HomeFull)
@@ -145,6 +145,7 @@ class DeskSpawner(LocalProcessSpawner):  # type: ignore[misc]
                 ),
             }
             address: tuple[str, int] = await super().start()
+        self.watch()
         return address
 
     def _open_account(self) -> Account:
@@ -187,6 +188,17 @@ class DeskSpawner(LocalProcessSpawner):  # type: ignore[misc]
         await super().stop(now=True)  # SIGTERM lets JupyterLab end its kernels; SIGINT would have it ask first
         await asyncio.to_thread(self._clear)
 
+    def numbers(self) -> list[int]:
+        """Numbers of the server's processes, and of what its user has started; jobs on his behalf are others."""
+        if not self.isolated:
+            return [one.pid for one in of_mark(marked(self.files.state, self.user.name))]
+        found = []
+        for number in owned(self.account.uid) if self.account else ():
+            with contextlib.suppress(psutil.Error):
+                if not is_on_behalf(psutil.Process(number)):
+                    found.append(number)
+        return found
+
     def _clear(self) -> None:
         if self.isolated:
             account = self.account or Accounts(self.files).find(self.user.name)
@@ -207,6 +219,8 @@ class DeskSpawner(LocalProcessSpawner):  # type: ignore[misc]
         """Take a server over, unless its number belongs to another process by now."""
         super().load_state(state)
         self.runtime = state.get("runtime", "")
+        if self.isolated:
+            self.account = Accounts(self.files).find(self.user.name)
         try:
             same = bool(self.pid) and psutil.Process(self.pid).create_time() == state.get("began")
         except psutil.NoSuchProcess:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from quantdesk.reports import processes
 
-__all__ = ["Meter"]
+__all__ = ["GROWTH", "Meter", "proportional", "resident"]
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 LOOK_S = 1.0
@@ -58,12 +58,12 @@ class Meter:
         """
         if (now := time.monotonic()) - self._looked >= LOOK_S or not self._known:
             self._known, self._looked = self._find(self._run), now
-        resident = sum(map(_resident, self._known))
-        beyond = limit is not None and resident > limit
-        if not beyond and resident <= self._asked_at * GROWTH:
-            return resident
-        exact = sum(map(_proportional, self._known))
-        self._asked_at = max(self._asked_at, resident)
+        at_most = sum(map(resident, self._known))
+        beyond = limit is not None and at_most > limit
+        if not beyond and at_most <= self._asked_at * GROWTH:
+            return at_most
+        exact = sum(map(proportional, self._known))
+        self._asked_at = max(self._asked_at, at_most)
         self.peak = max(self.peak or 0, exact) or None
         return exact
 
@@ -72,15 +72,17 @@ def _marked(run_id: str) -> list[int]:
     return [process.pid for process in processes.marked(run_id)]
 
 
-def _resident(pid: int) -> int:
+def resident(pid: int) -> int:
+    """Bytes of a process that are in memory, what it shares included; 0 when it has ended."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * PAGE
     return 0  # it has ended
 
 
-def _proportional(pid: int) -> int:
+def proportional(pid: int) -> int:
+    """Bytes of a process that are in memory, its part of what it shares included; 0 when it has ended."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
-    return _resident(pid)  # a system that does not tell, or the process has ended
+    return resident(pid)  # a system that does not tell, or the process has ended

@@ -18,6 +18,9 @@ from quantdesk.reports.kernels.sockets import kernel_transport
 
 __all__ = ["PrivateProvisioner"]
 
+LISTENER = "quantdesk.reports.kernels.plea"
+"""What a kernel loads whose server has a limit of memory."""
+
 
 class PrivateProvisioner(LocalProvisioner):
     """The local provisioner, with sockets in the runtime directory where the path is short enough for them."""
@@ -33,4 +36,6 @@ class PrivateProvisioner(LocalProvisioner):
             manager.ip = str(Path(runtime, f"kernel-{uuid.uuid4()}-ipc"))
             manager.cache_ports = False
         prepared: dict[str, Any] = await super().pre_launch(**kwargs)
+        if prepared.get("env", {}).get("MEM_LIMIT") and "ipykernel_launcher" in prepared.get("cmd", ()):
+            prepared["cmd"] = [*prepared["cmd"], f"--ext={LISTENER}"]
         return prepared

@@ -1,0 +1,14 @@
+"""What a user's server may use of one machine, and what happens when it takes more.
+
+::
+
+    share      a profile as cores and bytes of this machine; who is ended when it is too much      (pure)
+    limited    a command that begins with cores and a limit of addresses of its own                (edge)
+    watch      the memory of a whole server, looked at every second; what it does and says         (edge)
+
+Cores are a processor affinity, which everything that a server starts inherits, warm kernels too. Memory has two limits.
+Each process may address no more than the whole server may use, so that one huge allocation raises ``MemoryError`` where
+it is made. And the sum over all processes of the server is watched: where it is too much, the largest of them is asked
+to raise ``MemoryError`` in the cell that it runs (:mod:`quantdesk.reports.kernels.plea`), and ended where that does not
+help. The rest goes on.
+"""
