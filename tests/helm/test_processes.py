@@ -31,6 +31,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def readable(path: Path) -> bool:
+    wanted = 0o005 if path.is_dir() else 0o004
+    return path.stat().st_mode & wanted == wanted
+
+
 class Cluster:
     """Runs containers of rendered pods as processes."""
 
@@ -133,8 +138,9 @@ def cluster(helm: Any, pods: Any, tmp_path: Path, postgres: Any, redis_url: str)
 def test_what_the_chart_runs_comes_up_is_probed_and_ends_when_asked(cluster: Cluster, tmp_path: Path) -> None:
     cluster.run("Job qd-migrate")
     cluster.run("Job qd-first")
-    for name in ("market", "features"):  # users' servers mount them, and cannot make them
-        assert (tmp_path / "srv" / name).is_dir()
+    for name in ("market", "features"):  # users' servers mount them: they cannot make them, and have another account
+        found = [tmp_path / "srv" / name, *(tmp_path / "srv" / name).rglob("*")]
+        assert [path for path in found if not readable(path)] == []
     serving = ("StatefulSet qd-desk", "Deployment qd-web", "Deployment qd-worker")
     for pod in serving:
         cluster.start(pod)
