@@ -18,9 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantdesk.errors import BadParameter
+from quantdesk.errors import BadInput, BadParameter
 from quantdesk.hub.limits.limited import ADDRESSED, limited
 from quantdesk.hub.limits.limiting import chosen
+from quantdesk.hub.limits.quotas import Taken, parse_quotas, refusal
 from quantdesk.hub.limits.share import GIB, Machine, Process, fitting, offender, share
 from quantdesk.hub.limits.watch import GRACE_S, Watchdog, listens, machine, owned
 from quantdesk.hub.profiles import PROFILES, Profile
@@ -60,6 +61,43 @@ def test_the_largest_is_ended_and_the_server_only_when_it_is_alone(sizes: list[i
     others = [one for one in processes if not one.is_server and one.bytes]
     assert guilty.is_server == (is_server and not others)
     assert guilty.bytes == max(one.bytes for one in (others or processes))
+
+
+def test_a_group_uses_no_more_than_its_quota() -> None:
+    quotas = parse_quotas({"quotas": [{"group": "desk", "servers": 2, "memory_gib": 12}, {"group": "ml", "cpu": 4}]})
+    small, large = (Taken(frozenset({"desk", "staff"}), cpu, gib) for cpu, gib in ((2, 4), (4, 10)))
+    assert refusal(quotas, small, []) is None
+    assert refusal(quotas, small, [small, Taken(frozenset({"staff"}), 64, 512)]) is None
+    for wanted, others, said in (
+        (small, [small, small], "may use 2 servers, and would have 3 with this server"),
+        (large, [small], "may use 12 GiB of memory, and would have 14 with this server"),
+        (Taken(frozenset({"ml"}), 4.5, 1), [], "The group ml may use 4 cores, and would have 4.5 with this server"),
+    ):
+        found = refusal(quotas, wanted, others)
+        assert found is not None
+        assert said in found[0]
+
+
+@pytest.mark.parametrize(
+    ("quota", "said"),
+    [
+        ({"servers": 1}, "Quota 1 is for the group None"),
+        ({"group": "../x", "servers": 1}, "Quota 1 is for the group"),
+        ({"group": "desk"}, "limits nothing"),
+        ({"group": "desk", "servers": 1.5}, "servers = 1.5"),
+        ({"group": "desk", "cpu": -1}, "cpu = -1"),
+        ({"group": "desk", "memory_gib": True}, "memory_gib = True"),
+        ({"group": "desk", "memory": 4}, "memory"),
+        ("desk", "Quota 1"),
+    ],
+)
+def test_a_quota_that_cannot_be_one_is_named(quota: Any, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        parse_quotas({"quotas": [quota]})
+    with pytest.raises(BadParameter, match="several quotas"):
+        parse_quotas({"quotas": [{"group": "desk", "cpu": 1}] * 2})
+    with pytest.raises(BadParameter, match="quotas is 'none'"):
+        parse_quotas({"quotas": "none"})
 
 
 def test_what_a_browser_sends_is_one_short_name() -> None:
@@ -193,6 +231,10 @@ description = "For administrators in this test."
 cpu = 1
 memory_gib = 2
 groups = ["nobody-is-in-it"]
+
+[[quotas]]
+group = "quantdesk-administrators"
+memory_gib = 1
 """
 FACTS = """
 import json, os, resource
@@ -227,6 +269,10 @@ def test_only_the_offender_dies_and_its_user_is_told_why(fresh: Any, tmp_path: P
         admin = hub.first_login()
         page = admin.get("spawn").text
         assert [f'value="{name}"' in page for name in ("tiny", "larger")] == [True, True]
+        admin.name = hub.admin
+        spent = admin.api("POST", f"users/{hub.admin}/server", json={"profile": "larger"})
+        assert spent.status_code == 403, spent.text
+        assert "may use 1 GiB of memory, and would have 2 with this server" in spent.text
         ana = hub.user("ana", admin)
         refused = ana.api("POST", "users/ana/server", json={"profile": "larger"})
         assert refused.status_code == 403, refused.text

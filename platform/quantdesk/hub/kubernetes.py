@@ -7,26 +7,25 @@ zero-to-jupyterhub sets from its own values (image, home, addresses) is left alo
 
 from __future__ import annotations
 
-import json
 import os
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from quantdesk.errors import BadInput, BadParameter, QuantdeskError
+from quantdesk.errors import BadParameter, QuantdeskError
 from quantdesk.hub import database, service
 from quantdesk.hub.auth.config import LoginConfig
 from quantdesk.hub.auth.wiring import wire
 from quantdesk.hub.config import HubConfig, HubFiles
 from quantdesk.hub.configure import forget_passwords
+from quantdesk.hub.limits.given import profiles_in
 from quantdesk.hub.pages import security_headers
-from quantdesk.hub.profiles import PROFILES, Profile, of, parse
+from quantdesk.hub.profiles import Profile, of
 
-__all__ = ["KubernetesConfig", "configure", "offered", "override", "profiles_in"]
+__all__ = ["KubernetesConfig", "configure", "offered", "override"]
 
 LAB = "/opt/quantdesk/lab"
 """Where the user image has JupyterLab's settings (helm/images/user/Dockerfile)."""
@@ -120,26 +119,6 @@ def _login(c: Any, hub: HubConfig, files: HubFiles) -> None:
         )
     files.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     wire(c, hub, files, isolated=True)  # each server has a pod of its own
-
-
-def profiles_in(path: Path | None) -> tuple[Profile, ...]:
-    """The profiles of a file; `PROFILES` without one.
-
-    Raises
-    ------
-    BadInput
-        It cannot be read, or its content cannot be used.
-    """
-    if path is None:
-        return PROFILES
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, ValueError) as error:  # both kinds of text have errors that are ValueErrors
-        raise BadInput(f"{path} cannot be read as profiles: {error}.", "Correct QUANTDESK_HUB_PROFILES.") from error
-    if not isinstance(content, Mapping):
-        raise BadInput(f"{path} holds no table.", "Give a list under the name profiles.")
-    return parse(content)
 
 
 def offered(profiles: Callable[[], tuple[Profile, ...]]) -> Callable[[Any], list[dict[str, Any]]]:

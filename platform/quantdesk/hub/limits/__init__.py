@@ -2,8 +2,11 @@
 
 ::
 
+    given      the file of profiles and quotas                                                     (edge)
+    quotas     what the servers of a group may use together                                        (pure)
     share      a profile as cores and bytes of this machine; who is ended when it is too much      (pure)
     limited    a command that begins with cores and a limit of addresses of its own                (edge)
+    limiting   the part of a spawner that chooses, limits and watches                              (edge)
     watch      the memory of a whole server, looked at every second; what it does and says         (edge)
 
 Cores are a processor affinity, which everything that a server starts inherits, warm kernels too. Memory has two limits.

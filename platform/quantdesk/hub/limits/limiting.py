@@ -19,6 +19,7 @@ from traitlets import Tuple
 
 from quantdesk.errors import EnvironmentProblem
 from quantdesk.hub.limits.limited import limited
+from quantdesk.hub.limits.quotas import Taken, refusal
 from quantdesk.hub.limits.share import GIB, Share, fitting, share
 from quantdesk.hub.limits.watch import Watchdog, machine
 from quantdesk.hub.profiles import Profile, of
@@ -37,12 +38,15 @@ class Limiting(LocalProcessSpawner):  # type: ignore[misc]
     """A spawner of local processes with profiles."""
 
     profiles = Tuple(help="The profiles of this hub; none leave servers without limits.").tag(config=True)
+    quotas = Tuple(help="What the servers of a group may use together.").tag(config=True)
 
     pid: int  # JupyterHub's traits
     user_options: dict[str, Any]
     share: Share | None = None
     shares: ClassVar[dict[str, Share]] = {}
     """What each server that runs has, by its user."""
+    taken: ClassVar[dict[str, Taken]] = {}
+    """The same as quotas count it."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
@@ -64,7 +68,7 @@ class Limiting(LocalProcessSpawner):  # type: ignore[misc]
         Raises
         ------
         Refused
-            The profile that was asked for is none, or is not for this user.
+            The profile that was asked for is none, or is not for this user; or a quota of a group is spent.
         """
         self.share = None
         if not self.profiles:
@@ -76,6 +80,11 @@ class Limiting(LocalProcessSpawner):  # type: ignore[misc]
             names = ", ".join(one.name for one in offered) or "none"
             self.user_options = self.orm_spawner.user_options = {}  # or it would be remembered for the next start
             raise Refused(f"{str(wanted)[:40]!r} is no profile that you may take.", f"You may take: {names}.")
+        with_this = Taken(frozenset(group.name for group in self.user.groups), found.cpu, found.memory_gib)
+        spent = refusal(self.quotas, with_this, [one for user, one in self.taken.items() if user != self.user.name])
+        if spent is not None:
+            raise Refused(*spent)
+        self.taken[self.user.name] = with_this
         others = [one.cores for user, one in self.shares.items() if user != self.user.name]
         self.share = self.shares[self.user.name] = share(found, machine(), others)
         # JupyterHub tells the server of both, as MEM_LIMIT and CPU_LIMIT.
@@ -123,11 +132,14 @@ class Limiting(LocalProcessSpawner):  # type: ignore[misc]
         with contextlib.suppress(ValueError, TypeError):  # of another version, or without limits: it is not watched
             profile, cores, memory, idle = told
             self.share = self.shares[self.user.name] = Share(profile, tuple(cores), memory, idle)
+            groups = frozenset(group.name for group in self.user.groups)
+            self.taken[self.user.name] = Taken(groups, len(cores), memory / GIB)
 
     def clear_state(self) -> None:
         """Nothing runs any more."""
         super().clear_state()
-        self.shares.pop(self.user.name, None)
+        for kept in (self.shares, self.taken):
+            kept.pop(self.user.name, None)
         self.share = None
         if self._watching is not None:
             self._watching.cancel()
