@@ -19,12 +19,15 @@ import pandas as pd
 import pytest
 
 from quantdesk.errors import BadInput, DataError, EnvironmentProblem
+from quantdesk.features import FeatureStore, publish
+from quantdesk.features.config import FeatureConfig
 from quantdesk.hub import backup as backups
 from quantdesk.hub import database
 from quantdesk.hub.backup import make
 from quantdesk.hub.backup.archive import Reader
 from quantdesk.hub.backup.put_back import unfinished
 from quantdesk.hub.config import HubConfig, HubFiles
+from quantdesk.market import MarketStore
 from quantdesk.records import exclusive
 from quantdesk.reports.ledger import RunLedger
 
@@ -46,33 +49,31 @@ with RunLedger.open() as ledger:
 """
 
 
-def features_seen() -> dict[str, Any]:
-    """What a researcher gets of market data and features."""
-    from quantdesk.features import FeatureStore
-    from quantdesk.market import MarketStore
-
+def features_seen(*, registered: bool) -> dict[str, Any]:
+    """What a researcher gets of market data and features; of the registry and the online store where there are any."""
     store = FeatureStore()
     frame = store.get_historical_features(["AAPL", "SPX"], ["sma_20", "rsi_14"], "2012-01-02", "2012-06-29")
-    online = store.get_online_features(["AAPL"], ["sma_20", "rsi_14"])
+    online = store.get_online_features(["AAPL"], ["sma_20", "rsi_14"]).to_dict() if registered else None
     return {
         "market": MarketStore().version,
         "damaged": MarketStore().verify(),
         "proven": frame.is_pit_validated,
         "rows": frame.to_pandas(),
-        "online": online.to_dict(),
+        "online": online,
+        "applied": publish.applied(store.root, FeatureConfig.from_env().repo) if registered else None,
     }
 
 
+@pytest.mark.parametrize("registered", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_users_schedules_runs_orders_features_and_homes_are_all_there_again(
-    prepared: SimpleNamespace, plain: Callable[..., Path], estates: Any, tmp_path: Path
+    registered: bool, prepared: SimpleNamespace, plain: Callable[..., Path], estates: Any, tmp_path: Path
 ) -> None:
     state = plain(prepared.state(tmp_path / "state"))
-    from quantdesk.features import FeatureStore
-
-    FeatureStore().apply()
-    FeatureStore().materialize()
+    if registered:  # with Feast, which takes long to import
+        FeatureStore().apply()
+        FeatureStore().materialize()
     estates.fill(state)
-    seen, features = estates.seen(state), features_seen()
+    seen, features = estates.seen(state), features_seen(registered=registered)
     made = backups.backup(tmp_path / "kept.tar")
     assert stat.S_IMODE(made.path.stat().st_mode) == 0o600
     assert (made.manifest.runs, made.manifest.lost) == (3, ())
@@ -84,7 +85,7 @@ def test_users_schedules_runs_orders_features_and_homes_are_all_there_again(
     restored = backups.restore(made.path)
     assert (restored.aside, restored.notes) == ((), ())
     assert estates.seen(state) == seen
-    again = features_seen()
+    again = features_seen(registered=registered)
     pd.testing.assert_frame_equal(again.pop("rows"), features.pop("rows"))
     assert again == features
     assert again["proven"]

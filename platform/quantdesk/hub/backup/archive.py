@@ -34,7 +34,7 @@ __all__ = ["About", "PartReader", "PartWriter", "Reader", "Sink", "Writer"]
 
 BLOCK = 512
 _CHUNK = 1 << 20
-_LEVEL = 3
+_LEVEL = 1
 """Of the compression: Parquet and pictures are compressed already."""
 _LARGEST_MANIFEST = 1 << 30
 _ABOUT, _MANIFEST, _HASH, _PART = "about.json", "manifest.json", "manifest.sha256", ".tar.gz"
