@@ -292,7 +292,7 @@ def test_no_secret_is_in_what_is_rendered(objects: Any, pods: Pods) -> None:
     for name, pod in pods(objects):
         for container in [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])]:
             for variable in container.get("env", []):
-                kinds = "TOKEN|SECRET|PASSW|DATABASE$|REDIS$|SMTP|_KEY$|LEDGER$|LOKI_"
+                kinds = "TOKEN|SECRET|PASSW|DATABASE$|REDIS$|SMTP|_KEY$|LEDGER(_URL)?$|LOKI_"
                 secret = re.search(kinds, variable["name"])
                 assert ("value" in variable) is not bool(secret), (name, variable)
 
@@ -305,11 +305,15 @@ def test_each_process_has_the_secrets_that_it_needs_and_no_others(everything: An
 
     held = {name: keys(pod) for name, pod in pods(everything)}
     servers = {"database", "redis"}
-    assert held["Deployment qd-web"] == servers | {"service-token", "service-secret", "metrics-token", "desk-token"}
-    assert held["StatefulSet qd-desk"] == servers | {"desk-token", "alpaca-key", "alpaca-secret"}
-    assert held["Deployment qd-worker"] == servers | {"smtp"}, "notebooks run here"
-    for name in ("CronJob qd-features", "Job qd-first", "Job qd-migrate", "CronJob qd-backup"):
+    tokens = {"service-token", "service-secret", "metrics-token", "desk-token"}
+    assert held["Deployment qd-web"] == servers | {"reports-database"} | tokens
+    assert held["StatefulSet qd-desk"] == {"ledger-database", "desk-token", "alpaca-key", "alpaca-secret"}
+    assert held["Deployment qd-worker"] == {"reports-database", "smtp"}, "notebooks run here"
+    for name in ("CronJob qd-features", "CronJob qd-materialize", "Job qd-first"):
         assert held[name] == servers
+    assert held["Job qd-migrate"] == {"database", "reports-database", "ledger-database"}
+    every = servers | {"hub-database", "reports-database", "ledger-database"}
+    assert held["CronJob qd-backup"] == every, "it alone sees all of them"
     assert held["CronJob qd-halts"] == set()
     assert held["CronJob qd-snapshots"] == set()
 

@@ -30,7 +30,7 @@ EXPECTED = (
     "yfinance"
 )
 """What quants expect, from the task."""
-DIGEST = "python:3.12-slim-bookworm@sha256:" + "0" * 63 + "1"
+DIGEST = "python:3.12-slim-trixie@sha256:" + "0" * 63 + "1"
 PYTHON = "3.12"
 
 
@@ -93,6 +93,7 @@ def test_an_image_has_stages_no_default_base_no_root_and_a_list_of_what_it_holds
     assert "/tmp" in last or name == "hub", "what it writes outside its volumes goes where a volume is mounted"
     assert "pip install" not in last, "nothing is installed into the image itself"
     assert text.count("--require-hashes") == 2
+    assert ("postgresql-client" in last) is (name != "user"), "backups need pg_dump, and users have no address for it"
     assert "cyclonedx-py environment" in text
     assert not re.search(r"https?://|ADD |curl |wget ", text), "nothing is fetched past the locks"
     for word in re.findall(r"^COPY (?:--from=build )?(.+) \S+$", text.replace("${LOCK}", "requirements.lock"), re.M):

@@ -123,7 +123,7 @@ class Cluster:
 @pytest.fixture
 def cluster(helm: Any, pods: Any, tmp_path: Path, postgres: Any, redis_url: str) -> Iterator[Cluster]:
     secrets = {
-        "database": postgres(),
+        **{name: postgres() for name in ("database", "hub-database", "reports-database", "ledger-database")},
         "redis": redis_url,
         "service-token": "t" * 48,
         "service-secret": "s" * 64,

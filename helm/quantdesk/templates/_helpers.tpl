@@ -106,11 +106,19 @@ tolerations:
 {{- end }}
 {{- end }}
 
-{{/* The team's database and Redis. */}}
-{{- define "qd.servers" -}}
-{{- include "qd.secret" (list . "QUANTDESK_DATABASE" .Values.secrets.keys.database) }}
-{{- if .Values.secrets.redis }}
-{{ include "qd.secret" (list . "QUANTDESK_REDIS" .Values.secrets.keys.redis) }}
+{{/*
+The databases that a process needs: each has an account of its own, so that notebooks cannot read the hub's tables.
+Call: include "qd.databases" (list . (list "database" "reports"))
+*/}}
+{{- define "qd.databases" -}}
+{{- $root := index . 0 -}}
+{{- $keys := $root.Values.secrets.keys -}}
+{{- $known := dict "database" (list "QUANTDESK_DATABASE" $keys.database) "redis" (list "QUANTDESK_REDIS" $keys.redis) "hub" (list "QUANTDESK_HUB_DATABASE" $keys.hubDatabase) "reports" (list "QUANTDESK_REPORTS_LEDGER_URL" $keys.reportsDatabase) "ledger" (list "QUANTDESK_LEDGER_URL" $keys.ledgerDatabase) -}}
+{{- range $name := index . 1 }}
+{{- if or (ne $name "redis") $root.Values.secrets.redis }}
+{{- $given := index $known $name }}
+{{ include "qd.secret" (list $root (index $given 0) (index $given 1)) }}
+{{- end }}
 {{- end }}
 {{- end }}
 

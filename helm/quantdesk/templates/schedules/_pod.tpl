@@ -1,6 +1,6 @@
 {{/*
 A pod that runs commands of quantdesk, one after the other, and ends.
-Call: include "qd.commands" (dict "root" $ "component" "features" "commands" list "resources" dict "ways" list "deadline" 3600 "backup" false)
+Call: include "qd.commands" (dict "root" $ "component" "features" "commands" list "resources" dict "ways" list "databases" list "deadline" 3600 "backup" false)
 */}}
 {{- define "qd.commands" -}}
 {{- $root := .root -}}
@@ -41,8 +41,8 @@ spec:
   command: {{ .command | toJson }}
   env:
     {{- include "qd.environment" .root | nindent 4 }}
-    {{- if has "database" .ways }}
-    {{- include "qd.servers" .root | nindent 4 }}
+    {{- with .databases }}
+    {{- include "qd.databases" (list $.root .) | trim | nindent 4 }}
     {{- end }}
   resources:
     {{- toYaml .resources | nindent 4 }}
