@@ -35,6 +35,7 @@ from quantdesk.cli import (
     order,
     report,
     scenario,
+    smoke,
     worker,
 )
 from quantdesk.cli.terminal import fail
@@ -58,6 +59,7 @@ _UsageError: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
 launch.register(app)
 backup.register(app)
 homes.register(app)
+smoke.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(features.app, name="features")
 app.add_typer(order.app, name="order")
