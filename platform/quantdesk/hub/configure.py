@@ -17,6 +17,7 @@ from quantdesk.hub import database, proxy, service
 from quantdesk.hub.accounts import Accounts, own_account, prepare_state
 from quantdesk.hub.auth.wiring import wire
 from quantdesk.hub.config import ADDRESS, HubConfig, HubFiles
+from quantdesk.hub.lab import git
 from quantdesk.hub.sweep import MARK, marked
 from quantdesk.hub.tether import tethered
 from quantdesk.reports import kernelspec
@@ -81,6 +82,7 @@ def configure(c: Any, config: HubConfig | None = None, files: HubFiles | None = 
     prepare_state(files, isolated=config.isolated)
     os.umask(0o022)  # the kernel and the templates are for every user to read
     kernelspec.install(files.lab)
+    git.install(files.lab)
     link_templates(files, NotebooksConfig.from_env().folder)
     os.umask(0o077)  # the database, the cookie secret and the logs are nobody else's
     hub_port, proxy_port = free_ports(2)

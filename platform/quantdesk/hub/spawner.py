@@ -75,6 +75,7 @@ def server_environment(
         "TMPDIR": str(home / ".cache" / "tmp"),
         "JUPYTER_RUNTIME_DIR": runtime,
         "JUPYTER_PATH": str(files.lab / "share" / "jupyter"),
+        "GIT_CONFIG_SYSTEM": str(files.lab / "gitconfig"),
         "JUPYTER_CONFIG_PATH": os.pathsep.join(map(str, config_path(isolated=isolated, collaboration=collaboration))),
         "QUANTDESK_STATE": str(files.state),
         "QUANTDESK_NOTEBOOKS": str(NotebooksConfig.from_env().folder),
