@@ -24,7 +24,7 @@ SQUARES = [f"{number} * {number}" for number in range(12)]
 DIES = "__import__('os')._exit(9)"
 HANGS = "__import__('time').sleep(600)"  # one long call of C: nothing of Python ends it
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.xdist_group("each-call")]
 
 
 def dies_once(marker):
@@ -61,11 +61,13 @@ def test_a_killed_process_changes_no_result(place, tmp_path):
     assert (tmp_path / "died").exists(), "it did die"
 
 
-def test_who_stops_gets_what_is_done(place):
+@pytest.mark.parametrize("make", [lambda: contextlib.nullcontext(Processes(2)), lambda: LocalDask(2)])
+def test_who_stops_gets_what_is_done(make):
     seen = []
     began = time.monotonic()
-    for number, result in place.each(eval, [*SQUARES[:3], HANGS, HANGS], stop=lambda: len(seen) == 3):
-        seen.append((number, result))
+    with make() as place:  # one of its own: what hangs keeps a cluster's worker for as long as it does
+        for number, result in place.each(eval, [*SQUARES[:3], HANGS, HANGS], stop=lambda: len(seen) == 3):
+            seen.append((number, result))
     assert sorted(seen) == [(0, 0), (1, 1), (2, 4)]
     assert time.monotonic() - began < 60
 

@@ -149,11 +149,13 @@ def test_the_page_says_what_stands_where(done: Run) -> None:
 
 def test_steps_tell_the_time_that_is_left(done: Run, steps: list[Step]) -> None:
     assert steps[0].what == "starting"
-    assert [step.what for step in steps if step.total] == ["Daily risk", "Daily risk", "Results", "Results", "Noise"]
+    cells = ["Daily risk", "Daily risk", "Results", "Results", "Noise"]
+    assert [step.what for step in steps if step.total] == [*cells, "writing the page"]
     assert all(step.remaining_s is not None for step in steps)
     assert [step.elapsed_s for step in steps] == sorted(step.elapsed_s for step in steps)
     last = find_run(FIRST)
     assert steps[-2].remaining_s == pytest.approx(last.cells[-1].seconds)
+    assert steps[-1].remaining_s == 0.0
 
 
 def test_a_run_that_is_there_is_not_done_again(done: Run) -> None:
