@@ -164,15 +164,18 @@ DELIVERIES = Table(
 )
 
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def nanoseconds(at: datetime) -> int:
     """A moment as the tables hold it: nanoseconds since 1970 (UTC)."""
-    since = at - datetime(1970, 1, 1, tzinfo=UTC)
+    since = at - EPOCH
     return (since // timedelta(microseconds=1)) * 1000
 
 
 def moment(ns: int) -> datetime:
     """The moment (UTC) of :func:`nanoseconds`, to the microsecond."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ns // 1000)
+    return EPOCH + timedelta(microseconds=ns // 1000)
 
 
 def as_json(value: Any) -> str:
@@ -184,23 +187,28 @@ def _maybe(ns: int | None) -> datetime | None:
     return None if ns is None else moment(ns)
 
 
+def _read(text: str) -> Any:
+    """The value of a text of :func:`as_json`; nearly all are empty."""
+    return {} if text == "{}" else [] if text == "[]" else json.loads(text)
+
+
 def recorded_of(row: Row[Any], metrics: Mapping[str, tuple[float | str | None, str]]) -> Recorded:
     """The run of a row of ``runs``, with its metrics."""
     return Recorded(
         id=row.id,
         report=row.report,
         title=row.title,
-        parameters=json.loads(row.parameters),
+        parameters=_read(row.parameters),
         requested_by=row.requested_by,
         owner=row.owner,
         is_private=bool(row.is_private),
         trigger=row.trigger,
         schedule_id=row.schedule_id,
         due=_maybe(row.due),
-        after=tuple(json.loads(row.after)),
+        after=tuple(_read(row.after)),
         attempts=row.attempts,
         concurrency=row.concurrency,
-        details=json.loads(row.details),
+        details=_read(row.details),
         state=State(row.state),
         attempt=row.attempt,
         queued=moment(row.queued),
@@ -208,10 +216,10 @@ def recorded_of(row: Row[Any], metrics: Mapping[str, tuple[float | str | None, s
         ended=_maybe(row.ended),
         holder=row.holder,
         is_cancelling=bool(row.is_cancelling),
-        progress=json.loads(row.progress),
+        progress=_read(row.progress),
         problem=row.problem,
         folder=row.folder,
-        record=json.loads(row.record),
+        record=_read(row.record),
         metrics=metrics,
         cache_key=row.cache_key,
         cached_from=row.cached_from,
