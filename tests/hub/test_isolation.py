@@ -119,7 +119,7 @@ def test_a_server_gets_an_environment_of_its_own(desk: Any, real: Any) -> None:
     env = server.environ()
     taken = {"LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
     ours = {"HOME", "USER", "LOGNAME", "SHELL", "PATH", "TMPDIR", "JUPYTER_CONFIG_PATH", "JUPYTER_PATH"}
-    ours |= {"JUPYTER_RUNTIME_DIR", "JUPYTER_DEFAULT_PROVISIONER_NAME", "MPLCONFIGDIR", "LC_CTYPE"}
+    ours |= {"JUPYTER_RUNTIME_DIR", "JUPYTER_DEFAULT_PROVISIONER_NAME", "MPLCONFIGDIR", "LC_CTYPE", "GIT_CONFIG_SYSTEM"}
     others = {name for name in env if not name.startswith(("JUPYTERHUB_", "JPY_", "QUANTDESK_"))}
     assert others <= taken | ours
     printed = desk.ana.run("import os; print(dict(os.environ))")
