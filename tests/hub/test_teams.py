@@ -31,7 +31,8 @@ def site(ground: Any, real: Any) -> Iterator[SimpleNamespace]:
     prepare_state(files, isolated=True)
     accounts = {name: Accounts(files).open(name) for name in ("ana", "bob", "eve")}
     yield SimpleNamespace(files=files, teams=Teams(files), python=str(ground.python), **accounts)
-    own = f"qt-{hashlib.sha256(str(files.state).encode()).hexdigest()[:6]}-"  # others run beside
+    states = (files.state, files.state.parent / "another")  # others run beside
+    own = tuple(f"qt-{hashlib.sha256(str(one).encode()).hexdigest()[:6]}-" for one in states)
     for entry in grp.getgrall():
         if entry.gr_name.startswith(own):
             with contextlib.suppress(subprocess.CalledProcessError):
