@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from quantdesk.errors import BadInput, BadParameter
 from quantdesk.hub.limits.limited import ADDRESSED, limited
 from quantdesk.hub.limits.limiting import chosen
-from quantdesk.hub.limits.quotas import Taken, parse_quotas, refusal
-from quantdesk.hub.limits.share import GIB, Machine, Process, fitting, offender, share
+from quantdesk.hub.limits.quotas import parse_quotas, refusal
+from quantdesk.hub.limits.share import GIB, Machine, Process, Share, fitting, offender, share
 from quantdesk.hub.limits.watch import GRACE_S, Watchdog, listens, machine, owned
 from quantdesk.hub.profiles import PROFILES, Profile
 
@@ -63,15 +63,19 @@ def test_the_largest_is_ended_and_the_server_only_when_it_is_alone(sizes: list[i
     assert guilty.bytes == max(one.bytes for one in (others or processes))
 
 
+def taken(groups: set[str], cpu: float, gib: int) -> Share:
+    return Share("any", (), gib * GIB, cpu=cpu, groups=frozenset(groups))
+
+
 def test_a_group_uses_no_more_than_its_quota() -> None:
     quotas = parse_quotas({"quotas": [{"group": "desk", "servers": 2, "memory_gib": 12}, {"group": "ml", "cpu": 4}]})
-    small, large = (Taken(frozenset({"desk", "staff"}), cpu, gib) for cpu, gib in ((2, 4), (4, 10)))
+    small, large = (taken({"desk", "staff"}, cpu, gib) for cpu, gib in ((2, 4), (4, 10)))
     assert refusal(quotas, small, []) is None
-    assert refusal(quotas, small, [small, Taken(frozenset({"staff"}), 64, 512)]) is None
+    assert refusal(quotas, small, [small, taken({"staff"}, 64, 512)]) is None
     for wanted, others, said in (
         (small, [small, small], "may use 2 servers, and would have 3 with this server"),
         (large, [small], "may use 12 GiB of memory, and would have 14 with this server"),
-        (Taken(frozenset({"ml"}), 4.5, 1), [], "The group ml may use 4 cores, and would have 4.5 with this server"),
+        (taken({"ml"}, 4.5, 1), [], "The group ml may use 4 cores, and would have 4.5 with this server"),
     ):
         found = refusal(quotas, wanted, others)
         assert found is not None

@@ -124,7 +124,7 @@ def forget_passwords() -> None:
 
 
 def _servers(c: Any, config: HubConfig, files: HubFiles) -> None:
-    from quantdesk.hub.limits.given import profiles_in, quotas_in
+    from quantdesk.hub.limits.given import all_in
     from quantdesk.hub.limits.limiting import chosen, form
     from quantdesk.hub.limits.share import fitting
     from quantdesk.hub.limits.watch import machine
@@ -139,8 +139,8 @@ def _servers(c: Any, config: HubConfig, files: HubFiles) -> None:
     c.DeskSpawner.collaboration = config.collaboration
     c.DeskSpawner.cmd = single_user_command()
     if config.profiles is not None:
-        c.DeskSpawner.profiles = fitting(profiles_in(config.profiles), machine())
-        c.DeskSpawner.quotas = quotas_in(config.profiles)
+        profiles, c.DeskSpawner.quotas = all_in(config.profiles)
+        c.DeskSpawner.profiles = fitting(profiles, machine())
         c.DeskSpawner.options_form, c.DeskSpawner.options_from_form = form, chosen
     c.DeskSpawner.env_keep = list(KEPT)
     c.DeskSpawner.environment = {"JUPYTERHUB_ACTIVITY_INTERVAL": str(_tell_activity_every(config))}

@@ -12,7 +12,7 @@ from quantdesk.errors import BadInput
 from quantdesk.hub.limits.quotas import Quota, parse_quotas
 from quantdesk.hub.profiles import PROFILES, Profile, parse
 
-__all__ = ["profiles_in", "quotas_in"]
+__all__ = ["all_in", "profiles_in"]
 
 
 def profiles_in(path: Path | None) -> tuple[Profile, ...]:
@@ -26,15 +26,16 @@ def profiles_in(path: Path | None) -> tuple[Profile, ...]:
     return PROFILES if path is None else parse(_content(path))
 
 
-def quotas_in(path: Path | None) -> tuple[Quota, ...]:
-    """The quotas of the same file; none without one.
+def all_in(path: Path) -> tuple[tuple[Profile, ...], tuple[Quota, ...]]:
+    """The profiles of a file and its quotas, of one reading.
 
     Raises
     ------
     BadInput
         As for `profiles_in`.
     """
-    return () if path is None else parse_quotas(_content(path))
+    content = _content(path)
+    return parse(content), parse_quotas(content)
 
 
 def _content(path: Path) -> Mapping[str, Any]:

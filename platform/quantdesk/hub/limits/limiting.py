@@ -19,8 +19,8 @@ from traitlets import Tuple
 
 from quantdesk.errors import EnvironmentProblem
 from quantdesk.hub.limits.limited import limited
-from quantdesk.hub.limits.quotas import Taken, refusal
-from quantdesk.hub.limits.share import GIB, Share, fitting, share
+from quantdesk.hub.limits.quotas import refusal
+from quantdesk.hub.limits.share import GIB, Share, share
 from quantdesk.hub.limits.watch import Watchdog, machine
 from quantdesk.hub.profiles import Profile, of
 
@@ -45,8 +45,6 @@ class Limiting(LocalProcessSpawner):  # type: ignore[misc]
     share: Share | None = None
     shares: ClassVar[dict[str, Share]] = {}
     """What each server that runs has, by its user."""
-    taken: ClassVar[dict[str, Taken]] = {}
-    """The same as quotas count it."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
@@ -60,7 +58,7 @@ class Limiting(LocalProcessSpawner):  # type: ignore[misc]
     def offered(self) -> tuple[Profile, ...]:
         """The profiles that the user may take, his default first."""
         groups = [group.name for group in self.user.groups]
-        return of(fitting(self.profiles, machine()), groups, is_admin=self.user.admin) if self.profiles else ()
+        return of(self.profiles, groups, is_admin=self.user.admin)
 
     def take_share(self, command: list[str]) -> list[str]:
         """Choose what this server gets; the command, limited to it.
@@ -80,13 +78,13 @@ class Limiting(LocalProcessSpawner):  # type: ignore[misc]
             names = ", ".join(one.name for one in offered) or "none"
             self.user_options = self.orm_spawner.user_options = {}  # or it would be remembered for the next start
             raise Refused(f"{str(wanted)[:40]!r} is no profile that you may take.", f"You may take: {names}.")
-        with_this = Taken(frozenset(group.name for group in self.user.groups), found.cpu, found.memory_gib)
-        spent = refusal(self.quotas, with_this, [one for user, one in self.taken.items() if user != self.user.name])
+        others = [one for user, one in self.shares.items() if user != self.user.name]
+        groups = [group.name for group in self.user.groups]
+        made = share(found, machine(), [one.cores for one in others], groups)
+        spent = refusal(self.quotas, made, others)
         if spent is not None:
             raise Refused(*spent)
-        self.taken[self.user.name] = with_this
-        others = [one.cores for user, one in self.shares.items() if user != self.user.name]
-        self.share = self.shares[self.user.name] = share(found, machine(), others)
+        self.share = self.shares[self.user.name] = made
         # JupyterHub tells the server of both, as MEM_LIMIT and CPU_LIMIT.
         self.mem_limit, self.cpu_limit = self.share.memory_bytes, found.cpu
         return limited(command, self.share.cores, self.share.memory_bytes)
@@ -122,7 +120,7 @@ class Limiting(LocalProcessSpawner):  # type: ignore[misc]
         state: dict[str, Any] = super().get_state()
         if self.share is not None:
             told = self.share
-            state["share"] = [told.profile, list(told.cores), told.memory_bytes, told.idle_seconds]
+            state["share"] = [told.profile, list(told.cores), told.memory_bytes, told.idle_seconds, told.cpu]
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -130,16 +128,14 @@ class Limiting(LocalProcessSpawner):  # type: ignore[misc]
         super().load_state(state)
         told: Any = state.get("share")
         with contextlib.suppress(ValueError, TypeError):  # of another version, or without limits: it is not watched
-            profile, cores, memory, idle = told
-            self.share = self.shares[self.user.name] = Share(profile, tuple(cores), memory, idle)
+            profile, cores, memory, idle, cpu = told
             groups = frozenset(group.name for group in self.user.groups)
-            self.taken[self.user.name] = Taken(groups, len(cores), memory / GIB)
+            self.share = self.shares[self.user.name] = Share(profile, tuple(cores), memory, idle, cpu, groups)
 
     def clear_state(self) -> None:
         """Nothing runs any more."""
         super().clear_state()
-        for kept in (self.shares, self.taken):
-            kept.pop(self.user.name, None)
+        self.shares.pop(self.user.name, None)
         self.share = None
         if self._watching is not None:
             self._watching.cancel()

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from quantdesk.errors import BadParameter, UnknownName
+from quantdesk.hub.limits.share import GIB, Share
 from quantdesk.hub.profiles import GROUP
 
-__all__ = ["Quota", "Taken", "parse_quotas", "refusal"]
+__all__ = ["Quota", "parse_quotas", "refusal"]
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,6 @@ class Quota:
     servers: int = 0
     cpu: float = 0.0
     memory_gib: float = 0.0
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What one server has: the groups of its user, cores, GiB."""
-
-    groups: frozenset[str]
-    cpu: float
-    memory_gib: float
 
 
 def parse_quotas(given: Mapping[str, Any]) -> tuple[Quota, ...]:
@@ -88,7 +80,7 @@ def _quota(given: Any, at: int) -> Quota:
     return made
 
 
-def refusal(quotas: Iterable[Quota], wanted: Taken, others: Iterable[Taken]) -> tuple[str, str] | None:
+def refusal(quotas: Iterable[Quota], wanted: Share, others: Iterable[Share]) -> tuple[str, str] | None:
     """Why a server cannot be started now, and what would help; None where it can.
 
     Parameters
@@ -100,7 +92,7 @@ def refusal(quotas: Iterable[Quota], wanted: Taken, others: Iterable[Taken]) -> 
     others
         Those that run.
 
-    >>> small = Taken(frozenset({"desk"}), 2, 4)
+    >>> small = Share("small", (0, 1), 4 * GIB, cpu=2, groups=frozenset({"desk"}))
     >>> refusal([Quota("desk", memory_gib=6)], small, [small])[0]
     'The group desk may use 6 GiB of memory, and would have 8 with this server.'
     """
@@ -112,7 +104,7 @@ def refusal(quotas: Iterable[Quota], wanted: Taken, others: Iterable[Taken]) -> 
         for most, sum_, what in (
             (quota.servers, len(together), "servers"),
             (quota.cpu, sum(one.cpu for one in together), "cores"),
-            (quota.memory_gib, sum(one.memory_gib for one in together), "GiB of memory"),
+            (quota.memory_gib, sum(one.memory_bytes for one in together) / GIB, "GiB of memory"),
         ):
             if most and sum_ > most:
                 return (

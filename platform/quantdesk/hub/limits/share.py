@@ -37,12 +37,16 @@ class Share:
         What all its processes together may use.
     idle_seconds
         Seconds without activity after which it stops itself; 0 is never.
+    cpu, groups
+        Cores that its profile says, and its user's groups, for quotas.
     """
 
     profile: str
     cores: tuple[int, ...]
     memory_bytes: int
     idle_seconds: int = 0
+    cpu: float = 0.0
+    groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,9 @@ def _lacks(profile: Profile, machine: Machine) -> str:
     return "a GPU, which is for Kubernetes" if profile.gpus else ""
 
 
-def share(profile: Profile, machine: Machine, others: Iterable[Sequence[int]] = ()) -> Share:
+def share(
+    profile: Profile, machine: Machine, others: Iterable[Sequence[int]] = (), groups: Iterable[str] = ()
+) -> Share:
     """What a server of a profile gets: as many cores as it may use, those first that fewest others have.
 
     Part of a core is a whole one: an affinity knows no parts.
@@ -92,6 +98,8 @@ def share(profile: Profile, machine: Machine, others: Iterable[Sequence[int]] = 
         What there is.
     others
         The cores of each server that runs.
+    groups
+        Of the user.
 
     >>> share(Profile("small", "Small", cpu=1), Machine((0, 1), 8 * GIB), [(0,)]).cores
     (1,)
@@ -103,6 +111,8 @@ def share(profile: Profile, machine: Machine, others: Iterable[Sequence[int]] = 
         tuple(sorted(ordered[: math.ceil(profile.cpu)])),
         int(profile.memory_gib * GIB),
         60 * profile.idle_minutes,
+        profile.cpu,
+        frozenset(groups),
     )
 
 
