@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from modules import module_at
+from quantdesk.hub.configure import free_ports
 
 HERE = Path(__file__).parent
 
@@ -19,6 +21,33 @@ def provider_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The packages of the provider."""
     folder: Path = module_at(HERE / "providerserver.py").install(tmp_path_factory.mktemp("oidc") / "packages")
     return folder
+
+
+@pytest.fixture(scope="session")
+def provided(ground: Any, templates: Path, real: Any, provider_packages: Path) -> Any:
+    """Starts a hub of root's and its provider: ``with provided(QUANTDESK_…="…") as (hub, provider)``."""
+
+    @contextlib.contextmanager
+    def begin(**settings: str) -> Iterator[tuple[Any, Any]]:
+        real.need_root()
+        (port,) = free_ports(1)
+        provider = module_at(HERE / "providerserver.py").Provider(provider_packages, f"http://127.0.0.1:{port}")
+        env = {
+            "QUANTDESK_NOTEBOOKS": str(templates),
+            "QUANTDESK_LOGIN": "oidc",
+            "QUANTDESK_LOGIN_REFRESH": "1",
+            "QUANTDESK_LOGIN_OIDC_ISSUER": provider.issuer,
+            "QUANTDESK_LOGIN_OIDC_CLIENT_ID": "quantdesk",
+            "QUANTDESK_LOGIN_OIDC_CLIENT_SECRET": provider.secret,
+            **settings,
+        }
+        try:
+            with real.RealHub(ground, ground.state(), env=env, port=port) as hub:
+                yield hub, provider
+        finally:
+            provider.stop()
+
+    return begin
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,9 @@ from typing import Any
 import pytest
 import requests
 
-from modules import module_at
 from quantdesk.errors import EnvironmentProblem
 from quantdesk.hub.auth.probe import probe
 from quantdesk.hub.config import HubConfig
-from quantdesk.hub.configure import free_ports
 
 pytestmark = pytest.mark.xdist_group("login-oidc")
 HERE = Path(__file__).parent
@@ -31,29 +29,17 @@ def said(answer: requests.Response) -> str:
 
 
 @pytest.fixture(scope="module")
-def desk(ground: Any, templates: Path, real: Any, provider_packages: Path) -> Iterator[Any]:
+def desk(provided: Any, real: Any) -> Iterator[Any]:
     """A hub of root's, and its provider; groups of the provider that are called otherwise than the roles."""
-    real.need_root()
-    (port,) = free_ports(1)
-    provider = module_at(HERE / "providerserver.py").Provider(provider_packages, f"http://127.0.0.1:{port}")
-    env = {
-        "QUANTDESK_NOTEBOOKS": str(templates),
-        "QUANTDESK_LOGIN": "oidc",
+    settings = {
         "QUANTDESK_LOGIN_TITLE": "Desk & Sons",
         "QUANTDESK_LOGIN_GROUPS": "staff=viewer; research=quant; desk, New York=trader; it=admin",
         "QUANTDESK_LOGIN_TEAMS": "equities",
         "QUANTDESK_LOGIN_EMAIL_DOMAIN": "desk.example",
-        "QUANTDESK_LOGIN_REFRESH": "1",
         "QUANTDESK_LOGIN_TIMEOUT": "2",
-        "QUANTDESK_LOGIN_OIDC_ISSUER": provider.issuer,
-        "QUANTDESK_LOGIN_OIDC_CLIENT_ID": "quantdesk",
-        "QUANTDESK_LOGIN_OIDC_CLIENT_SECRET": provider.secret,
     }
-    try:
-        with real.RealHub(ground, ground.state(), env=env, port=port) as hub:
-            yield SimpleNamespace(hub=hub, provider=provider, until=real.until, find=real.find)
-    finally:
-        provider.stop()
+    with provided(**settings) as (hub, provider):
+        yield SimpleNamespace(hub=hub, provider=provider, until=real.until, find=real.find)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,41 +10,25 @@ import pytest
 import requests
 from playwright.sync_api import Browser
 
-from modules import module_at
-from quantdesk.hub.configure import free_ports
-
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.xdist_group("login-whole")]
-HERE = Path(__file__).parent
 SERVICE = "/services/quantdesk"
 STRESS = {"scenario_name": "lehman", "portfolio": {"cash": 1}}
 ORDER = {"symbol": "AAPL", "action": "buy", "shares": 1}
 
 
 @pytest.fixture(scope="module")
-def desk(ground: Any, templates: Path, real: Any, provider_packages: Path) -> Iterator[Any]:
+def desk(provided: Any, real: Any) -> Iterator[Any]:
     """A hub with its service, and a provider whose groups are called as the roles."""
-    real.need_root()
-    (port,) = free_ports(1)
-    provider = module_at(HERE / "providerserver.py").Provider(provider_packages, f"http://127.0.0.1:{port}")
-    env = {
-        "QUANTDESK_NOTEBOOKS": str(templates),
+    settings = {
         "QUANTDESK_SERVICE": "true",
         "QUANTDESK_SERVICE_WORKERS": "1",
         "QUANTDESK_SERVICE_REMEMBER": "0",
         "QUANTDESK_WORKER": "false",
         "QUANTDESK_HALTS_FEEDS": "false",
-        "QUANTDESK_LOGIN": "oidc",
-        "QUANTDESK_LOGIN_REFRESH": "1",
-        "QUANTDESK_LOGIN_OIDC_ISSUER": provider.issuer,
-        "QUANTDESK_LOGIN_OIDC_CLIENT_ID": "quantdesk",
-        "QUANTDESK_LOGIN_OIDC_CLIENT_SECRET": provider.secret,
     }
-    try:
-        with real.RealHub(ground, ground.state(), env=env, port=port) as hub:
-            real.until(hub.service_answers, 120, lambda: hub.service_log)
-            yield SimpleNamespace(hub=hub, provider=provider, until=real.until)
-    finally:
-        provider.stop()
+    with provided(**settings) as (hub, provider):
+        real.until(hub.service_answers, 120, lambda: hub.service_log)
+        yield SimpleNamespace(hub=hub, provider=provider, until=real.until)
 
 
 def token(desk: Any, name: str, *groups: str) -> str:
