@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -274,6 +276,9 @@ def test_only_the_offender_dies_and_its_user_is_told_why(fresh: Any, tmp_path: P
         page = admin.get("spawn").text
         assert [f'value="{name}"' in page for name in ("tiny", "larger")] == [True, True]
         admin.name = hub.admin
+        place = html.unescape(re.findall(r'<form[^>]* action="([^"]+)"', page)[-1])
+        shown = admin.session.post(f"{hub.url}{place}", data={"profile": "larger"}, timeout=60).text
+        assert "<p>The group quantdesk-administrators may use 1 GiB of memory" in shown  # the sentence alone
         spent = admin.api("POST", f"users/{hub.admin}/server", json={"profile": "larger"})
         assert spent.status_code == 403, spent.text
         assert "may use 1 GiB of memory, and would have 2 with this server" in spent.text

@@ -129,9 +129,11 @@ class DeskSpawner(Limiting):
             self.runtime = self._make_runtime(self.account)
         except QuantdeskError as error:
             refused = isinstance(error, Refused | quota.HomeFull)
-            raise SpawnException(
+            told = SpawnException(
                 str(error), reason="refused" if refused else "machine", status_code=403 if refused else 500
-            ) from error
+            )
+            told.jupyterhub_message = str(error)  # pages show this, and not the name of the exception with it
+            raise told from error
         with self._log().open("wb") as log:
             self.popen_kwargs = {
                 "cwd": self.account.home,
