@@ -23,9 +23,9 @@ from quantdesk.features import FeatureStore, publish
 from quantdesk.features.config import FeatureConfig
 from quantdesk.hub import backup as backups
 from quantdesk.hub import database
-from quantdesk.hub.backup import make
 from quantdesk.hub.backup.archive import Reader
 from quantdesk.hub.backup.put_back import unfinished
+from quantdesk.hub.backup.tally import Tally
 from quantdesk.hub.config import HubConfig, HubFiles
 from quantdesk.market import MarketStore
 from quantdesk.records import exclusive
@@ -191,16 +191,16 @@ def test_a_run_that_is_removed_between_ledger_and_folders_is_not_named(
     small: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, estates: Any
 ) -> None:
     """The very moment: published after the folders were listed, named by the ledger, removed before it is read."""
-    honest, calls = make._Work._take, []
+    honest, calls = Tally.take, []
 
-    def take(self: Any, part: Any, root: Any, copies: Path, unit: Any = None) -> None:
+    def take(self: Any, part: Any, root: Any, *unit: Any) -> None:
         if root.part == "reports":
             calls.append(part)
             if len(calls) == 2:  # the ledger has been copied
                 shutil.rmtree(late.folder)
                 with RunLedger.open() as ledger, ledger.database.writing() as connection:
                     connection.exec_driver_sql("UPDATE runs SET removed = 1, folder = '' WHERE id = ?", (late.id,))
-        honest(self, part, root, copies, unit)
+        honest(self, part, root, *unit)
         if root.part == "reports" and len(calls) == 1:
             nonlocal_late()
 
@@ -210,7 +210,7 @@ def test_a_run_that_is_removed_between_ledger_and_folders_is_not_named(
             late = estates.record(ledger, 99)
 
     late: Any = None
-    monkeypatch.setattr(make._Work, "_take", take)
+    monkeypatch.setattr(Tally, "take", take)
     made = backups.backup(small.target)
     assert len(calls) == 4, "the ledger was not copied again"
     assert (made.manifest.runs, made.manifest.lost) == (3, ())

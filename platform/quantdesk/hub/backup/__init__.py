@@ -4,12 +4,18 @@
 
     plan       which folders and databases there are, as the settings say     (edge: the environment)
     manifest   what a backup says of itself, and what it may say               (pure)
-    archive    the file: written, and read with nothing believed               (edge: files)
+    archive/   the file: written, and read with nothing believed               (edge: files)
     tree       from a folder into the archive and back, following no link      (edge: files)
     databases  copies of SQLite and PostgreSQL that others are writing         (edge: databases)
-    owners     the hub's accounts, made again                                  (edge: useradd)
+
     make       :func:`backup`, beside a hub that runs                          (edge)
+    tally      what was taken, what not, and how far it is                     (edge: files)
+    names      the hub's accounts by the numbers of this machine               (edge: accounts)
+    runs       runs and their ledger, while both change                        (edge: SQL)
+    dumps      databases on servers, and in files elsewhere                    (edge: databases)
+
     put_back   :func:`restore`, whole or not at all; :func:`verify`            (edge)
+    owners     the hub's accounts, made again                                  (edge: useradd)
 """
 
 from __future__ import annotations
