@@ -128,11 +128,12 @@ def _servers(c: Any, config: HubConfig, files: HubFiles) -> None:
     from quantdesk.hub.limits.limiting import chosen, form
     from quantdesk.hub.limits.share import fitting
     from quantdesk.hub.limits.watch import machine
+    from quantdesk.hub.queued import START_S, WAIT_S
     from quantdesk.hub.spawner import KEPT, single_user_command
 
     c.JupyterHub.spawner_class = "quantdesk.hub.spawner.DeskSpawner"
     c.JupyterHub.allow_named_servers = False
-    c.JupyterHub.concurrent_spawn_limit = 4
+    c.JupyterHub.concurrent_spawn_limit = 0  # nobody is refused: see hub/queued
     c.DeskSpawner.state_directory = str(files.state)
     c.DeskSpawner.administrator = config.administrator
     c.DeskSpawner.isolated = config.isolated
@@ -149,7 +150,7 @@ def _servers(c: Any, config: HubConfig, files: HubFiles) -> None:
         c.DeskSpawner.server_token_scopes = list(service.SERVER_SCOPES)
     c.DeskSpawner.default_url = "/lab"
     c.DeskSpawner.ip = ADDRESS
-    c.DeskSpawner.start_timeout = 90
+    c.DeskSpawner.start_timeout = WAIT_S + START_S
     c.DeskSpawner.http_timeout = 90
     c.DeskSpawner.term_timeout = 10
 

@@ -31,6 +31,7 @@ from quantdesk.hub.config import HubFiles
 from quantdesk.hub.lab import config_path
 from quantdesk.hub.limits.limiting import Limiting, Refused
 from quantdesk.hub.limits.watch import owned
+from quantdesk.hub.queued import Queued
 from quantdesk.hub.sweep import MARK, clear, marked, of_account, of_mark
 from quantdesk.hub.teams import Teams
 from quantdesk.hub.tether import tethered
@@ -87,7 +88,7 @@ def server_environment(
     }
 
 
-class DeskSpawner(Limiting):
+class DeskSpawner(Limiting, Queued):
     """Starts and stops one user's JupyterLab.
 
     Its settings come from `quantdesk.hub.configure`.
