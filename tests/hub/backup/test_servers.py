@@ -16,7 +16,7 @@ import pytest
 
 from quantdesk.errors import BadInput, DataError, EnvironmentProblem
 from quantdesk.hub import backup as backups
-from quantdesk.hub.backup import databases, put_back
+from quantdesk.hub.backup import databases, exchange
 from quantdesk.hub.backup.put_back import unfinished
 from quantdesk.hub.config import HubFiles
 from quantdesk.records.address import parse
@@ -99,7 +99,7 @@ def test_a_restore_that_fails_at_its_last_step_takes_the_database_back(
     def broken(*_: object) -> bool:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(put_back, "_exchanged", broken)
+    monkeypatch.setattr(exchange, "_exchanged", broken)
     with pytest.raises(EnvironmentProblem, match="The restore failed"):
         backups.restore(made.path, replace=True)
     assert estates.seen(team.state) == before

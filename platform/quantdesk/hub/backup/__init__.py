@@ -5,7 +5,8 @@
     plan       which folders and databases there are, as the settings say     (edge: the environment)
     manifest   what a backup says of itself, and what it may say               (pure)
     archive/   the file: written, and read with nothing believed               (edge: files)
-    tree       from a folder into the archive and back, following no link      (edge: files)
+    tree       from a folder into the archive, following no link               (edge: files)
+    unpack     from the archive into a folder                                  (edge: files)
     databases  copies of SQLite and PostgreSQL that others are writing         (edge: databases)
 
     make       :func:`backup`, beside a hub that runs                          (edge)
@@ -15,6 +16,10 @@
     dumps      databases on servers, and in files elsewhere                    (edge: databases)
 
     put_back   :func:`restore`, whole or not at all; :func:`verify`            (edge)
+    places     where each part goes, as the settings say                       (edge: files)
+    admit      whether it can be done, seen before anything is written         (edge: files, locks)
+    stage      everything made beside, and checked                             (edge: files)
+    exchange   what was made takes its place                                   (edge: files, databases)
     owners     the hub's accounts, made again                                  (edge: useradd)
 """
 

@@ -1,4 +1,4 @@
-"""From a folder into a part of an archive, and back. An edge module: files, owners.
+"""From a folder into a part of an archive. An edge module: files, owners.
 
 Nothing is followed: folders are entered by handles, and a link is kept as what it says. What is no file, folder or link
 is left out. A file is opened before it is described, so that one that is removed meanwhile is whole, or not there.
@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from quantdesk.errors import DataError, EnvironmentProblem
-from quantdesk.hub.backup.archive import PartReader, PartWriter
+from quantdesk.errors import EnvironmentProblem
+from quantdesk.hub.backup.archive import PartWriter
 from quantdesk.hub.backup.databases import copy_sqlite, is_sqlite, others_of
 from quantdesk.hub.backup.manifest import FILE, FOLDER, LINK, LONGEST_PATH, Entry, stays
 
-__all__ = ["Owners", "Taken", "add_file", "described", "extract", "settle", "take"]
+__all__ = ["Owners", "Taken", "add_file", "described", "take"]
 
 DEEPEST = 200
 """Folders within folders; what is deeper is left out, and said."""
@@ -273,77 +273,3 @@ def _beside_a_database(name: str, known: set[str], handle: int) -> bool:
     """Whether it is what SQLite keeps beside a database while that is in use: it is in the copy already."""
     base = next((name.removesuffix(end) for end in others_of("") if name.endswith(end)), "")
     return base in known and is_sqlite(base, handle)
-
-
-def extract(
-    reader: PartReader,
-    target: Path,
-    owner_of: Callable[[Entry], tuple[int, int] | None],
-    *,
-    root_later: bool = False,
-    told: Callable[[str], None] = lambda path: None,
-) -> None:
-    """Make the folder that a part holds.
-
-    Parameters
-    ----------
-    reader
-        Of the part, whose manifest was looked at: each path is below a folder that comes before it.
-    target
-        Where; it may be there and empty, and nobody else may enter its parents.
-    owner_of
-        Numbers for an entry; None leaves the owner alone.
-    root_later
-        Leave the root as it is: more comes into it, and it is given away by :func:`settle` then.
-    told
-        Called with each path.
-
-    Raises
-    ------
-    DataError
-        The archive is damaged, or something is in the way.
-    OSError
-        As the disk says.
-    """
-    folders: list[tuple[Path, Entry]] = []
-    for entry in reader:
-        path = target / entry.path
-        told(entry.path)
-        try:
-            if entry.kind == FOLDER:
-                path.mkdir(mode=0o700, exist_ok=not entry.path)
-                folders.append((path, entry))
-            elif entry.kind == LINK:
-                path.symlink_to(entry.target)
-                _give(path, owner_of(entry))
-                os.utime(path, ns=(entry.modified, entry.modified), follow_symlinks=False)
-            else:
-                _write(reader, entry, path, owner_of(entry))
-        except FileExistsError as error:
-            raise DataError(f"{entry.path} is in the backup twice.", "Use another backup.") from error
-    for path, entry in reversed(folders):  # the innermost first: a folder may be closed even to us
-        if entry.path or not root_later:
-            settle(path, entry, owner_of(entry))
-
-
-def settle(path: Path, entry: Entry, owner: tuple[int, int] | None) -> None:
-    """Give a folder its owner, mode and time."""
-    _give(path, owner)
-    path.chmod(entry.mode)
-    os.utime(path, ns=(entry.modified, entry.modified))
-
-
-def _write(reader: PartReader, entry: Entry, path: Path, owner: tuple[int, int] | None) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "wb") as stream:
-        reader.copy(entry, stream)
-        stream.flush()
-        if owner is not None:
-            os.fchown(handle, *owner)
-        os.fchmod(handle, entry.mode)
-        os.utime(handle, ns=(entry.modified, entry.modified))
-
-
-def _give(path: Path, owner: tuple[int, int] | None) -> None:
-    if owner is not None:
-        os.chown(path, *owner, follow_symlinks=False)
