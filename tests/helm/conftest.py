@@ -82,10 +82,10 @@ def helm(tools: Path, chart: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         return subprocess.run(line, env=env, cwd=chart, capture_output=True, text=True, check=False)
 
     @functools.cache
-    def render(name: str, *words: str) -> tuple[dict[str, Any], ...]:
+    def render(name: str, *words: str, release: str = "quantdesk") -> tuple[dict[str, Any], ...]:
         path = VALUES[name]
         given = ["--values", str(chart / path.relative_to(CHART))] if path else []
-        done = run("template", "quantdesk", ".", "--namespace", "quantdesk", *given, *words)
+        done = run("template", release, ".", "--namespace", "quantdesk", *given, *words)
         assert done.returncode == 0, done.stderr
         return tuple(one for one in yaml.safe_load_all(done.stdout) if one)
 
@@ -118,6 +118,8 @@ def pods() -> Callable[[Any], Iterator[tuple[str, dict[str, Any]]]]:
                 yield name, spec["jobTemplate"]["spec"]["template"]
             elif one["kind"] in ("Deployment", "StatefulSet", "DaemonSet", "Job"):
                 yield name, spec["template"]
+            elif one["kind"] == "Pod":
+                yield name, one
 
     return found
 

@@ -29,6 +29,7 @@ CUSTOM = ("monitoring.coreos.com", "gateway.networking.k8s.io", "external-secret
 OTHERS = (
     {"app": "jupyterhub", "component": "hub"},
     {"app": "jupyterhub", "component": "proxy"},
+    {"app": "jupyterhub", "component": "singleuser-server"},
     {"app": "jupyterhub", "component": "user-scheduler"},
     {"app": "jupyterhub", "component": "image-puller"},
     {"app.kubernetes.io/name": "dask-gateway"},
@@ -133,6 +134,9 @@ MISSPELLED = {
     "jupyterhub.singleuser.profileList": "/jupyterhub/singleuser",
     "jupyterhub.singleuser.storage.dynamic.class": "/jupyterhub/singleuser/storage/dynamic",
     "profiles[0].memory": "/profiles/0",
+    "web.canary.replica": "/web/canary",
+    "smoke.uri": "/smoke",
+    "hubCopy.form": "/hubCopy",
     "desks": "",
 }
 WRONG = {
@@ -242,7 +246,7 @@ def test_every_container_says_what_it_needs_and_at_most_takes(objects: Any, pods
 
 def test_what_serves_has_probes_and_what_ends_has_an_end(objects: Any, pods: Pods) -> None:
     for name, pod in pods(objects):
-        if name.startswith(("CronJob", "Job")):
+        if name.startswith(("CronJob", "Job", "Pod")):
             assert pod["spec"]["activeDeadlineSeconds"] > 0, name
             assert pod["spec"]["restartPolicy"] == "Never", name
             continue
@@ -316,6 +320,7 @@ def test_each_process_has_the_secrets_that_it_needs_and_no_others(everything: An
     assert held["CronJob qd-backup"] == every, "it alone sees all of them"
     assert held["CronJob qd-halts"] == set()
     assert held["CronJob qd-snapshots"] == set()
+    assert held["Pod qd-smoke"] == {"smoke-token"}
 
 
 def test_there_is_one_desk_and_services_do_not_make_their_own(everything: Any, pods: Pods) -> None:
@@ -410,6 +415,8 @@ def test_the_commands_of_the_chart_exist(everything: Any, pods: Pods) -> None:
 def test_the_settings_of_the_chart_are_settings(everything: Any, pods: Pods) -> None:
     reference = (ROOT / "docs" / "reference" / "settings.md").read_text()
     known = set(re.findall(r"`(QUANTDESK_[A-Z0-9_]+)`", reference))
+    commands = (ROOT / "docs" / "reference" / "command-line.md").read_text()
+    known |= set(re.findall(r"QUANTDESK_SMOKE_[A-Z]+", commands))
     found = {
         variable["name"]
         for _, pod in pods(everything)

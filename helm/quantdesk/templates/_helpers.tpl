@@ -1,13 +1,14 @@
 {{/* The beginning of every name. Not the release's: the values below jupyterhub: name our objects, and cannot compute. */}}
 {{- define "qd.name" -}}{{ .Values.name }}{{- end }}
 
-{{/* Labels of an object. Call: include "qd.labels" (list . "component") */}}
+{{/* Labels of an object; of another version than the chart's, if it is one. Call: include "qd.labels" (list . "component" version) */}}
 {{- define "qd.labels" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: quantdesk
 app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
-app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+{{- $version := "" -}}{{- if gt (len .) 2 -}}{{- $version = index . 2 -}}{{- end }}
+app.kubernetes.io/version: {{ $version | default $root.Values.image.tag | default $root.Chart.AppVersion | trunc 63 | trimAll "-_." | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- end }}
@@ -19,16 +20,33 @@ app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
-{{/* The image of our processes: by digest where one is given. Call: include "qd.image" (list . tag) */}}
+{{/*
+The image of our processes: by digest where one is given. Another version than image's has a tag or a digest of its own.
+Call: include "qd.image" (list . tag digest)
+*/}}
 {{- define "qd.image" -}}
 {{- $root := index . 0 -}}
 {{- $image := $root.Values.image -}}
-{{- if and $image.digest (not (index . 1)) -}}
-{{ $image.repository }}@{{ $image.digest }}
+{{- $digest := index . 2 | default (ternary "" $image.digest (ne (index . 1) "")) -}}
+{{- if $digest -}}
+{{ $image.repository }}@{{ $digest }}
 {{- else -}}
 {{ $image.repository }}:{{ index . 1 | default $image.tag | default $root.Chart.AppVersion }}
 {{- end -}}
 {{- end }}
+
+{{/*
+The beginning of the names of the hub that the door and the service lead to: none for zero-to-jupyterhub's own names,
+else `jupyterhub.fullnameOverride` of this release, or of the other one that `activeHub` names.
+*/}}
+{{- define "qd.hubPrefix" -}}
+{{- with .Values.activeHub | default .Values.jupyterhub.fullnameOverride -}}{{ . }}-{{- end -}}
+{{- end }}
+{{- define "qd.proxy" -}}{{ include "qd.hubPrefix" . }}proxy-public{{- end }}
+{{- define "qd.hubApi" -}}{{ .Values.web.hubApi | default (printf "http://%shub:8081/hub/api" (include "qd.hubPrefix" .)) }}{{- end }}
+
+{{/* Labels of the pods of that hub's release; its name is that of `activeHub`. */}}
+{{- define "qd.hubRelease" -}}{{ .Values.activeHub | default .Release.Name }}{{- end }}
 
 {{/* The Pod Security Standard "restricted", for a pod. */}}
 {{- define "qd.podSecurity" -}}

@@ -36,7 +36,7 @@ spec:
 
 {{- define "qd.command" -}}
 - name: step-{{ add .at 1 }}
-  image: {{ include "qd.image" (list .root "") }}
+  image: {{ include "qd.image" (list .root "" "") }}
   imagePullPolicy: {{ .root.Values.image.pullPolicy }}
   command: {{ .command | toJson }}
   env:
