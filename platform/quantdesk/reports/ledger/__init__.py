@@ -6,7 +6,7 @@ workers never do one thing twice.
 
 ::
 
-    entry         what the ledger takes and gives: orders of runs, runs, schedules, remarks    (pure)
+    entry/        what the ledger takes and gives: orders of runs, runs, schedules, remarks    (pure)
     config        where it is                                                                  (edge: the environment)
     tables        the tables                                                                   (edge: SQL)
     queue         runs that wait, are claimed, tried again, cancelled, ended                   (edge: SQL)
