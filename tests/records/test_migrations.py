@@ -34,6 +34,24 @@ REVISIONS = {
         def downgrade():
             op.drop_column("people", "initial")
         """,
+    "two~one": """
+        from alembic import op
+        from sqlalchemy import Column, Text
+        revision, down_revision = "two~one", "one"
+        def upgrade():
+            op.add_column("people", Column("initial", Text))
+        def downgrade():
+            op.drop_column("people", "initial")
+        """,
+    "more~two": """
+        from alembic import op
+        from sqlalchemy import Column, Text
+        revision, down_revision = "more~two", "two~one"
+        def upgrade():
+            op.add_column("people", Column("second", Text))
+        def downgrade():
+            op.drop_column("people", "second")
+        """,
     "three": """
         from alembic import op
         from sqlalchemy import Column, Integer, text
@@ -121,6 +139,28 @@ def test_a_database_of_a_newer_version_is_refused(database, package):
         ):
             change()
     assert people(database) == []
+
+
+def test_an_older_version_goes_on_where_the_newer_one_only_added(database, package):
+    """So a release is rolled back after its migrations ran, and a canary runs beside the version that is there."""
+    older, newer = (Migrations(database, package(*names)) for names in (("old", "one"), ("new", "one", "two~one")))
+    older.up()
+    newer.up()
+    assert older.up() == older.up("one") == older.current() == "two~one", "it leaves the tables as they are"
+    with database.writing() as connection:
+        connection.execute(text("INSERT INTO people (id, name) VALUES (1, 'ada')"))
+    assert newer.up() == "two~one"
+    with pytest.raises(DataError, match=r"has revision two~one, which this version of quantdesk does not know"):
+        older.down("base")
+    assert newer.down("one") == "one"
+    assert people(database) == [(1, "ada")]
+
+
+def test_it_is_the_newest_revision_that_says_whom_it_serves(database, package):
+    Migrations(database, package("first", "one", "two~one", "more~two")).up()
+    assert Migrations(database, package("second", "one", "two~one")).up() == "more~two"
+    with pytest.raises(DataError, match="has revision more~two, which this version of quantdesk does not know"):
+        Migrations(database, package("third", "one")).up()
 
 
 def test_revisions_that_are_none(database, package):

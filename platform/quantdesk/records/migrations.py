@@ -3,6 +3,12 @@
 The revisions are modules in a package, so that they are there in a wheel as in a checkout. A change, of however many
 steps, is one transaction in which nobody else writes: two processes that start at once migrate once, and one that dies
 in the middle leaves the database as it was.
+
+A release can be rolled back, and two versions can run side by side, where the newer one only *adds* to the tables. Its
+revision says so in its name: ``0004~0003`` is the fourth, and code that knows no more than ``0003`` still works with its
+tables, and leaves them as they are. A revision that takes away what older code reads or writes has no such part, and
+comes a release later than the code that no longer needs it; older code refuses its tables. The name is all that a
+database keeps, so the older code needs nothing else to know it.
 """
 
 from __future__ import annotations
@@ -25,6 +31,8 @@ __all__ = ["BASE", "Migrations", "brought_up"]
 
 BASE = "base"
 """Before the first revision: no tables."""
+SERVES = "~"
+"""Between a revision and the oldest one whose code still works with its tables."""
 
 
 def brought_up(database: Database, package: str) -> Database:
@@ -84,7 +92,7 @@ class Migrations:
         Raises
         ------
         DataError
-            This version of quantdesk does not know it.
+            This version of quantdesk does not know it, and it does not say that this one may use its tables.
         """
         with self.database.reading() as connection:
             return self._current(connection)
@@ -123,6 +131,8 @@ class Migrations:
         goal = self._known(to)
         with self.database.writing() as connection:
             found = self._current(connection)
+            if found not in (BASE, *self.revisions):
+                raise self._unknown(found)  # only who has made it can take it back
             if not self._at_least(found, goal):
                 raise BadInput(f"{self.database} has revision {found}, and cannot go down to {goal}.", "Go up instead.")
             if found != goal:
@@ -138,18 +148,27 @@ class Migrations:
 
     def _at_least(self, found: str, goal: str) -> bool:
         order = (BASE, *self.revisions)
-        return order.index(found) >= order.index(goal)
+        return found not in order or order.index(found) >= order.index(goal)  # unknown: a newer one that serves ours
 
     def _current(self, connection: Connection) -> str:
         found = MigrationContext.configure(connection, opts=self._options()).get_current_heads()
         if not found:
             return BASE
-        if len(found) > 1 or found[0] not in self.revisions:
-            raise DataError(
-                f"{self.database} has revision {', '.join(found)}, which this version of quantdesk does not know.",
-                f"It knows up to {self.head}. A newer version has written it: use that one.",
-            )
-        return str(found[0])
+        revision = ", ".join(found)
+        serves = revision.partition(SERVES)[2]
+        if len(found) > 1 or (revision not in self.revisions and serves not in self._numbers):
+            raise self._unknown(revision)
+        return revision
+
+    @property
+    def _numbers(self) -> set[str]:
+        return {one.partition(SERVES)[0] for one in self.revisions}
+
+    def _unknown(self, revision: str) -> DataError:
+        return DataError(
+            f"{self.database} has revision {revision}, which this version of quantdesk does not know.",
+            f"It knows up to {self.head}. A newer version has written it: use that one.",
+        )
 
     def _options(self) -> dict[str, Any]:
         return {} if self.database.is_sqlite else {"version_table_schema": self.database.schema}
