@@ -136,14 +136,14 @@ def test_a_database_that_is_away_in_the_middle_costs_no_run(
 ) -> None:
     """As a death there: what was begun is not there, and what comes after it neither."""
     runs = [leave(number) for number in range(5)]
-    keep, calls = queue._keep_metrics, iter((True, True, False))
+    keep, calls = queue.keep_metrics, iter((True, True, False))
 
     def break_off(*given: Any) -> None:
         keep(*given)
         if not next(calls):
             raise EnvironmentProblem("The database is away.", "Wait.")
 
-    monkeypatch.setattr(queue, "_keep_metrics", break_off)
+    monkeypatch.setattr(queue, "keep_metrics", break_off)
     with pytest.raises(EnvironmentProblem):
         adoption.step()
     assert ledger.queue.known(run.id for run in runs) == {runs[0].id, runs[1].id}

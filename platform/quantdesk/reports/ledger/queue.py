@@ -1,57 +1,32 @@
-"""Runs that wait, are claimed by a worker, tried again, cancelled and ended. An edge module: SQL.
-
-A run is carried out by who holds its claim. A claim has an end, which its holder puts off while the work goes on, and
-a fencing number: a worker that slept through the end of its claim, and was succeeded, can change nothing any more.
-Whatever happens, every run that was asked for comes to one final state.
-"""
+"""Runs that are asked for, wait and are cancelled; how workers have them is :mod:`.claims`. An edge module: SQL."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import and_, insert, or_, select, update
 
-from quantdesk.errors import BadInput, EnvironmentProblem, UnknownName
-from quantdesk.records.database import Database
-from quantdesk.reports.ledger.entry import FINAL, Attempt, Claim, Order, Recorded, State
-from quantdesk.reports.ledger.tables import (
-    ATTEMPTS,
-    METRICS,
-    RUNS,
-    as_json,
-    attempt_of,
-    nanoseconds,
-    with_metrics,
-)
+from quantdesk.errors import BadInput
+from quantdesk.reports.ledger.claims import TAKEN_OVER_AT_MOST, ClaimLost, Claims
+from quantdesk.reports.ledger.entry import Attempt, Order, Recorded, State
+from quantdesk.reports.ledger.rows import fresh, keep_metrics, must_be_final, run_of
+from quantdesk.reports.ledger.tables import ATTEMPTS, RUNS, as_json, attempt_of, nanoseconds, with_metrics
 
-__all__ = ["ClaimLost", "Queue"]
+__all__ = ["TAKEN_OVER_AT_MOST", "ClaimLost", "Queue"]
 
-_SECOND = 1_000_000_000
 _NAMES_AT_ONCE = 500
-LONGEST_CLAIM_S = 24 * 3600
-"""Longer than any worker claims a run without renewing it."""
-TAKEN_OVER_AT_MOST = 3
-"""How often a run whose worker died is begun again, beyond its attempts: one that kills its workers has to end."""
 
 
-class ClaimLost(EnvironmentProblem):
-    """Somebody else has the run now, or it has ended."""
-
-
-class Queue:
-    """The runs of a ledger, as workers see them.
+class Queue(Claims):
+    """The runs of a ledger, as who asks for them and as workers see them.
 
     Parameters
     ----------
     database
         With the tables of the newest revision.
     """
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
 
     # --------------------------------------------------------------------------------------------------------- asking
 
@@ -83,8 +58,8 @@ class Queue:
             if found is not None:
                 return with_metrics(connection, [found])[0], False
             now = self.database.now(connection)
-            connection.execute(insert(RUNS).values(**_fresh(order, now)))
-            return self._get(connection, order.id), True
+            connection.execute(insert(RUNS).values(**fresh(order, now)))
+            return run_of(connection, order.id), True
 
     def release(self, run_id: str) -> bool:
         """Let a run that waited for others go on; whether it waited."""
@@ -107,7 +82,7 @@ class Queue:
             if not connection.execute(update(RUNS).where(idle).values(**ended)).rowcount:
                 under_way = and_(RUNS.c.id == run_id, RUNS.c.state == State.RUNNING)
                 connection.execute(update(RUNS).where(under_way).values(is_cancelling=True))
-            return self._get(connection, run_id)
+            return run_of(connection, run_id)
 
     def note_detail(self, run_id: str, name: str, value: Any) -> Recorded:
         """Set one of the details of a run, in any state.
@@ -118,178 +93,9 @@ class Queue:
             There is no such run.
         """
         with self.database.writing() as connection:
-            details = {**self._get(connection, run_id).details, name: value}
+            details = {**run_of(connection, run_id).details, name: value}
             connection.execute(update(RUNS).where(RUNS.c.id == run_id).values(details=as_json(details)))
-            return self._get(connection, run_id)
-
-    # -------------------------------------------------------------------------------------------------------- working
-
-    def claim(
-        self, holder: str, seconds: float, at_most: int | None = None, *, only: str = "", never: str = ""
-    ) -> Claim | None:
-        """Take the run that has waited longest and may begin; None where there is none.
-
-        Parameters
-        ----------
-        holder
-            The worker; two must not have one name.
-        seconds
-            How long the claim lasts without :meth:`renew`.
-        at_most
-            How many runs may be under way at once, in the whole ledger; None for no limit.
-        only, never
-            A trigger: its runs alone, or none of its runs. Empty for no such rule.
-        """
-        begun = time.monotonic()
-        with self.database.writing() as connection:
-            now = self.database.now(connection)
-            busy = {
-                row.report: int(row.under_way)
-                for row in connection.execute(
-                    select(RUNS.c.report, func.count().label("under_way"))
-                    .where(RUNS.c.state == State.RUNNING)
-                    .group_by(RUNS.c.report)
-                )
-            }
-            if at_most is not None and sum(busy.values()) >= at_most:
-                return None
-            mine = RUNS.c.trigger == only if only else RUNS.c.trigger != never
-            row = self._next(connection, now, busy, mine)
-            if row is None:
-                return None
-            taken = {
-                "state": State.RUNNING,
-                "attempt": row.attempt + 1,
-                "started": now,
-                "holder": holder,
-                "until": now + round(seconds * _SECOND),
-                "fence": row.fence + 1,
-                "progress": "{}",
-            }
-            connection.execute(update(RUNS).where(RUNS.c.id == row.id).values(**taken))
-            return Claim(self._get(connection, row.id), holder, row.fence + 1, begun + seconds)
-
-    def renew(self, claim: Claim, seconds: float, progress: Mapping[str, Any] | None = None) -> tuple[Claim, bool]:
-        """Put the end of a claim off, and say how far the run is.
-
-        Returns
-        -------
-        tuple
-            The claim with its new end, and whether the run shall be cancelled.
-
-        Raises
-        ------
-        ClaimLost
-            Somebody else has the run, or it has ended: stop.
-        """
-        begun = time.monotonic()
-        with self.database.writing() as connection:
-            values: dict[str, Any] = {"until": self.database.now(connection) + round(seconds * _SECOND)}
-            if progress is not None:
-                values["progress"] = as_json(dict(progress))
-            self._change(connection, claim, values)
-            run = self._get(connection, claim.run.id)
-        return Claim(run, claim.holder, claim.fence, begun + seconds), run.is_cancelling
-
-    def finish(self, claim: Claim, state: State, record: Mapping[str, Any], **more: Any) -> Recorded:
-        """Note how a run ended, for good.
-
-        Parameters
-        ----------
-        claim
-            The right to it.
-        state
-            A final one.
-        record
-            Its ``run.json``; empty where there is none.
-        more
-            ``problem``, ``folder``, ``cache_key``, ``cached_from`` (texts) and ``metrics`` (name to value and unit).
-
-        Returns
-        -------
-        Recorded
-            The run as it is now. Where the files that it was to share were removed meanwhile, it is queued again.
-
-        Raises
-        ------
-        BadInput
-            The state is not final.
-        ClaimLost
-            Somebody else has the run, or it has ended.
-        """
-        if not state.is_final:
-            raise BadInput(f"{state} is no end of a run.", f"Give one of {', '.join(FINAL)}.")
-        metrics = more.pop("metrics", {})
-        with self.database.writing() as connection:
-            now = self.database.now(connection)
-            if _is_removed(connection, more.get("cached_from")):
-                self._give_back(connection, claim)
-                return self._get(connection, claim.run.id)
-            self._change(
-                connection, claim, {"state": state, "ended": now, "record": as_json(dict(record)), "until": 0, **more}
-            )
-            self._tried(connection, claim, now, state, more.get("problem", ""))
-            _keep_metrics(connection, claim.run.id, metrics)
-            return self._get(connection, claim.run.id)
-
-    def retry(self, claim: Claim, state: State, problem: str, not_before: datetime) -> Recorded:
-        """Put a run back after an attempt that failed, to be tried again; what it ended with is kept as an attempt.
-
-        Raises
-        ------
-        ClaimLost
-            Somebody else has the run, or it has ended.
-        """
-        with self.database.writing() as connection:
-            now = self.database.now(connection)
-            back = {"state": State.QUEUED, "until": 0, "holder": "", "problem": problem}
-            self._change(connection, claim, back | {"not_before": nanoseconds(not_before)})
-            self._tried(connection, claim, now, state, problem)
-            return self._get(connection, claim.run.id)
-
-    def give_back(self, claim: Claim) -> None:
-        """Put a run back that was not begun, or was left in the middle by a worker that ends in order: no attempt.
-
-        Raises
-        ------
-        ClaimLost
-            Somebody else has the run, or it has ended.
-        """
-        with self.database.writing() as connection:
-            self._give_back(connection, claim)
-
-    def take_over(self, by: str = "") -> tuple[Recorded, ...]:
-        """Put back the runs whose claims are over: their workers are gone. One that has cost too many is lost.
-
-        Parameters
-        ----------
-        by
-            The worker that asks. It lives, so its own runs are not taken from it: its heart may only be slow.
-
-        Returns
-        -------
-        tuple
-            What was changed, as it is now.
-        """
-        with self.database.writing() as connection:
-            now = self.database.now(connection)
-            # A claim that ends later than any can was made while a clock was wrong.
-            is_over = or_(RUNS.c.until < now, RUNS.c.until > now + LONGEST_CLAIM_S * _SECOND)
-            over = and_(RUNS.c.state == State.RUNNING, is_over, RUNS.c.holder != by)
-            rows = connection.execute(select(RUNS).where(over).order_by(RUNS.c.queued)).all()
-            for row in rows:
-                problem = f"Its worker {row.holder} ended without a word."
-                lost = row.attempt >= row.attempts + TAKEN_OVER_AT_MOST
-                values: dict[str, Any] = {"until": 0, "problem": problem, "fence": row.fence + 1}
-                if row.is_cancelling:
-                    values |= {"state": State.CANCELLED, "ended": now, "problem": "It was cancelled."}
-                elif lost:
-                    values |= {"state": State.LOST, "ended": now}
-                else:
-                    values |= {"state": State.QUEUED, "holder": "", "not_before": now}
-                connection.execute(update(RUNS).where(RUNS.c.id == row.id).values(**values))
-                _attempted(connection, row, now, State.CANCELLED if row.is_cancelling else State.LOST, problem)
-            return tuple(self._get(connection, row.id) for row in rows)
+            return run_of(connection, run_id)
 
     def note(
         self, order: Order, record: Mapping[str, Any], state: State, *, attempt: int = 1, **more: Any
@@ -317,17 +123,16 @@ class Queue:
         BadInput
             The state is not final.
         """
-        if not state.is_final:
-            raise BadInput(f"{state} is no end of a run.", f"Give one of {', '.join(FINAL)}.")
+        must_be_final(state)
         metrics = more.pop("metrics", {})
         started, ended = (nanoseconds(datetime.fromisoformat(record[name])) for name in ("started", "ended"))
         with self.database.writing() as connection:
             is_new = connection.scalar(select(RUNS.c.id).where(RUNS.c.id == order.id)) is None
             if is_new:
-                row = _fresh(order, started) | {"state": state, "attempt": attempt, "started": started, "ended": ended}
+                row = fresh(order, started) | {"state": state, "attempt": attempt, "started": started, "ended": ended}
                 connection.execute(insert(RUNS).values(**row | {"record": as_json(dict(record))} | more))
-                _keep_metrics(connection, order.id, metrics)
-            return self._get(connection, order.id), is_new
+                keep_metrics(connection, order.id, metrics)
+            return run_of(connection, order.id), is_new
 
     # -------------------------------------------------------------------------------------------------------- reading
 
@@ -340,7 +145,7 @@ class Queue:
             There is none of this name.
         """
         with self.database.reading() as connection:
-            return self._get(connection, run_id)
+            return run_of(connection, run_id)
 
     def known(self, run_ids: Iterable[str]) -> frozenset[str]:
         """Those of the names that runs of the ledger have."""
@@ -362,117 +167,3 @@ class Queue:
         with self.database.reading() as connection:
             found = select(ATTEMPTS).where(ATTEMPTS.c.run_id == run_id).order_by(ATTEMPTS.c.number)
             return tuple(attempt_of(row) for row in connection.execute(found))
-
-    # -------------------------------------------------------------------------------------------------------- private
-
-    @staticmethod
-    def _get(connection: Connection, run_id: str) -> Recorded:
-        row = connection.execute(select(RUNS).where(RUNS.c.id == run_id)).one_or_none()
-        if row is None:
-            near = connection.scalars(select(RUNS.c.id).order_by(RUNS.c.queued.desc()).limit(20))
-            raise UnknownName("run", run_id[:200], list(near))
-        return with_metrics(connection, [row])[0]
-
-    @staticmethod
-    def _next(connection: Connection, now: int, busy: Mapping[str, int], mine: ColumnElement[bool]) -> Row[Any] | None:
-        ready = and_(RUNS.c.state == State.QUEUED, RUNS.c.not_before <= now, mine)
-        full: list[str] = []
-        # Most often the first one may begin; a report whose runs are as many as it allows is passed over.
-        while True:
-            open_to = and_(ready, RUNS.c.report.not_in(full)) if full else ready
-            row = connection.execute(select(RUNS).where(open_to).order_by(RUNS.c.queued, RUNS.c.id).limit(1)).first()
-            if row is None or row.concurrency is None or busy.get(row.report, 0) < row.concurrency:
-                return row
-            full.append(row.report)
-
-    @staticmethod
-    def _change(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> None:
-        mine = and_(
-            RUNS.c.id == claim.run.id,
-            RUNS.c.fence == claim.fence,
-            RUNS.c.holder == claim.holder,
-            RUNS.c.state == State.RUNNING,
-        )
-        if connection.execute(update(RUNS).where(mine).values(**values)).rowcount != 1:
-            raise ClaimLost(
-                f"{claim.holder} has the run {claim.run.id} no longer.", "Another worker goes on with it; end this one."
-            )
-
-    @classmethod
-    def _give_back(cls, connection: Connection, claim: Claim) -> None:
-        back = {"state": State.QUEUED, "until": 0, "holder": "", "attempt": claim.run.attempt - 1, "progress": "{}"}
-        cls._change(connection, claim, back)
-
-    @staticmethod
-    def _tried(connection: Connection, claim: Claim, now: int, state: State, problem: str) -> None:
-        row = connection.execute(select(RUNS).where(RUNS.c.id == claim.run.id)).one()
-        _attempted(connection, row, now, state, problem, holder=claim.holder)
-
-
-def _is_removed(connection: Connection, run_id: str | None) -> bool:
-    if run_id is None:
-        return False
-    return connection.scalar(select(RUNS.c.removed).where(RUNS.c.id == run_id)) is not None
-
-
-def _fresh(order: Order, now: int) -> dict[str, Any]:
-    """The row of a run that has not begun."""
-    not_before = 0 if order.not_before is None else nanoseconds(order.not_before)
-    return {
-        "id": order.id,
-        "report": order.report,
-        "title": order.title,
-        "parameters": as_json(dict(order.parameters)),
-        "requested_by": order.requested_by,
-        "owner": order.owner,
-        "is_private": order.is_private,
-        "trigger": order.trigger,
-        "schedule_id": order.schedule_id,
-        "due": None if order.due is None else nanoseconds(order.due),
-        "after": as_json(list(order.after)),
-        "attempts": order.attempts,
-        "concurrency": order.concurrency,
-        "details": as_json(dict(order.details)),
-        "state": State.WAITING if order.after else State.QUEUED,
-        "attempt": 0,
-        "queued": now,
-        "not_before": not_before,
-        "started": None,
-        "ended": None,
-        "holder": "",
-        "until": 0,
-        "fence": 0,
-        "is_cancelling": False,
-        "progress": "{}",
-        "problem": "",
-        "folder": "",
-        "record": "{}",
-        "cache_key": None,
-        "cached_from": None,
-        "removed": None,
-    }
-
-
-def _attempted(
-    connection: Connection, row: Row[Any], now: int, state: State, problem: str, *, holder: str | None = None
-) -> None:
-    # Numbered by what is there: a run that was given back has the number of its next attempt twice.
-    last = connection.scalar(select(func.max(ATTEMPTS.c.number)).where(ATTEMPTS.c.run_id == row.id)) or 0
-    values = {"holder": row.holder if holder is None else holder, "started": row.started, "ended": now}
-    connection.execute(insert(ATTEMPTS).values(run_id=row.id, number=last + 1, state=state, problem=problem, **values))
-
-
-def _keep_metrics(connection: Connection, run_id: str, metrics: Mapping[str, tuple[float | str | None, str]]) -> None:
-    connection.execute(delete(METRICS).where(METRICS.c.run_id == run_id))
-    rows = [
-        {
-            "run_id": run_id,
-            "name": name,
-            "value": float(value) if isinstance(value, (int, float)) else None,
-            "text": value if isinstance(value, str) else None,
-            "unit": unit,
-        }
-        for name, (value, unit) in metrics.items()
-    ]
-    if rows:
-        connection.execute(insert(METRICS), rows)
