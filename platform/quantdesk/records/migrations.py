@@ -4,11 +4,11 @@ The revisions are modules in a package, so that they are there in a wheel as in 
 steps, is one transaction in which nobody else writes: two processes that start at once migrate once, and one that dies
 in the middle leaves the database as it was.
 
-A release can be rolled back, and two versions can run side by side, where the newer one only *adds* to the tables. Its
-revision says so in its name: ``0004~0003`` is the fourth, and code that knows no more than ``0003`` still works with its
-tables, and leaves them as they are. A revision that takes away what older code reads or writes has no such part, and
-comes a release later than the code that no longer needs it; older code refuses its tables. The name is all that a
-database keeps, so the older code needs nothing else to know it.
+A release can be rolled back, and two versions can run side by side, where the newer one only *adds* to the tables.
+Its revision says so in its name: ``0004~0003`` is the fourth, and code that knows no more than ``0003`` still works
+with its tables, and leaves them as they are. A revision that takes away what older code reads or writes has no such
+part, and comes a release later than the code that no longer needs it; older code refuses its tables. The name is all
+that a database keeps, so the older code needs nothing else to know it.
 """
 
 from __future__ import annotations
