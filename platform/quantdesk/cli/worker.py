@@ -50,6 +50,7 @@ def worker(
     from quantdesk.reports.deliver import DeliveryConfig
     from quantdesk.reports.dispatch import Worker, WorkerConfig
     from quantdesk.reports.dispatch.elsewhere import ComputeConfig
+    from quantdesk.reports.dispatch.figures import Figures
     from quantdesk.reports.dispatch.served import FromCache
     from quantdesk.reports.dispatch.tell import Teller
     from quantdesk.reports.dispatch.upkeep import Upkeep
@@ -76,8 +77,9 @@ def worker(
             ),
         ]
         execute = JobsOfLab(FromCache(ledger, ComputeConfig.from_env().execute()))
-        at_work = Worker(ledger, execute=execute, config=config, ended=teller.ended)
-        with at_work.on_signals():
+        figures = Figures(config, teller.ended)
+        at_work = Worker(ledger, execute=execute, config=config, ended=figures.ended)
+        with at_work.on_signals(), figures.served(at_work):
             for thread in beside:
                 thread.start()
             at_work.run()

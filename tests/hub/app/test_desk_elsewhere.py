@@ -20,6 +20,7 @@ from quantdesk.hub.app.config import ServiceConfig
 from quantdesk.hub.app.desk import DeskClient, desk_app
 
 TOKEN = "a-secret-of-desk-and-service-0123456789"
+READER = "what-prometheus-shows-0123456789-0123456789"
 
 
 class Remembering:
@@ -98,6 +99,7 @@ def test_the_process_of_the_chart_answers_probes_and_nobody_without_the_token(tm
         "QUANTDESK_STATE": str(tmp_path),
         "QUANTDESK_SERVICE_PORT": str(port),
         "QUANTDESK_SERVICE_DESK_TOKEN": TOKEN,
+        "QUANTDESK_SERVICE_METRICS_TOKEN": READER,
     }
     line = [sys.executable, "-P", "-m", "quantdesk.hub.app.desk"]
     desk = subprocess.Popen(line, env=env, stderr=subprocess.PIPE)
@@ -117,6 +119,14 @@ def test_the_process_of_the_chart_answers_probes_and_nobody_without_the_token(tm
                 assert refused.json()["error"]["code"] == "UNKNOWN_CALLER"
             known = client.post("/orders", content=b"no json", headers={"Authorization": f"Bearer {TOKEN}"})
             assert known.status_code == 422
+            for refused in (TOKEN, f"{READER}x"):
+                assert client.get("/metrics", headers={"Authorization": f"Bearer {refused}"}).status_code == 401
+            reader = {"Authorization": f"Bearer {READER}"}
+            assert client.get("/orders/1", headers=reader).status_code == 401, "Prometheus reads figures alone"
+            told = client.get("/metrics", headers=reader).text
+            assert 'quantdesk_desk_orders_total{outcome="bad_input"} 1.0' in told
+            assert 'quantdesk_desk_orders_total{outcome="internal"} 0.0' in told
+            assert "quantdesk_desk_order_seconds_count 1.0" in told
     finally:
         desk.terminate()
         desk.wait(30)

@@ -11,6 +11,7 @@ import hmac
 import json
 import os
 import threading
+import time
 from typing import Any
 
 import httpx
@@ -156,7 +157,7 @@ class _Remote:
         raise EnvironmentProblem(f"The order {idempotency_key} of {user_id} is at the remote router.", "Ask that one.")
 
 
-def desk_app(desk: Executor, token: str = "") -> Any:
+def desk_app(desk: Executor, token: str = "", metrics_token: str = "") -> Any:
     """An ASGI application that answers for a desk, one order at a time, off the event loop.
 
     Parameters
@@ -165,27 +166,39 @@ def desk_app(desk: Executor, token: str = "") -> Any:
         What executes.
     token
         What everybody has to show who asks for more than whether it is alive; nothing where the socket is guarded.
+    metrics_token
+        What Prometheus shows; it opens the figures alone.
     """
     import anyio
     import anyio.to_thread
     from starlette.applications import Starlette
     from starlette.requests import Request
-    from starlette.responses import JSONResponse
+    from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
 
+    from quantdesk.hub.app.desk_figures import CONTENT_TYPE_LATEST, DeskFigures
     from quantdesk.orders.client.server import handle
 
-    async def answer(request: Request) -> JSONResponse:
+    figures = DeskFigures()
+
+    async def answer(request: Request) -> Response:
         if request.url.path == "/healthz" and request.method == "GET":
             return JSONResponse({"status": "ok"})
         shown = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
-        if token and not hmac.compare_digest(token.encode(), shown):
+        is_read = request.url.path == "/metrics" and request.method == "GET"
+        accepted = metrics_token if is_read and metrics_token else token
+        if accepted and not hmac.compare_digest(accepted.encode(), shown):
             return JSONResponse({"error": {"code": "UNKNOWN_CALLER", "problem": "The token is missing or wrong."}}, 401)
+        if is_read:
+            return Response(figures.exposed(), media_type=CONTENT_TYPE_LATEST)
         raw = request.scope.get("raw_path", b"").decode("latin-1")
         path, body = raw or request.url.path, await request.body()
         # What was begun is brought to its end, also when the one who asked has gone.
+        begun = time.monotonic()
         with anyio.CancelScope(shield=True):
             status, found = await anyio.to_thread.run_sync(handle, desk, request.method, path, body)
+        if (request.method, raw or request.url.path) == ("POST", "/orders"):
+            figures.answered(status, found, time.monotonic() - begun)
         return JSONResponse(json.loads(json.dumps(found, default=str)), status)
 
     return Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
@@ -207,7 +220,8 @@ def main() -> None:
             raise EnvironmentProblem(
                 "The desk has no socket.", "Start it by python -m quantdesk.hub.app, or give it QUANTDESK_SERVICE_PORT."
             )
-        app = desk_app(Fence(LazyDesk(config)), config.shared_with_desk)
+        reader = config.metrics_token.get_secret_value() if config.metrics_token else ""
+        app = desk_app(Fence(LazyDesk(config)), config.shared_with_desk, reader)
         uvicorn.run(app, host=config.host, port=config.port, log_config=None, access_log=False, server_header=False,
                     timeout_graceful_shutdown=60, ws="none")  # fmt: skip
         return

@@ -39,6 +39,8 @@ class WorkerConfig(BaseSettings):
     alive
         A file whose time is set at each look at the queue, for who watches whether this worker hangs; none when left
         out.
+    metrics_port, metrics_host
+        Where Prometheus is answered; nowhere without a port. It is told to whoever asks: let nobody else reach it.
     """
 
     model_config = SettingsConfigDict(env_prefix="QUANTDESK_REPORTS_WORKER_", frozen=True)
@@ -52,6 +54,8 @@ class WorkerConfig(BaseSettings):
     catch_up_limit: int = Field(default=100, ge=1, le=100_000)
     lab: Literal["never", "also", "only"] = "never"
     alive: Path | None = None
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    metrics_host: str = "127.0.0.1"
 
     @classmethod
     def from_env(cls) -> WorkerConfig:

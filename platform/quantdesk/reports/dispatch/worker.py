@@ -72,6 +72,11 @@ class Worker:
         self._carriers = Carriers(ledger, execute, self._config, self._wake.ring, ended)
         self._scheduler = Scheduler(ledger, self.name, self._config)
 
+    @property
+    def under_way(self) -> int:
+        """How many runs are under way here."""
+        return len(self._carriers)
+
     def stop(self) -> None:
         """Drain; a second time: put back at once. Safe in a signal handler."""
         self._orders_to_stop += 1
