@@ -30,7 +30,7 @@ def crashing(path: Path, bar: int) -> Path:
 def test_quotes_before_a_close_do_not_know_it(path_of) -> None:
     calm = with_opens(path_of(bars=8))
     wild = crashing(calm, 5)
-    quiet, stormy = (PathMarket(path)._flow("AAPL", 5) for path in (calm, wild))
+    quiet, stormy = (PathMarket(path).quotes.flow("AAPL", 5) for path in (calm, wild))
     assert quiet is not None
     assert stormy is not None
     for name in ("bid", "ask", "bid_size", "ask_size"):
@@ -44,7 +44,7 @@ def test_quotes_before_a_close_do_not_know_it(path_of) -> None:
 
 def test_the_day_after_a_crash_opens_wide(path_of) -> None:
     calm = with_opens(path_of(bars=8))
-    quiet, stormy = (PathMarket(path)._flow("AAPL", 6) for path in (calm, crashing(calm, 5)))
+    quiet, stormy = (PathMarket(path).quotes.flow("AAPL", 6) for path in (calm, crashing(calm, 5)))
     assert quiet is not None
     assert stormy is not None
     assert stormy.impact is not None
