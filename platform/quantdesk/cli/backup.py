@@ -12,6 +12,7 @@ from rich.text import Text
 
 from quantdesk.cli.terminal import Json, emit, out, progress, table
 from quantdesk.errors import BadInput
+from quantdesk.hub.sizes import size
 
 if TYPE_CHECKING:
     from quantdesk.hub.backup import Manifest
@@ -144,11 +145,3 @@ def show_left_out(manifest: Manifest) -> None:
 def good(sentence: str) -> None:
     """A sentence with a mark before it."""
     out.print(Text.assemble(("✓ ", "green"), sentence))
-
-
-def size(count: int) -> str:
-    """Bytes for people."""
-    for unit, least in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= least:
-            return f"{count / least:,.1f} {unit}"
-    return f"{count} B"

@@ -16,9 +16,9 @@ def register(app: typer.Typer) -> None:
 
 def homes(as_json: Json = False) -> None:
     """Measure every home and name those above the limit (QUANTDESK_HOME_QUOTA_GB), whose servers do not start."""
-    from quantdesk.cli.backup import size
     from quantdesk.hub.config import HubFiles
     from quantdesk.hub.quota import overview
+    from quantdesk.hub.sizes import size
 
     found = overview(HubFiles())
     if as_json:

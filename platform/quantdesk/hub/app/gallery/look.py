@@ -10,6 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from quantdesk.hub.sizes import size
 from quantdesk.reports.banner import Shown, shown
 from quantdesk.reports.ledger import State, Verdict
 from quantdesk.reports.result import Status
@@ -109,17 +110,6 @@ def _digits(one: float) -> str:
     places = max(0, 5 - max(0, math.floor(math.log10(large))))
     text = f"{one:,.{min(places, 6)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def size(count: float | None) -> str:
-    """Bytes for people, in powers of ten: ``12.3 MB``."""
-    if count is None:
-        return "–"
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.2f} GB"
 
 
 def value(one: Any) -> str:
