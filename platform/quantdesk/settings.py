@@ -29,6 +29,7 @@ KEYS: Mapping[str, tuple[type, str]] = {
     "admin": (str, "name of the first administrator"),
     "idle_timeout": (int, "seconds after which an idle server is stopped"),
     "collaboration": (bool, "switch on real-time collaboration in JupyterLab"),
+    "sharing": (bool, "let users open their servers to others whom they name"),
     "service": (bool, "run the hub's service: the gallery of reports and the API"),
     "worker": (bool, "run the worker of reports beside the hub"),
     "hub_profiles": (str, "file of profiles, which limit what a server may use"),

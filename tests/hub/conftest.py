@@ -39,9 +39,11 @@ def templates(ground: Any) -> Path:
 
 @pytest.fixture(scope="session")
 def desk(ground: Any, templates: Path) -> Iterator[Any]:
-    """A hub as root runs it: the administrator, and two users, ana and bob, whose servers run."""
+    """A hub as root runs it, where servers may be shared: the administrator, and ana and bob, whose servers run."""
     real_hub.need_root()
-    env = {"QUANTDESK_NOTEBOOKS": str(templates), "CANARY_TOKEN": "what the hub was started with"}
+    env = {"QUANTDESK_NOTEBOOKS": str(templates), "QUANTDESK_SHARING": "true"}
+    env["QUANTDESK_SHARING_BELIEVED_S"] = "2"
+    env["CANARY_TOKEN"] = "what the hub was started with"
     hub = real_hub.RealHub(ground, ground.state(), env=env)
     with hub:
         admin = hub.first_login()

@@ -319,18 +319,19 @@ class Browser:
         )
 
     @contextlib.contextmanager
-    def kernel(self, name: str = "quantdesk") -> Iterator[Callable[[str], str]]:
+    def kernel(self, name: str = "quantdesk", of: str = "", token: str = "") -> Iterator[Callable[[str], str]]:
         """A new kernel of this user's server: runs code and returns what it printed. An exception is an error."""
-        made = self.server("POST", "api/kernels", json={"name": name})
+        made = self.server("POST", "api/kernels", of=of, token=token, json={"name": name})
         assert made.status_code == 201, made.text
         number = made.json()["id"]
-        address = f"ws://127.0.0.1:{self.hub.port}/user/{self.name}/api/kernels/{number}/channels"
-        channel = websocket.create_connection(address, header=[f"Authorization: token {self.token}"], timeout=60)
+        address = f"ws://127.0.0.1:{self.hub.port}/user/{of or self.name}/api/kernels/{number}/channels"
+        header = [f"Authorization: token {token or self.token}"]
+        channel = websocket.create_connection(address, header=header, timeout=60)
         try:
             yield lambda code: _execute(channel, code)
         finally:
             channel.close()
-            self.server("DELETE", f"api/kernels/{number}")
+            self.server("DELETE", f"api/kernels/{number}", of=of, token=token)
 
     def run(self, code: str, kernel: str = "quantdesk") -> str:
         """Run code in a new kernel of this user's server, and return what it printed. An exception is an error."""

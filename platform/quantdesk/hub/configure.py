@@ -18,6 +18,7 @@ from quantdesk.hub.accounts import Accounts, own_account, prepare_state
 from quantdesk.hub.auth.wiring import wire
 from quantdesk.hub.config import ADDRESS, HubConfig, HubFiles
 from quantdesk.hub.lab import git
+from quantdesk.hub.sharing.config import SharingConfig
 from quantdesk.hub.sweep import MARK, marked
 from quantdesk.hub.tether import tethered
 from quantdesk.reports import kernelspec
@@ -144,7 +145,10 @@ def _servers(c: Any, config: HubConfig, files: HubFiles) -> None:
         c.DeskSpawner.profiles = fitting(profiles, machine())
         c.DeskSpawner.options_form, c.DeskSpawner.options_from_form = form, chosen
     c.DeskSpawner.env_keep = list(KEPT)
-    c.DeskSpawner.environment = {"JUPYTERHUB_ACTIVITY_INTERVAL": str(_tell_activity_every(config))}
+    c.DeskSpawner.environment = {
+        "JUPYTERHUB_ACTIVITY_INTERVAL": str(_tell_activity_every(config)),
+        **SharingConfig.from_env().told,
+    }
     if config.service:
         c.DeskSpawner.environment["QUANTDESK_LAB_URL"] = f"http://{ADDRESS}:{config.port}{service.PREFIX}"
         c.DeskSpawner.server_token_scopes = list(service.SERVER_SCOPES)
@@ -162,6 +166,7 @@ def _tell_activity_every(config: HubConfig) -> int:
 
 def _pages(c: Any, config: HubConfig, files: HubFiles) -> None:
     from quantdesk.hub.pages import security_headers
+    from quantdesk.hub.sharing.pages import seen
 
     c.JupyterHub.template_paths = [str(HERE / "templates")]
     c.JupyterHub.logo_file = str(HERE / "static" / "mark.svg")
@@ -174,6 +179,7 @@ def _pages(c: Any, config: HubConfig, files: HubFiles) -> None:
         "login_method": config.login,
         "acts": _acts,
         "share": _share,
+        "shared": seen,
     }
 
 

@@ -24,6 +24,7 @@ from quantdesk.hub.configure import forget_passwords
 from quantdesk.hub.limits.given import profiles_in
 from quantdesk.hub.pages import security_headers
 from quantdesk.hub.profiles import Profile, of
+from quantdesk.hub.sharing.config import SharingConfig
 
 __all__ = ["KubernetesConfig", "configure", "offered", "override"]
 
@@ -215,12 +216,15 @@ def _servers(c: Any, hub: HubConfig) -> None:
     c.KubeSpawner.server_token_scopes = list(service.SERVER_SCOPES)
     c.KubeSpawner.default_url = "/lab"
     c.JupyterHub.allow_named_servers = False
+    c.KubeSpawner.environment.update(SharingConfig.from_env().told)
     if not hub.idle_timeout:
         return
     c.KubeSpawner.environment.update({"JUPYTERHUB_ACTIVITY_INTERVAL": str(max(1, min(300, hub.idle_timeout // 3)))})
 
 
 def _pages(c: Any, hub: HubConfig) -> None:
+    from quantdesk.hub.sharing.pages import seen
+
     settings = c.JupyterHub.tornado_settings  # zero-to-jupyterhub has some, too
     c.JupyterHub.tornado_settings = {**(settings if isinstance(settings, dict) else {}), "headers": security_headers()}
     c.JupyterHub.template_paths = [str(HERE / "templates")]
@@ -231,6 +235,7 @@ def _pages(c: Any, hub: HubConfig) -> None:
         "home": lambda user: None,  # there are no system accounts here
         "waiting": lambda user: 0,
         "login_method": hub.login,
+        "shared": seen,
     }
 
 

@@ -273,9 +273,12 @@ class Users(Strict):
         self.redirect(self.hub.base_url + "users")
 
     async def _turn_out(self, name: str) -> None:
-        """Stop a user's server and jobs, and end the sessions."""
+        """Stop a user's server and jobs, and end the sessions and what is shared."""
+        from quantdesk.hub.sharing.kept import end_all_of
+
         user = self.find_user(name)
         if user is not None:
+            end_all_of(self.db, user.orm_user)
             if user.spawner.active:
                 await self.stop_single_user(user)
             self.authenticator.end_sessions(user)

@@ -117,9 +117,10 @@ class LdapAuthenticator(Upstream):
         """The pages: login, log-out, and the hub's style. The hub calls this once, and the rounds begin."""
         from quantdesk.hub import pages
         from quantdesk.hub.auth.upstream_pages import DirectoryLogin, LogoutEverywhere
+        from quantdesk.hub.sharing.pages import handlers
 
         Rounds(self, app).start()
-        return [(r"/login", DirectoryLogin), (r"/logout", LogoutEverywhere), pages.STYLE]
+        return [*handlers(app), (r"/login", DirectoryLogin), (r"/logout", LogoutEverywhere), pages.STYLE]
 
 
 def _person(entry: Entry, groups: tuple[str, ...]) -> Person:

@@ -206,8 +206,9 @@ class HubAuthenticator(NativeAuthenticator):  # type: ignore[misc]
         if self.isolated:
             Accounts(self.files).retire(user.name)
 
-    def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:  # noqa: ARG002  (the hub passes itself)
-        """The pages: login, sign-up, passwords, users, and the hub's style."""
+    def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:
+        """The pages: login, sign-up, passwords, users, sharing, and the hub's style."""
         from quantdesk.hub import pages
+        from quantdesk.hub.sharing.pages import handlers
 
-        return pages.handlers()
+        return [*handlers(app), *pages.handlers()]

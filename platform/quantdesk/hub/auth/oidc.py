@@ -178,9 +178,10 @@ class OidcAuthenticator(Upstream, GenericOAuthenticator):  # type: ignore[misc]
     def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:
         """The pages: login, there and back, log-out, the hub's style. The hub calls this once, and the rounds begin."""
         from quantdesk.hub import pages
+        from quantdesk.hub.sharing.pages import handlers
 
         Rounds(self, app).start()
-        return [(r"/login", ProviderLogin), *super().get_handlers(app), pages.STYLE]
+        return [*handlers(app), (r"/login", ProviderLogin), *super().get_handlers(app), pages.STYLE]
 
     def _misconfigured(self, error: Rejected) -> None:
         """A refusal of this hub itself says nothing about anybody.

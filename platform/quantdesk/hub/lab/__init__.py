@@ -57,12 +57,14 @@ def server_settings(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]
     ----------
     environment
         What the spawner set: ``HOME``, ``JUPYTER_RUNTIME_DIR``, ``QUANTDESK_TEMPLATES``, ``QUANTDESK_COLLABORATION``,
-        ``QUANTDESK_LAB_URL``, ``QUANTDESK_SERVER_IDLE_S``.
+        ``QUANTDESK_LAB_URL``, ``QUANTDESK_SERVER_IDLE_S``, ``QUANTDESK_SHARING_BELIEVED_S``.
     """
     collaboration = environment.get("QUANTDESK_COLLABORATION", "false") == "true"
+    believed = int(environment.get("QUANTDESK_SHARING_BELIEVED_S") or 0)
     idle = int(environment.get("QUANTDESK_SERVER_IDLE_S") or 0)
     return {
         **(_JOBS if environment.get("QUANTDESK_LAB_URL") else {}),
+        **({"HubOAuth": {"cache_max_age": believed}} if believed else {}),
         "ServerApp": {
             "root_dir": environment["HOME"],
             "kernel_manager_class": "quantdesk.hub.lab.activity.BusyIsActive",
