@@ -102,6 +102,7 @@ def test_every_custom_resource_fits_its_definition(tools: Path, helm: Any) -> No
         "ExternalSecret",
         "Gateway",
         "HTTPRoute",
+        "PodMonitor",
         "PrometheusRule",
         "ServiceMonitor",
     }
@@ -311,7 +312,13 @@ def test_each_process_has_the_secrets_that_it_needs_and_no_others(everything: An
     servers = {"database", "redis"}
     tokens = {"service-token", "service-secret", "metrics-token", "desk-token"}
     assert held["Deployment qd-web"] == servers | {"reports-database"} | tokens
-    assert held["StatefulSet qd-desk"] == {"ledger-database", "desk-token", "alpaca-key", "alpaca-secret"}
+    assert held["StatefulSet qd-desk"] == {
+        "ledger-database",
+        "desk-token",
+        "metrics-token",
+        "alpaca-key",
+        "alpaca-secret",
+    }
     assert held["Deployment qd-worker"] == {"reports-database", "smtp"}, "notebooks run here"
     for name in ("CronJob qd-features", "CronJob qd-materialize", "Job qd-first"):
         assert held[name] == servers
@@ -339,13 +346,17 @@ def test_nothing_talks_to_anything_unless_it_is_said(everything: Any) -> None:
     assert policies["qd-default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     way_out = policies["qd-to-internet"]["egress"][0]["to"][0]["ipBlock"]
     assert {"10.0.0.0/8", "169.254.0.0/16"} <= set(way_out["except"]), "neither the inner network nor the metadata"
-    (desk,) = [peer for way in policies["qd-desk"]["ingress"] for peer in way["from"]]
-    assert desk["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "web"
+    prometheus = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    web, *others = [peer for way in policies["qd-desk"]["ingress"] for peer in way["from"]]
+    assert web["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "web"
+    assert others == [prometheus], "it asks for another token than orders do"
     worker = [
-        name for name, spec in policies.items()
+        way
+        for spec in policies.values()
         if spec["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/component") == "worker"
-    ]  # fmt: skip
-    assert worker == [], "nobody talks to a worker"
+        for way in spec["ingress"]
+    ]
+    assert worker == [{"from": [prometheus], "ports": [{"protocol": "TCP", "port": "metrics"}]}]
 
 
 def test_no_service_sets_variables_of_ours(objects: Any, pods: Pods) -> None:

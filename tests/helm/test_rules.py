@@ -17,6 +17,9 @@ from quantdesk.hub.app import metrics
 from quantdesk.hub.app.backlog import Backlog
 from quantdesk.hub.app.config import ServiceConfig
 from quantdesk.hub.app.database import opened
+from quantdesk.hub.app.desk_figures import DeskFigures
+from quantdesk.reports.dispatch import WorkerConfig
+from quantdesk.reports.dispatch.figures import Figures
 from quantdesk.reports.ledger import RunLedger
 
 pytestmark = pytest.mark.xdist_group("helm")
@@ -39,7 +42,7 @@ OF_THE_CLUSTER = {
 }
 """What kube-state-metrics, the kubelet and Prometheus itself tell: from their documentation, as none runs here."""
 WORDS = {"and", "or", "unless", "on", "by", "without", "sum", "max", "min", "count", "rate", "increase", "absent"}
-WORDS |= {"time", "histogram_quantile", "topk", "ignoring", "le", "round"}
+WORDS |= {"time", "histogram_quantile", "topk", "ignoring", "le", "round", "avg_over_time"}
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +82,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     with RunLedger.open(f"sqlite:///{folder / 'ledger.sqlite'}") as ledger:
         service = opened(ServiceConfig(folder=folder))
         families = [*metrics._OURS.collect(), *Backlog(service, ledger.database).collect(), *REGISTRY.collect()]
+        families += [*Figures(WorkerConfig()).collect(), *DeskFigures()._registry.collect()]
         service.close()
     found = set()
     for family in families:
@@ -185,10 +189,46 @@ def test_panels_ask_for_figures_that_somebody_tells(
 
 
 def test_prometheus_finds_what_it_asks(everything: Any) -> None:
-    monitors = {one["metadata"]["name"]: one["spec"] for one in everything if one["kind"] == "ServiceMonitor"}
-    jobs = {spec["endpoints"][0]["relabelings"][0]["replacement"] for spec in monitors.values()}
+    monitors = {one["metadata"]["name"]: one["spec"] for one in everything if one["kind"].endswith("Monitor")}
+    asked_at = {name: (spec.get("endpoints") or spec["podMetricsEndpoints"])[0] for name, spec in monitors.items()}
+    jobs = {one["relabelings"][0]["replacement"] for one in asked_at.values()}
+    assert jobs == {"quantdesk-web", "quantdesk-hub", "quantdesk-worker", "quantdesk-desk"}
     source = (ROOT / "helm" / "quantdesk" / "files" / "rules.yaml").read_text()
-    assert set(re.findall(r'up\{job="([^"]+)"\}', source)) == jobs
+    watched = {
+        job
+        for found in re.findall(r'up\{namespace="@namespace@",job=~?"([^"]+)"', source)
+        for job in alternatives(found)
+    }
+    assert watched == jobs, "one that does not answer is noticed"
     (service,) = [one for one in everything if one["kind"] == "Service" and one["metadata"]["name"] == "qd-web"]
     assert monitors["qd-web"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert monitors["qd-web"]["endpoints"][0]["port"] in {port["name"] for port in service["spec"]["ports"]}
+    (worker,) = [one for one in everything if one["kind"] == "Deployment" and one["metadata"]["name"] == "qd-worker"]
+    pod = worker["spec"]["template"]
+    assert monitors["qd-worker"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    (container,) = pod["spec"]["containers"]
+    ports = {port["name"]: str(port["containerPort"]) for port in container["ports"]}
+    environment = {one["name"]: one.get("value") for one in container["env"]}
+    assert ports[asked_at["qd-worker"]["port"]] == environment["QUANTDESK_REPORTS_WORKER_METRICS_PORT"]
+
+
+def alternatives(expression: str) -> list[str]:
+    """``a-(b|c)`` is a-b and a-c."""
+    found = re.fullmatch(r"([\w-]*)\(([^)]*)\)", expression)
+    return [found[1] + one for one in found[2].split("|")] if found else [expression]
+
+
+def test_no_rule_and_no_panel_counts_another_release(groups: Any, boards: Any) -> None:
+    """A staging release in the same cluster would page for this one, or hide its faults among its own requests."""
+    expressions = [rule["expr"] for group in groups for rule in group["rules"]]
+    expressions += [
+        target["expr"] for board in boards.values() for panel in board["panels"] for target in panel["targets"]
+    ]
+    for expression in expressions:
+        for name, selector in re.findall(
+            r"\b((?:quantdesk|jupyterhub|kube|kubelet)[_:][a-z0-9_:]+|up)\b(\{[^}]*\})?", expression
+        ):
+            assert 'namespace="quantdesk"' in selector, (name, expression)
+    assert all(
+        rule["labels"] == {"namespace": "quantdesk"} for group in groups for rule in group["rules"] if "record" in rule
+    )
