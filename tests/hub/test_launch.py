@@ -150,19 +150,54 @@ sys.exit(CODE)
 
 
 @pytest.mark.parametrize("code", [0, 7])
-def test_a_hub_that_an_administrator_shuts_down_is_no_failure(
+def test_a_hub_that_an_administrator_shuts_down_is_no_failure_and_one_that_ends_by_itself_is_started_again(
     code: int, broken: HubConfig, real: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (port,) = real.free_ports(1)
     script = PRETEND.replace("PORT", str(port)).replace("CODE", str(code))
     monkeypatch.setattr(launch, "tethered", lambda command: [sys.executable, "-c", script])
+    monkeypatch.setattr(launch, "AGAIN", 2)
+    monkeypatch.setattr(launch, "PAUSE", 0.05)
+    ready: list[str] = []
     told: list[str] = []
     if code == 0:
-        serve(HubConfig.from_env(port=port), told.append)
+        serve(HubConfig.from_env(port=port), ready.append, told=told.append)
+        assert told == []
     else:
-        with pytest.raises(EnvironmentProblem, match=r"ended by itself \(exit code 7\)"):
-            serve(HubConfig.from_env(port=port), told.append)
-    assert told == [f"http://127.0.0.1:{port}/"]
+        with pytest.raises(EnvironmentProblem, match=r"ended by itself \(exit code 7\), 3 times in 10 minutes"):
+            serve(HubConfig.from_env(port=port), ready.append, told=told.append)
+        assert (
+            told
+            == [
+                "The hub ended by itself (exit code 7) and is started again. Servers of users go on.",
+            ]
+            * 2
+        )
+    assert ready == [f"http://127.0.0.1:{port}/"]
+
+
+def test_a_hub_that_does_not_come_back_at_once_is_tried_again(
+    broken: HubConfig, real: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its database may be away. It fails twice at its new start, and is then there until it is shut down in order."""
+    (port,) = real.free_ports(1)
+    count = tmp_path / "starts"
+    script = f"""
+import pathlib, sys
+count = pathlib.Path({str(count)!r})
+times = len(count.read_text()) if count.exists() else 0
+count.write_text("x" * (times + 1))
+if times in (1, 2):
+    sys.exit(3)
+""" + PRETEND.replace("PORT", str(port)).replace("CODE", "0 if times == 3 else -9")
+    monkeypatch.setattr(launch, "tethered", lambda command: [sys.executable, "-c", script])
+    monkeypatch.setattr(launch, "PAUSE", 0.05)
+    told: list[str] = []
+    serve(HubConfig.from_env(port=port), lambda address: None, told=told.append)
+    assert count.read_text() == "xxxx"
+    assert [sentence.split(")")[0] for sentence in told] == [
+        "The hub ended by itself (exit code 247", *["The hub ended by itself (exit code 3"] * 2,
+    ]  # fmt: skip
 
 
 def test_logs_of_the_last_two_runs_are_kept_and_private(broken: HubConfig) -> None:
@@ -196,15 +231,11 @@ def test_nothing_survives_a_killed_launcher(working: Any, real: Any) -> None:
 
 
 @pytest.mark.slow
-def test_nothing_survives_a_killed_hub_and_the_next_start_is_in_order(working: Any, fresh: Any, real: Any) -> None:
-    (inner,) = [p for p in psutil.Process(working.process.pid).children() if "jupyterhub" in p.cmdline()]
-    inner.kill()
-    assert working.stop(signal.SIGCONT) != 0
-    assert "The hub ended by itself (exit code -9)" in "".join(working.said)
-    assert working.left() == []
-    for base in HubFiles.runtime_bases():
-        assert not list(base.glob(f"{working.files.runtime_prefix}*"))
-
+def test_nothing_survives_a_kill_of_everything_at_once(working: Any, fresh: Any, real: Any) -> None:
+    """As the kernel does when memory runs out, or a machine that is told to stop: the next start clears up."""
+    for process in [psutil.Process(working.process.pid), *psutil.Process(working.process.pid).children()]:
+        process.kill()
+    working.stop()
     with fresh(working.state) as again:
         assert again.secret is None, "the administrator has a password already"
         ana = again.browser()
@@ -212,14 +243,4 @@ def test_nothing_survives_a_killed_hub_and_the_next_start_is_in_order(working: A
         ana.name = "ana"
         ana.start_server()
         assert ana.run("print(6 * 7)") == "42\n"
-
-
-@pytest.mark.slow
-def test_nothing_survives_a_kill_of_everything_at_once(working: Any, fresh: Any, real: Any) -> None:
-    """As the kernel does when memory runs out, or a machine that is told to stop: the next start clears up."""
-    for process in [psutil.Process(working.process.pid), *psutil.Process(working.process.pid).children()]:
-        process.kill()
-    working.stop()
-    with fresh(working.state):
-        pass
     assert working.left() == []

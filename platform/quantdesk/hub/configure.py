@@ -17,7 +17,9 @@ from quantdesk.hub import database, proxy, service
 from quantdesk.hub.accounts import Accounts, own_account, prepare_state
 from quantdesk.hub.auth.wiring import wire
 from quantdesk.hub.config import ADDRESS, HubConfig, HubFiles
+from quantdesk.hub.held import held_port
 from quantdesk.hub.lab import git
+from quantdesk.hub.quota import QuotaConfig
 from quantdesk.hub.sharing.config import SharingConfig
 from quantdesk.hub.sweep import MARK, marked
 from quantdesk.hub.tether import tethered
@@ -79,6 +81,7 @@ def configure(c: Any, config: HubConfig | None = None, files: HubFiles | None = 
     """
     config = config or HubConfig.from_env()
     files = files or HubFiles()
+    QuotaConfig.from_env()  # a wrong one keeps the hub from starting, not users from their servers
     os.environ[MARK] = marked(files.state)
     prepare_state(files, isolated=config.isolated)
     os.umask(0o022)  # the kernel and the templates are for every user to read
@@ -87,6 +90,7 @@ def configure(c: Any, config: HubConfig | None = None, files: HubFiles | None = 
     link_templates(files, NotebooksConfig.from_env().folder)
     os.umask(0o077)  # the database, the cookie secret and the logs are nobody else's
     hub_port, proxy_port = free_ports(2)
+    hub_port = held_port() or hub_port
     _addresses(c, config, files, hub_port, proxy_port)
     wire(c, config, files)
     _servers(c, config, files)
@@ -208,9 +212,11 @@ def _share(user: Any) -> str:
 
 
 def _acts(user: Any) -> list[tuple[str, str]]:
-    """What had to be done to the user's server because it took more than its share, the last first."""
-    found = getattr(user.spawner, "acts", ()) if user else ()
-    return [(f"{at:%H:%M} UTC", sentence) for at, sentence in reversed(found)]
+    """What the user has to know: a home that fills up, and what was done to a server that took more than its share."""
+    found = list(reversed(getattr(user.spawner, "acts", ()))) if user else []
+    homes = getattr(user.spawner, "homes", None) if user else None
+    full = homes.note(user.name) if homes is not None else None
+    return [(f"{at:%H:%M} UTC", sentence) for at, sentence in ([full] if full else []) + found]
 
 
 def _culler(c: Any, config: HubConfig) -> None:

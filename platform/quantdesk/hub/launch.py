@@ -3,6 +3,9 @@
 The hub runs in a session of its own, so that Ctrl-C in the terminal reaches this process alone, which then stops the
 hub in order: servers, services, proxy. Whatever is still there afterwards, or was left by a launcher that was killed,
 is found by its mark and ended (see `quantdesk.hub.sweep`). If this process is killed, the kernel tells the hub.
+
+A hub that ends by itself once it was ready, because it was killed or failed, is started again, and takes over the
+servers that run. If it ends too often, it is given up.
 """
 
 from __future__ import annotations
@@ -24,19 +27,22 @@ import psutil
 
 from quantdesk.errors import EnvironmentProblem
 from quantdesk.home import checkout
-from quantdesk.hub import database, proxy, reach
+from quantdesk.hub import database, held, proxy, reach
 from quantdesk.hub.accounts import Accounts, prepare_state
 from quantdesk.hub.auth import wiring
 from quantdesk.hub.beside import Beside
 from quantdesk.hub.config import ADDRESS, HubConfig, HubFiles
 from quantdesk.hub.sweep import MARK, clear, marked, of_account, of_mark
-from quantdesk.hub.tether import tethered
+from quantdesk.hub.tether import LAUNCHER, tethered
 from quantdesk.records import exclusive
 
 __all__ = ["check_port", "serve"]
 
 READY_WITHIN = 90.0
 STOPPED_WITHIN = 60.0
+#: A hub that ends by itself is started again so often within so many seconds. The pauses before that, which double
+#: from this one, are as long as a database may be away that is started again: a minute and more.
+AGAIN, AGAIN_WITHIN, PAUSE = 6, 600.0, 2.0
 _STEP = 0.1
 
 
@@ -58,7 +64,7 @@ def serve(
     stop
         Ends it when set; made for callers that are no terminal.
     told
-        Called with a sentence about what was done before the start and is not done each time: an upgrade.
+        Called with a sentence about what is not done each time: an upgrade before the start, a start after a fault.
 
     Raises
     ------
@@ -81,25 +87,72 @@ def serve(
         if config.isolated:
             reach.check(files)
         beside = _beside(config, files)
-        hub = _start(config, files, beside.known if beside else {})
+        port = held.hold()
+        known = {held.PORT: str(port.getsockname()[1]), LAUNCHER: str(os.getpid())}
+        hub = _Hub(config, files, known | (beside.known if beside else {}))
         try:
             address = f"http://{ADDRESS}:{config.port}/"
             if beside:
                 beside.step()
-            _wait_until_ready(hub, config, files, stop)
+            hub.wait_until_ready(stop)
             if not stop.is_set():
                 on_ready(address)
             while not stop.wait(_STEP * 3):
-                if hub.poll() == 0:  # an administrator shut it down on its page
+                code = hub.process.poll()
+                if code == 0:  # an administrator shut it down on its page
                     return
-                if hub.returncode is not None:
-                    raise EnvironmentProblem(f"The hub ended by itself (exit code {hub.returncode}).", _log_end(files))
+                if code is not None:
+                    hub.start_again(code, stop, told)
                 if beside:
                     beside.step()
         finally:
             if beside:
                 beside.end()
-            _stop(hub, files, hurry)
+            _stop(hub.process, files, hurry)
+            port.close()
+
+
+class _Hub:
+    """JupyterHub's process, and what it is started with."""
+
+    def __init__(self, config: HubConfig, files: HubFiles, known: dict[str, str]) -> None:
+        self._config, self._files, self._known = config, files, known
+        self._ended: list[float] = []
+        with contextlib.suppress(FileNotFoundError):
+            files.log.replace(files.log.with_suffix(".log.1"))
+        self.process = _start(config, files, known)
+
+    def wait_until_ready(self, stop: threading.Event) -> None:
+        _wait_until_ready(self.process, self._config, self._files, stop)
+
+    def start_again(self, code: int, stop: threading.Event, told: Callable[[str], None]) -> None:
+        """Start it again after it ended by itself, more patiently each time, until it answers.
+
+        Raises
+        ------
+        EnvironmentProblem
+            It has ended too often.
+        """
+        while True:
+            now = time.monotonic()
+            self._ended = [*(before for before in self._ended if before > now - AGAIN_WITHIN), now]
+            times = len(self._ended) - 1
+            if times >= AGAIN:
+                raise EnvironmentProblem(
+                    f"The hub ended by itself (exit code {code}), {times + 1} times in {AGAIN_WITHIN / 60:g} minutes.",
+                    _log_end(self._files),
+                )
+            told(f"The hub ended by itself (exit code {code}) and is started again. Servers of users go on.")
+            if stop.wait(PAUSE * (2**times - 1)):
+                return
+            self.process = _start(self._config, self._files, self._known)
+            try:
+                self.wait_until_ready(stop)
+            except EnvironmentProblem:  # its database may be away, too
+                self.process.kill()
+                code = self.process.wait()
+            else:
+                return
 
 
 def check_port(port: int) -> None:
@@ -193,8 +246,6 @@ def _start(config: HubConfig, files: HubFiles, known: dict[str, str]) -> subproc
     # Importing Feast, as a step before this may have done, names a folder into which the hub would put its metrics.
     env.pop("PROMETHEUS_MULTIPROC_DIR", None)
     line = tethered([sys.executable, "-P", "-m", "jupyterhub", f"--config={settings}"])
-    with contextlib.suppress(FileNotFoundError):
-        files.log.replace(files.log.with_suffix(".log.1"))
     with os.fdopen(os.open(files.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as log:
         return subprocess.Popen(
             line, cwd=files.root, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

@@ -4,18 +4,28 @@
 for SIGTERM at the parent's death, and becomes the command. The request must come after the change of account, which
 clears it; it survives the change of program. So this script runs in between, and imports nothing of quantdesk, to cost
 nothing. On a system without ``prctl`` the command simply starts.
+
+Servers of users outlive a hub that was killed, for the launcher starts that again: `outlive` ends them when launcher
+and hub are both gone.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import sys
+import threading
+import time
 
-__all__ = ["tether", "tethered"]
+__all__ = ["LAUNCHER", "outlive", "tether", "tethered"]
 
 PR_SET_PDEATHSIG = 1
+LAUNCHER = "QUANTDESK_HUB_LAUNCHER"
+"""In the environment of hub and servers: the number of the launcher's process."""
+ORDERLY_S = 45.0
+"""A hub whose launcher was killed ends its servers itself, and what they have left; it has that long."""
 
 
 def tether(parent: int, uid: str = "-", gid: str = "-") -> None:
@@ -42,6 +52,27 @@ def tethered(command: list[str], account: tuple[int, int] | None = None) -> list
     """
     who = [str(part) for part in account] if account else ["-", "-"]
     return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *who, *command]
+
+
+def outlive(launcher: int) -> None:
+    """Have this process end with SIGTERM some time after another one has ended, whoever its parent is."""
+    if not hasattr(os, "pidfd_open"):
+        return
+    try:
+        handle = os.pidfd_open(launcher)
+    except ProcessLookupError:
+        handle = -1
+
+    def wait() -> None:
+        if handle >= 0:
+            waiting = select.poll()
+            waiting.register(handle, select.POLLIN)
+            waiting.poll()
+            os.close(handle)
+        time.sleep(ORDERLY_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="launcher", daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -5,11 +5,14 @@ from pathlib import Path
 
 from quantdesk.compute.inherited import inherit
 from quantdesk.hub.lab import server_settings
+from quantdesk.hub.tether import LAUNCHER, outlive
 
 if "TMPDIR" in os.environ:  # private, so that nothing lands in /tmp for others to find
     Path(os.environ["TMPDIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
 
 inherit()  # before the first kernel
+if LAUNCHER in os.environ:
+    outlive(int(os.environ[LAUNCHER]))
 
 settings = get_config()  # type: ignore[name-defined]  # noqa: F821  (given by the one that reads this file)
 for owner, traits in server_settings(os.environ).items():
