@@ -18,6 +18,7 @@ from jupyterhub.spawner import LocalProcessSpawner
 from traitlets import Tuple
 
 from quantdesk.errors import EnvironmentProblem
+from quantdesk.hub.limits.groups import Group, Place, Unavailable, place, prepared
 from quantdesk.hub.limits.limited import limited
 from quantdesk.hub.limits.quotas import refusal
 from quantdesk.hub.limits.share import GIB, Share, share
@@ -45,11 +46,19 @@ class Limiting(LocalProcessSpawner):  # type: ignore[misc]
     share: Share | None = None
     shares: ClassVar[dict[str, Share]] = {}
     """What each server that runs has, by its user."""
+    group: Group | None = None
+    place: ClassVar[Place | Unavailable | None] = None
+    """Where control groups are made, or why none are; None until the first server starts."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.acts: deque[tuple[datetime, str]] = deque(maxlen=5)
         self._watching: asyncio.Task[None] | None = None
+
+    @property
+    def hub_mark(self) -> str:
+        """What tells this hub from others on the machine; a subclass knows it."""
+        return "hub"
 
     def numbers(self) -> Iterable[int]:
         """Numbers of the server's processes; a subclass knows them."""
@@ -87,7 +96,32 @@ class Limiting(LocalProcessSpawner):  # type: ignore[misc]
         self.share = self.shares[self.user.name] = made
         # JupyterHub tells the server of both, as MEM_LIMIT and CPU_LIMIT.
         self.mem_limit, self.cpu_limit = self.share.memory_bytes, found.cpu
-        return limited(command, self.share.cores, self.share.memory_bytes)
+        self.group = self._make_group(self.share)
+        return limited(command, made.cores, made.memory_bytes, self.group.path if self.group else "")
+
+    def _make_group(self, wanted: Share) -> Group | None:
+        """A control group for this server; None where there are none, which the log says once."""
+        kind = type(self)
+        if kind.place is None:
+            try:
+                kind.place = prepared(place())
+            except Unavailable as why:
+                kind.place = why
+                self.log.info("Servers have no control groups: %s", why)
+        if isinstance(kind.place, Unavailable):
+            return None
+        group = kind.place.group(self.hub_mark, self.user.name)
+        try:
+            group.make(wanted.memory_bytes, wanted.cpu)
+        except OSError as error:
+            self.log.warning("%s's server gets no control group: %s", self.user.name, error)
+            return None
+        return group
+
+    def enter(self) -> None:
+        """Put the server, which waits for it, into its control group."""
+        if self.group is not None:
+            self.group.enter(self.pid)
 
     def watch(self) -> None:
         """Look at the server's memory from now on, as long as it runs."""
@@ -96,6 +130,7 @@ class Limiting(LocalProcessSpawner):  # type: ignore[misc]
 
     async def _watch(self, limit: int) -> None:
         dog = Watchdog(limit, self.pid, self.numbers)
+        killed = self.group.killed() if self.group else 0
         while self.pid:
             await asyncio.sleep(LOOK_S)
             try:
@@ -104,9 +139,15 @@ class Limiting(LocalProcessSpawner):  # type: ignore[misc]
                 self.log.exception("The memory of %s's server could not be looked at", self.user.name)
                 continue
             if act is not None:
-                sentence = act.told(limit)
-                self.acts.append((datetime.now(UTC), sentence))
-                self.log.log(logging.WARNING if act.killed else logging.INFO, "%s: %s", self.user.name, sentence)
+                self._note(act.told(limit), logging.WARNING if act.killed else logging.INFO)
+            if self.group is not None and (now := self.group.killed()) > killed:
+                self._note(ended_by_the_system(now - killed, limit), logging.WARNING)
+                killed = now
+
+    def _note(self, sentence: str, level: int) -> None:
+        """Keep what was done, for the user's page and for the log."""
+        self.acts.append((datetime.now(UTC), sentence))
+        self.log.log(level, "%s: %s", self.user.name, sentence)
 
     async def poll(self) -> int | None:
         """Whether the server runs; one that a restarted hub has taken over is watched again."""
@@ -131,15 +172,33 @@ class Limiting(LocalProcessSpawner):  # type: ignore[misc]
             profile, cores, memory, idle, cpu = told
             groups = frozenset(group.name for group in self.user.groups)
             self.share = self.shares[self.user.name] = Share(profile, tuple(cores), memory, idle, cpu, groups)
+            with contextlib.suppress(Unavailable):
+                group = place().group(self.hub_mark, self.user.name)
+                self.group = group if group.folder.exists() else None
 
     def clear_state(self) -> None:
         """Nothing runs any more."""
         super().clear_state()
         self.shares.pop(self.user.name, None)
-        self.share = None
+        if self.group is not None and not self.group.remove():
+            self.log.warning("The control group %s could not be removed.", self.group.path)
+        self.share = self.group = None
         if self._watching is not None:
             self._watching.cancel()
             self._watching = None
+
+
+def ended_by_the_system(times: int, limit: int) -> str:
+    """One sentence for the user whose processes the kernel of the machine has ended.
+
+    >>> ended_by_the_system(1, 4 * GIB)  # doctest: +ELLIPSIS
+    'The server used more than the 4 GiB of memory that it may, faster than ...: its largest process was ended. ...'
+    """
+    what = "its largest process was" if times == 1 else f"{times} of its processes, the largest first, were"
+    return (
+        f"The server used more than the {limit / GIB:.3g} GiB of memory that it may, faster than it could be asked to "
+        f"stop: {what} ended. The others go on."
+    )
 
 
 def size(cores: float, memory_bytes: float) -> str:
