@@ -34,7 +34,7 @@ from quantdesk.hub.limits.watch import owned
 from quantdesk.hub.queued import Queued
 from quantdesk.hub.sweep import MARK, clear, marked, of_account, of_mark
 from quantdesk.hub.teams import Teams
-from quantdesk.hub.tether import tethered
+from quantdesk.hub.tether import LAUNCHER
 from quantdesk.reports.notebooks import NotebooksConfig
 
 __all__ = ["DeskSpawner", "server_environment"]
@@ -44,6 +44,7 @@ __all__ = ["DeskSpawner", "server_environment"]
 KEPT = (
     *("LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
     *(f"QUANTDESK_KERNELS_{name}" for name in ("WARM", "IDLE_S", "POOL")),
+    LAUNCHER,
 )
 COMMANDS = ("/usr/local/bin", "/usr/bin", "/bin")
 
@@ -108,6 +109,11 @@ class DeskSpawner(Limiting, Queued):
         """Where the hub keeps its files."""
         return HubFiles(Path(self.state_directory))
 
+    @property
+    def hub_mark(self) -> str:
+        """What tells this hub from others on the machine."""
+        return marked(self.files.state)
+
     def user_env(self, env: dict[str, str]) -> dict[str, str]:
         """Our part of the environment; JupyterHub's part is in `env` already."""
         if self.account is None:
@@ -126,6 +132,7 @@ class DeskSpawner(Limiting, Queued):
             groups = [group.name for group in self.user.groups]
             self.account = await asyncio.to_thread(self._open_account)
             teams = await asyncio.to_thread(self._open_teams, self.account, groups)
+            await asyncio.to_thread(self._clear)  # what a hub that was killed in the middle of a start has left
             self.cmd = self.take_share(single_user_command())
             self.runtime = self._make_runtime(self.account)
         except QuantdeskError as error:
@@ -149,6 +156,7 @@ class DeskSpawner(Limiting, Queued):
                 ),
             }
             address: tuple[str, int] = await super().start()
+        self.enter()
         self.watch()
         return address
 
@@ -191,6 +199,15 @@ class DeskSpawner(Limiting, Queued):
         """Stop the server, and everything that it or its user has started; jobs on his behalf go on."""
         await super().stop(now=True)  # SIGTERM lets JupyterLab end its kernels; SIGINT would have it ask first
         await asyncio.to_thread(self._clear)
+
+    async def poll(self) -> int | None:
+        """Whether the server runs. One that this hub has taken over is not its child, so nobody may have reaped it."""
+        status: int | None = await super().poll()
+        if status is None and self.proc is None and self.pid:
+            with contextlib.suppress(psutil.Error):
+                if psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE:
+                    return 1
+        return status
 
     def numbers(self) -> list[int]:
         """Numbers of the server's processes, and of what its user has started; jobs on his behalf are others."""
@@ -241,5 +258,5 @@ class DeskSpawner(Limiting, Queued):
 
 
 def single_user_command() -> list[str]:
-    """The command of a user's server: it ends when the hub does, and takes no module from the user's home."""
-    return tethered([sys.executable, "-P", "-m", "jupyterhub.singleuser"])
+    """The command line of a user's server. It takes no module from the user's home; when it ends: see `tether`."""
+    return [sys.executable, "-P", "-m", "jupyterhub.singleuser"]
