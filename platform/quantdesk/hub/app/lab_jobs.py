@@ -86,8 +86,9 @@ class LabJobs:
 
     def add(self, job: LabJob, content: bytes, parameters: Mapping[str, str], turn: Turn) -> Recorded:
         """Have a notebook run once."""
-        kept.keep(job, content)
-        return self._order(job, parameters, turn)
+        with kept.handing_in():
+            kept.keep(job, content)
+            return self._order(job, parameters, turn)
 
     def all(self) -> list[Recorded]:
         """Those that were not taken off the list, the newest first."""
@@ -121,7 +122,7 @@ class LabJobs:
         return self._ledger.queue.cancel(self.one(job_id).id, f"It was stopped by {self._user}.")
 
     def hide(self, job_id: str) -> None:
-        """Stop one, and take it off the list; the ledger keeps that it was."""
+        """Stop one, and take it off the list; the ledger keeps that it was. Its notebook goes within an hour."""
         self._ledger.queue.note_detail(self.stop(job_id).id, HIDDEN, True)
 
     def file(self, job_id: str, kind: str) -> Path:
@@ -155,21 +156,20 @@ class LabJobs:
         again = [one for one in self.definitions() if one.id == name]
         if again:
             return again[0]
-        details = self._details(job, parameters)
-        kept.keep(job, content)
-        return self._ledger.schedules.add(
-            Schedule(
-                id=name,
-                report=report_name(job.filename),
-                trigger=trigger.text,
-                timezone=trigger.timezone,
-                created_by=self._user,
-                parameters=dict(parameters),
-                is_private=True,
-                source=TRIGGER,
-                details=details,
-            )
+        made = Schedule(
+            id=name,
+            report=report_name(job.filename),
+            trigger=trigger.text,
+            timezone=trigger.timezone,
+            created_by=self._user,
+            parameters=dict(parameters),
+            is_private=True,
+            source=TRIGGER,
+            details=self._details(job, parameters),
         )
+        with kept.handing_in():
+            kept.keep(job, content)
+            return self._ledger.schedules.add(made)
 
     def definitions(self) -> list[Schedule]:
         """All of his."""
@@ -208,19 +208,19 @@ class LabJobs:
         if content is not None:
             job = replace(job, sha256=hashlib.sha256(content).hexdigest())
         details = self._details(job, parameters)
-        if content is not None or "filename" in fields:
-            kept.keep(job, content if content is not None else kept.read(LabJob.of(before.details)))
-        return self._ledger.schedules.change(
-            replace(
-                before,
-                trigger=trigger.text,
-                timezone=trigger.timezone,
-                parameters=dict(parameters),
-                report=report_name(job.filename),
-                is_enabled=changed.get("active", before.is_enabled),
-                details=details,
-            )
+        after = replace(
+            before,
+            trigger=trigger.text,
+            timezone=trigger.timezone,
+            parameters=dict(parameters),
+            report=report_name(job.filename),
+            is_enabled=changed.get("active", before.is_enabled),
+            details=details,
         )
+        with kept.handing_in():
+            if content is not None or "filename" in fields:
+                kept.keep(job, content if content is not None else kept.read(LabJob.of(before.details)))
+            return self._ledger.schedules.change(after)
 
     def remove(self, definition_id: str) -> None:
         """Delete one. Its jobs stay."""
@@ -228,9 +228,10 @@ class LabJobs:
 
     def run(self, definition_id: str, parameters: Mapping[str, str] | None, turn: Turn) -> Recorded:
         """Have one run now, besides its schedule; with other parameters where they are given."""
-        of = self.definition(definition_id)
-        job = replace(LabJob.of(of.details), definition=of.id, made=now_ms())
-        return self._order(job, of.parameters if parameters is None else parameters, turn)
+        with kept.handing_in():
+            of = self.definition(definition_id)
+            job = replace(LabJob.of(of.details), definition=of.id, made=now_ms())
+            return self._order(job, of.parameters if parameters is None else parameters, turn)
 
     # -------------------------------------------------------------------------------------------------------- private
 

@@ -25,6 +25,8 @@ from quantdesk.errors import BadInput, DataError, EnvironmentProblem, QuantdeskE
 from quantdesk.hub.app.config import ServiceConfig
 from quantdesk.hub.app.jobs import Job, Jobs, JobState
 from quantdesk.hub.app.replays import Replays
+from quantdesk.reports.lab.clearing import clear
+from quantdesk.reports.ledger import RunLedger
 
 if TYPE_CHECKING:
     from quantdesk.scenarios import ScenarioEngine
@@ -185,6 +187,8 @@ def main() -> None:
             try:
                 jobs.forget()
                 replays.forget()
+                with RunLedger.open() as ledger:  # the notebooks are this account's, so no worker can
+                    clear(ledger)
             except QuantdeskError:
                 _log.exception("what is old could not be deleted")
             if stop.wait(_TIDY_S):

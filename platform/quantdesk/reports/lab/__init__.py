@@ -5,6 +5,7 @@
     job          what a job of JupyterLab is, as the ledger keeps it                  (pure)
     described    a run and a schedule in the form that JupyterLab reads               (pure)
     kept         the notebooks that were handed in, each by its hash
+    clearing     removes those that no job needs any more
     here         carries a job out under the account of the worker
     frames       what a job under another account sends back through a pipe
     errand       the process under that account: ``python -m quantdesk.reports.lab.errand``

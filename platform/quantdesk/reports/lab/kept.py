@@ -4,26 +4,48 @@
 
     state/reports/lab/<sha256>/<name>.ipynb
 
-A file is written once, read by whoever carries its job out, and checked against its hash at each reading.
+A file is written once, read by whoever carries its job out, and checked against its hash at each reading; when nothing
+needs it any more, :mod:`.clearing` removes it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from quantdesk.errors import DataError, EnvironmentProblem
-from quantdesk.records import atomic_write
+from quantdesk.records import atomic_write, exclusive
 from quantdesk.reports.lab.job import LabJob
 from quantdesk.reports.runs import RunsConfig
 
-__all__ = ["keep", "path_of", "read"]
+__all__ = ["handing_in", "keep", "path_of", "read", "root"]
+
+
+def root(config: RunsConfig | None = None) -> Path:
+    """The folder of all of them."""
+    return (config or RunsConfig.from_env()).reports_root / "lab"
 
 
 def path_of(job: LabJob, config: RunsConfig | None = None) -> Path:
     """Where the notebook of a job is."""
-    return (config or RunsConfig.from_env()).reports_root / "lab" / job.sha256 / job.filename
+    return root(config) / job.sha256 / job.filename
+
+
+@contextlib.contextmanager
+def handing_in(config: RunsConfig | None = None) -> Iterator[None]:
+    """Nothing is cleared in this block: keep a notebook, and have the ledger name it.
+
+    Raises
+    ------
+    LockHeld
+        Others are at it for a minute.
+    EnvironmentProblem
+        The folder cannot be written.
+    """
+    with exclusive(root(config) / ".lock", timeout=60):
+        yield
 
 
 def keep(job: LabJob, content: bytes, config: RunsConfig | None = None) -> Path:

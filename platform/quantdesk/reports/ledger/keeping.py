@@ -7,6 +7,10 @@ leaves a mark, by which the next one goes on.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, tuple_, update
 
 from quantdesk.records.database import Database
@@ -39,6 +43,13 @@ class Keeping:
             Left(row.id, State(row.state), row.folder, row.cached_from, moment(row.queued), bool(row.is_held))
             for row in rows
         )
+
+    def ordered(self, trigger: str) -> tuple[tuple[State, bool, Mapping[str, Any]], ...]:
+        """State, whether its files were removed, and details of every run that a trigger has ordered."""
+        wanted = select(RUNS.c.state, RUNS.c.removed, RUNS.c.details).where(RUNS.c.trigger == trigger)
+        with self.database.reading() as connection:
+            rows = connection.execute(wanted).all()
+        return tuple((State(row.state), row.removed is not None, json.loads(row.details)) for row in rows)
 
     def remove(self, run_id: str) -> bool:
         """Mark a run as removed, unless something keeps it; whether it was marked now.
