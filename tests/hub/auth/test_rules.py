@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
+from loops import Loop
 from quantdesk.errors import BadInput, BadParameter, DataError, UnknownName
 from quantdesk.hub.auth import attempts, crypt, idtoken
 from quantdesk.hub.auth.config import LdapConfig, LoginConfig, OidcConfig
@@ -153,6 +155,57 @@ def test_an_address_is_locked_after_many_failures_and_not_by_successes() -> None
     assert tried.refusal("ana", "192.0.2.2") is None
     clock.now += attempts.WITHIN + 1
     assert tried.refusal("ana", "192.0.2.1") is None
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=120), st.integers(0, 45))
+def test_an_office_that_logs_in_at_one_moment_is_let_in_and_guesses_gain_nothing(fits: list[bool], before: int) -> None:
+    """Of those that come at once from one address, no more fail than may, and none is refused before so many have."""
+    tried = attempts.Attempts(Clock())
+    for _ in range(before):
+        tried.failed("", "192.0.2.1")
+    failed = []
+
+    async def one(number: int) -> str:
+        async with tried.attempt(f"user{number}", "192.0.2.1") as attempt:
+            if attempt.refused is not None:
+                assert before + len(failed) >= attempts.FROM_ONE_ADDRESS
+                return "refused"
+            await asyncio.sleep(0)
+            attempt.succeeded = fits[number]
+            if not fits[number]:
+                failed.append(number)
+        return "judged"
+
+    async def all_come() -> list[str]:
+        return await asyncio.gather(*(one(number) for number in range(len(fits))))
+
+    with Loop() as loop:
+        ends = loop.run(all_come())
+    assert len(failed) <= max(0, attempts.FROM_ONE_ADDRESS - before)
+    if before + fits.count(False) < attempts.FROM_ONE_ADDRESS:
+        assert ends == ["judged"] * len(fits)
+    assert len(tried._recent("192.0.2.1")) == before + len(failed)
+    assert tried._judging == {}
+
+
+def test_who_gives_up_while_he_is_judged_has_guessed() -> None:
+    tried = attempts.Attempts(Clock())
+
+    async def play() -> None:
+        async def hangs() -> None:
+            async with tried.attempt("ana", "192.0.2.1"):
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(hangs())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+
+    with Loop() as loop:
+        for _ in range(attempts.GUESSES):
+            loop.run(play())
+    assert "for this name" in str(tried.refusal("ana"))
+    assert tried._judging == {}
 
 
 def test_many_mistakes_over_a_day_lock_no_office() -> None:

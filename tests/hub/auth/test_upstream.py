@@ -25,7 +25,7 @@ from quantdesk.hub import proxy
 from quantdesk.hub.auth import attempts
 from quantdesk.hub.auth.config import LdapConfig, LoginConfig
 from quantdesk.hub.auth.groups import GroupMap
-from quantdesk.hub.auth.ldap import LdapAuthenticator
+from quantdesk.hub.auth.ldap import MOST_WAITING, LdapAuthenticator
 from quantdesk.hub.auth.native import HubAuthenticator
 from quantdesk.hub.auth.oidc import OidcAuthenticator
 from quantdesk.hub.auth.person import Gone, LoginOver, LoginRefused, Person, Unreachable
@@ -293,7 +293,7 @@ def test_a_directory_that_is_busy_with_silence_keeps_no_more_people_waiting(desk
     made = LdapAuthenticator(
         login=desk.desk.login, ldap=config, state=str(tmp_path), _deprecated_db_session=desk.session
     )
-    made._waiting = 32
+    made._waiting = MOST_WAITING
 
     async def ask() -> Any:
         return await made._asked(lambda: "an answer")

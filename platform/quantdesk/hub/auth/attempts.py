@@ -3,23 +3,38 @@
 A name is locked after a few failures in a row (`quantdesk.hub.passwords.Lockout`), an address after many within a
 while, so that nobody tries one password on every name. A success forgives a name, and not an address: its own account
 would help an attacker otherwise.
+
+What is being judged counts as a failure until it is known better, so that many guesses at once gain nothing. Where it
+would be one too many for an address, it waits for those before it: a desk of fifty that logs in at the same moment from
+one office is let in, and fifty guesses are not.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from quantdesk.hub.passwords import Lockout
 
-__all__ = ["Attempts", "address_of"]
+__all__ = ["Attempt", "Attempts", "address_of"]
 
 GUESSES, LOCKED_FOR = 5, 600
 #: An office may sit behind one address.
 FROM_ONE_ADDRESS, WITHIN = 40, 600
 _ADDRESSES = 10_000
+
+
+@dataclass
+class Attempt:
+    """One attempt: why it is refused without being judged, or None; and whether it turned out to be no guess."""
+
+    refused: str | None
+    succeeded: bool = False
 
 
 class Attempts:
@@ -35,20 +50,56 @@ class Attempts:
         self.names = Lockout(GUESSES, LOCKED_FOR, clock)
         self._clock = clock
         self._failed: OrderedDict[str, deque[float]] = OrderedDict()
+        self._judging: Counter[str] = Counter()
+        self._judged = asyncio.Condition()
+
+    @asynccontextmanager
+    async def attempt(self, name: str = "", address: str = "") -> AsyncIterator[Attempt]:
+        """Judge one attempt in the block; it has failed unless the block sets ``succeeded``.
+
+        Parameters
+        ----------
+        name, address
+            Who tries, and from where; what is empty is not counted.
+        """
+        async with self._judged:
+            await self._judged.wait_for(lambda: not self._might_be_too_many(address))
+            made = Attempt(self.refusal(name, address))  # nothing is awaited from here to the count
+            if made.refused is None:
+                self.failed(name, address)
+                self._judging[address] += 1
+        try:
+            yield made
+        finally:
+            if made.refused is None:
+                self._judging[address] -= 1
+                if not self._judging[address]:
+                    del self._judging[address]
+                if made.succeeded:
+                    self.succeeded(name, address)
+                async with self._judged:
+                    self._judged.notify_all()
+
+    def _might_be_too_many(self, address: str) -> bool:
+        """Whether those that are being judged decide over the next one from an address."""
+        times = self._recent(address)
+        return len(times) >= FROM_ONE_ADDRESS and not self._too_many(address)
+
+    def _too_many(self, address: str) -> bool:
+        return len(self._recent(address)) - self._judging[address] >= FROM_ONE_ADDRESS
 
     def refusal(self, name: str = "", address: str = "") -> str | None:
         """Why nobody may try this name, or from this address, at the moment; None when he may."""
         left = self.names.remaining(name) if name else 0.0
         if left:
             return f"Too many wrong passwords for this name. Try again in {_minutes(left)}."
-        times = self._recent(address)
-        if len(times) >= FROM_ONE_ADDRESS:
-            left = times[0] + WITHIN - self._clock()
+        if self._too_many(address):
+            left = self._recent(address)[0] + WITHIN - self._clock()
             return f"Too many failed logins from your address. Try again in {_minutes(left)}."
         return None
 
     def failed(self, name: str = "", address: str = "") -> None:
-        """Count a failure, or an attempt that is judged only now: see `succeeded`."""
+        """Count a failure."""
         if name:
             self.names.failed(name)
         if address:
@@ -60,7 +111,7 @@ class Attempts:
                 self._failed.popitem(last=False)
 
     def succeeded(self, name: str = "", address: str = "") -> None:
-        """The attempt that was counted was none: forgive the name all, and the address this one."""
+        """What was counted was no failure: forgive the name all, and the address this one."""
         if name:
             self.names.succeeded(name)
         times = self._failed.get(address)

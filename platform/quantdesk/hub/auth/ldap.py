@@ -19,10 +19,12 @@ from quantdesk.hub.auth.person import Gone, LoginRefused, Person, Unreachable
 from quantdesk.hub.auth.rounds import Rounds
 from quantdesk.hub.auth.upstream import Upstream
 
-__all__ = ["LdapAuthenticator"]
+__all__ = ["MOST_WAITING", "LdapAuthenticator"]
 
 _Answer = TypeVar("_Answer")
-_THREADS, _MOST_WAITING = 4, 32
+_THREADS = 4
+MOST_WAITING = 256
+"""A whole desk may log in at one moment; more than that wait for a directory that is silent."""
 _LONGEST = 256
 _WRONG = "The user name or the password is wrong."
 
@@ -45,10 +47,7 @@ class LdapAuthenticator(Upstream):
         """Somebody whose name and password fit and who has a role; otherwise None, and ``handler`` knows why."""
         name, password = str(data.get("username", "")), str(data.get("password", ""))
         address = self.address(handler.request)
-        locked = self.attempts.refusal(name.lower()[:_LONGEST], address)
         try:
-            if locked:
-                raise LoginRefused(locked, status=429)
             entry, groups = await self._judge(name, password, address)
             return await self.admit(_person(entry, groups), {"login": entry.name}, handler)
         except LoginRefused as error:
@@ -58,21 +57,22 @@ class LdapAuthenticator(Upstream):
             return None
 
     async def _judge(self, name: str, password: str, address: str) -> tuple[Entry, tuple[str, ...]]:
-        key = name.lower()[:_LONGEST]
-        self.attempts.failed(key, address)  # before it is judged, so that many requests at once gain nothing
-        # Another spelling that the directory takes for the same name would be counted as another name.
-        fine = name.isascii() and name.isprintable() and " " not in name and len(name) <= _LONGEST
-        if not (name and fine and password and len(password) <= 4 * _LONGEST):
-            raise LoginRefused(_WRONG)
-        try:
-            found = await self._asked(lambda: self._look(name, password))
-        except Unreachable:
-            self.attempts.succeeded(key, address)  # nothing was guessed
-            raise
-        if found is None:
-            raise LoginRefused(_WRONG)
-        self.attempts.succeeded(key, address)
-        return found
+        async with self.attempts.attempt(name.lower()[:_LONGEST], address) as attempt:
+            if attempt.refused is not None:
+                raise LoginRefused(attempt.refused, status=429)
+            # Another spelling that the directory takes for the same name would be counted as another name.
+            fine = name.isascii() and name.isprintable() and " " not in name and len(name) <= _LONGEST
+            if not (name and fine and password and len(password) <= 4 * _LONGEST):
+                raise LoginRefused(_WRONG)
+            try:
+                found = await self._asked(lambda: self._look(name, password))
+            except Unreachable:
+                attempt.succeeded = True  # nothing was guessed
+                raise
+            if found is None:
+                raise LoginRefused(_WRONG)
+            attempt.succeeded = True
+            return found
 
     def _look(self, name: str, password: str) -> tuple[Entry, tuple[str, ...]] | None:
         """In a thread: who it is, if the password fits. A name that does not exist takes as long."""
@@ -97,7 +97,7 @@ class LdapAuthenticator(Upstream):
     async def _asked(self, ask: Callable[[], _Answer]) -> _Answer:
         """Have a thread ask the directory, which keeps neither the hub nor its other threads waiting."""
         silent = "The directory, which knows who you are, does not answer."
-        if self._waiting >= _MOST_WAITING:
+        if self._waiting >= MOST_WAITING:
             raise Unreachable(silent)
         self._waiting += 1
         asked = asyncio.get_running_loop().run_in_executor(self._threads, ask)

@@ -74,9 +74,7 @@ class HubAuthenticator(NativeAuthenticator):  # type: ignore[misc]
         user = str(self.normalize_username(data.get("username", "")))
         password = data.get("password", "")
         address = self.address(handler.request)
-        problem = self.refusal(user) or self.attempts.refusal(user, address)
-        if problem is None:
-            problem = await self._judge(user, password, address)
+        problem = self.refusal(user) or await self._judge(user, password, address)
         if problem is not None:
             handler.login_problem = problem
             return None
@@ -84,16 +82,15 @@ class HubAuthenticator(NativeAuthenticator):  # type: ignore[misc]
 
     async def _judge(self, user: str, password: str, address: str = "") -> str | None:
         wrong = "The user name or the password is wrong."
-        # Counted before the comparison, so that many requests at once gain nothing.
-        if not valid_user(user):
-            self.attempts.failed("", address)
-            return wrong
-        self.attempts.failed(user, address)
-        info = self.get_user(user)
-        fits = await asyncio.to_thread(matches, password, info.password if info else None)
-        if not fits or info is None:
-            return wrong
-        self.attempts.succeeded(user, address)
+        is_name = valid_user(user)
+        async with self.attempts.attempt(user if is_name else "", address) as attempt:
+            if attempt.refused is not None:
+                return attempt.refused
+            info = self.get_user(user) if is_name else None
+            fits = is_name and await asyncio.to_thread(matches, password, info.password if info else None)
+            if not fits or info is None:
+                return wrong
+            attempt.succeeded = True
         if not info.is_authorized:
             return f"The administrator has not approved {user} yet."
         return None
@@ -162,7 +159,7 @@ class HubAuthenticator(NativeAuthenticator):  # type: ignore[misc]
 
     async def password_fits(self, user: str, password: str) -> bool:
         """Whether a password is the user's present one; guesses count."""
-        return self.attempts.refusal(user) is None and await self._judge(user, password) is None
+        return await self._judge(user, password) is None
 
     def approve(self, user: str, *, approved: bool) -> None:
         """Let a user in, or no longer.

@@ -71,20 +71,21 @@ class Callback(Strict, OAuthCallbackHandler):  # type: ignore[misc]
         """Let somebody in, or say why not."""
         desk, address = self.authenticator, self.authenticator.address(self.request)
         try:
-            too_many = desk.attempts.refusal("", address)
-            if too_many:
-                raise LoginRefused(too_many, status=429)
-            desk.attempts.failed("", address)  # counted before it is judged, so that many at once gain nothing
-            self._check()
-            user = await self.login_user()
-            if user is None:
-                raise LoginRefused("This hub does not let you in.", "Ask the administrator.")
+            async with desk.attempts.attempt("", address) as attempt:
+                if attempt.refused is not None:
+                    raise LoginRefused(attempt.refused, status=429)
+                self._check()
+                try:
+                    user = await self.login_user()
+                except Unreachable:
+                    attempt.succeeded = True  # nothing was guessed
+                    raise
+                if user is None:
+                    raise LoginRefused("This hub does not let you in.", "Ask the administrator.")
+                attempt.succeeded = True
         except LoginRefused as error:
-            if isinstance(error, Unreachable):
-                desk.attempts.succeeded("", address)
             await show_refusal(self, error)
             return
-        desk.attempts.succeeded("", address)
         self._jupyterhub_user = user
         self.redirect(self.get_next_url(user))
 
