@@ -1,6 +1,6 @@
 # Two commands matter: `make up` and `make test`. The rest is for those who change quantdesk.
 .DEFAULT_GOAL := help
-.PHONY: help up references test test-all test-nightly check format bench docs lock data clean
+.PHONY: help up references test test-all test-nightly check format bench scale docs lock data clean
 
 # PYTHON= decides; else the one that .venv stands on; else the first of this machine that is 3.11 to 3.13 and really starts.
 PYTHON ?= $(shell for p in "$$(.venv/bin/python -c 'import sys; print(sys._base_executable)' 2>/dev/null)" python3 python3.13 python3.12 python3.11 /usr/bin/python3; do \
@@ -43,6 +43,9 @@ format: venv-dev  ## let ruff lay out the code
 
 bench: venv-dev  ## set-up, hub, spawn, notebooks and features, as ratios measured in one run
 	@$(BIN)/python benchmarks/run.py
+
+scale: venv-dev  ## what more users, symbols, rows, runs, reports and scenarios cost: half an hour, the machine idle
+	@$(BIN)/python benchmarks/scale
 
 references: venv-dev  ## run the notebooks again for the executed copies in tests/notebooks
 	@$(BIN)/python tests/notebooks/refresh.py
