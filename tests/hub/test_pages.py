@@ -299,3 +299,37 @@ def test_passwords_are_kept_as_bcrypt_hashes_only(desk: Any) -> None:
     assert all(bytes(value).startswith(b"$2b$12$") for (value,) in kept)
     assert PASSWORD not in desk.hub.log
     assert desk.hub.secret not in desk.hub.log
+
+
+def test_a_hub_that_knows_many_people_shows_them_by_the_hundred_and_finds_them(desk: Any) -> None:
+    """As many rows as a page can show, those who wait first, and each name once over all pages."""
+    crowd = [f"crowd{number:03d}" for number in range(230)]
+    with closing(sqlite3.connect(desk.hub.files.database, timeout=30)) as file:
+        try:
+            with file:
+                rows = [(name, b"", name != "crowd229") for name in crowd]
+                file.executemany("INSERT INTO users_info (username, password, is_authorized) VALUES (?, ?, ?)", rows)
+            pages = [desk.admin.get("users", params={"page": page}).text for page in (1, 2, 3, 4)]
+            listed = [re.findall(r'<tr id="user-([^"]+)">', page) for page in pages]
+            assert len(listed[0]) == len(listed[1]) == 100
+            assert listed[0][0] == "crowd229", "who waits is the first"
+            assert pages[3] == pages[2] or listed[3] == listed[2], "beyond the last page is the last page"
+            names = [name for page in listed[:3] for name in page]
+            assert len(names) == len(set(names))
+            assert {*crowd, "admin", "ana", "bob"} <= set(names)
+            assert "1 to 100 of " in pages[0]
+            found = desk.admin.get("users", params={"q": "D22"})
+            assert re.findall(r'<tr id="user-([^"]+)">', found.text) == ["crowd229", *crowd[220:229]]
+            for hostile in ("%", "_", "<script>alert(1)</script>", "' OR 1=1 --", "x" * 5000):
+                answer = desk.admin.get("users", params={"q": hostile})
+                assert answer.status_code == 200
+                assert '<tr id="user-' not in answer.text
+                assert "<script>alert" not in answer.text
+            for nonsense in ("0", "-1", "²", "9" * 40, "a"):
+                answer = desk.admin.get("users", params={"page": nonsense})
+                assert listed[0] == re.findall(r'<tr id="user-([^"]+)">', answer.text)
+            refused = desk.admin.post("users", user="nobody", action="approve", q="d22", page="1")
+            assert re.findall(r'<tr id="user-([^"]+)">', refused.text) == ["crowd229", *crowd[220:229]]
+        finally:
+            with file:
+                file.execute("DELETE FROM users_info WHERE username LIKE 'crowd%'")

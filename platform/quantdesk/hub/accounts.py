@@ -131,6 +131,10 @@ class Accounts:
         """The account in use of a user, or None when he never started a server."""
         return next((account for account in self._read() if account.user == user and not account.retired), None)
 
+    def in_use(self) -> dict[str, Account]:
+        """The account in use of each user who has one."""
+        return {account.user: account for account in self._read() if not account.retired}
+
     def numbers(self) -> set[int]:
         """The number of every account that this hub has made, retired or not."""
         return {account.uid for account in self._read()}

@@ -1,4 +1,4 @@
-"""The hub's own pages: log in, sign up, choose a password, decide who may come in. An edge module.
+"""The hub's own pages: log in, sign up, choose a password. An edge module; who may come in is decided in `users`.
 
 They run no inline script, load nothing from elsewhere, and change things by POST only, with the hub's guard against
 forged requests.
@@ -6,7 +6,6 @@ forged requests.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from functools import cache
 from importlib import resources
@@ -15,13 +14,9 @@ from typing import Any
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.handlers.login import LoginHandler
 from jupyterhub.scopes import needs_scope
-from jupyterhub.utils import maybe_future
-from nativeauthenticator.orm import UserInfo
 from tornado import web
 
 from quantdesk.errors import BadInput
-from quantdesk.hub.accounts import Accounts
-from quantdesk.hub.behalf.mine import end_jobs
 from quantdesk.hub.first_login import TICKET_LIFE
 
 __all__ = ["SHARED_POLICY", "STRICT_POLICY", "STYLE", "Strict", "handlers", "security_headers"]
@@ -225,82 +220,6 @@ class ChangePasswordOf(Strict):
         await self.show("change-password.html", subject=subject, own=False, done=True)
 
 
-class Users(Strict):
-    """Who has signed up, and who may come in."""
-
-    @needs_scope("admin:users")  # type: ignore[untyped-decorator]
-    async def get(self) -> None:
-        """The list: those who wait first."""
-        await self._list()
-
-    async def _list(self, problem: str = "", status: int = 200) -> None:
-        accounts = Accounts(self.authenticator.files) if self.authenticator.isolated else None
-        rows = []
-        for info in self.db.query(UserInfo).order_by(UserInfo.is_authorized, UserInfo.username):
-            user = self.find_user(info.username)
-            account = accounts.find(info.username) if accounts else None
-            rows.append(
-                {
-                    "name": info.username,
-                    "approved": bool(info.is_authorized),
-                    "fixed": info.username == self.authenticator.administrator,
-                    "account": account,
-                    "running": bool(user is not None and user.active),
-                    "active": user.last_activity if user is not None else None,
-                }
-            )
-        waiting = sum(not row["approved"] for row in rows)
-        await self.show("users.html", rows=rows, waiting=waiting, problem=problem, status=status)
-
-    @needs_scope("admin:users")  # type: ignore[untyped-decorator]
-    async def post(self) -> None:
-        """Approve, revoke or discard one user."""
-        name, action = self.typed("user"), self.typed("action")
-        try:
-            if action == "approve":
-                self.authenticator.approve(name, approved=True)
-            elif action in {"revoke", "discard"}:
-                self.authenticator.approve(name, approved=False)
-                await self._turn_out(name)
-                if action == "discard":
-                    await self._forget(name)
-            else:
-                raise BadInput(f"{action[:40]!r} cannot be done to a user.", "Known: approve, revoke, discard.")
-        except BadInput as error:
-            await self._list(problem=str(error), status=400)
-            return
-        self.log.info("%s: %s %s", self.own_name(), action, name)
-        self.redirect(self.hub.base_url + "users")
-
-    async def _turn_out(self, name: str) -> None:
-        """Stop a user's server and jobs, and end the sessions and what is shared."""
-        from quantdesk.hub.sharing.kept import end_all_of
-
-        user = self.find_user(name)
-        if user is not None:
-            end_all_of(self.db, user.orm_user)
-            if user.spawner.active:
-                await self.stop_single_user(user)
-            self.authenticator.end_sessions(user)
-        if self.authenticator.isolated:
-            await asyncio.to_thread(end_jobs, self.authenticator.files, name)
-
-    async def _forget(self, name: str) -> None:
-        """Remove a user as the hub's own interface does: password gone, account retired, home kept."""
-        user = self.find_user(name)
-        await maybe_future(self.authenticator.delete_user(user or _Named(name)))
-        if user is not None:
-            await user.delete_spawners()
-            self.users.delete(user)
-
-
-class _Named:
-    """A user whom the hub itself never met, for he was never let in."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
 class Style(web.RequestHandler):
     """The style sheet, the script and the mark: read once, checked by their hash."""
 
@@ -340,6 +259,7 @@ STYLE = (r"/quantdesk/([a-z.]+)", Style)
 def handlers() -> list[tuple[Any, ...]]:
     """The pages of native login and their paths below ``/hub``."""
     from quantdesk.hub.auth.upstream_pages import LogoutEverywhere
+    from quantdesk.hub.users import Users
 
     return [
         (r"/login", Login),
