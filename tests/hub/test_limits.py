@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -21,12 +22,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantdesk.errors import BadInput, BadParameter
+from quantdesk.hub import lab
+from quantdesk.hub.accounts import Account
 from quantdesk.hub.limits.limited import ADDRESSED, limited
 from quantdesk.hub.limits.limiting import chosen
 from quantdesk.hub.limits.quotas import parse_quotas, refusal
 from quantdesk.hub.limits.share import GIB, Machine, Process, Share, fitting, offender, share
 from quantdesk.hub.limits.watch import GRACE_S, Watchdog, listens, machine, owned
 from quantdesk.hub.profiles import PROFILES, Profile
+from quantdesk.hub.spawner import DeskSpawner
 
 DESK = Machine(tuple(range(4)), 16 * GIB)
 
@@ -67,6 +71,32 @@ def test_the_largest_is_ended_and_the_server_only_when_it_is_alone(sizes: list[i
 
 def taken(groups: set[str], cpu: float, gib: int) -> Share:
     return Share("any", (), gib * GIB, cpu=cpu, groups=frozenset(groups))
+
+
+@pytest.mark.parametrize(
+    ("everywhere", "profile", "on"), [(False, "alone", False), (False, "together", True), (True, "alone", True)]
+)
+def test_a_profile_lets_people_edit_together(everywhere: bool, profile: str, on: bool, tmp_path: Path) -> None:
+    several = (
+        Profile("alone", "Alone", cpu=1, memory_gib=0.5),
+        Profile("together", "Together", cpu=1, memory_gib=0.5, collaboration=True),
+    )
+    spawner = DeskSpawner(
+        user=SimpleNamespace(name="ana", groups=[], admin=False),
+        orm_spawner=SimpleNamespace(user_options={}, server=None, name=""),
+        profiles=several,
+        collaboration=everywhere,
+        state_directory=str(tmp_path),
+    )
+    spawner.user_options = {"profile": profile}
+    spawner.account = Account("ana", "qd-ana", 20001, 20001, str(tmp_path / "ana"))
+    try:
+        spawner.take_share(["jupyterhub-singleuser"])
+        env = spawner.user_env({})
+    finally:
+        spawner.shares.pop("ana")
+    assert env["QUANTDESK_COLLABORATION"] == str(on).lower()
+    assert (str(lab.HERE / "alone") in env["JUPYTER_CONFIG_PATH"].split(":")) is not on
 
 
 def test_a_group_uses_no_more_than_its_quota() -> None:

@@ -13,11 +13,12 @@ import tempfile
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quantdesk.errors import BadParameter
 from quantdesk.home import state_dir
+from quantdesk.hub.auth.given import read
 from quantdesk.records.servers import database_of_the_team
 
 __all__ = ["ADDRESS", "USER_NAME", "USER_NAME_RULE", "HubConfig", "HubFiles", "valid_user"]
@@ -50,7 +51,8 @@ class HubConfig(BaseSettings):
     idle_timeout
         Seconds without activity after which a user's server is stopped; 0 means never.
     collaboration
-        Whether several browsers may edit one document of a server at the same time.
+        Whether several browsers may edit one document of a server at the same time, on every server of this machine; a
+        profile can say so for its own.
     service
         Whether the service (gallery and API) runs beside the hub.
     worker
@@ -96,12 +98,7 @@ class HubConfig(BaseSettings):
         BadParameter
             A value is out of range, of the wrong type, or no user name; the message names it.
         """
-        try:
-            config = cls(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = "_".join(str(part) for part in first["loc"])
-            raise BadParameter(f"The hub's setting {name} is {first['input']!r}.", f"{first['msg']}.") from error
+        config = read(cls, given)
         if not valid_user(config.administrator):
             raise BadParameter(
                 f"{config.administrator!r} cannot be the administrator's name.",

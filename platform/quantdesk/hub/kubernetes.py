@@ -12,12 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quantdesk.errors import BadParameter, QuantdeskError
 from quantdesk.hub import database, service
 from quantdesk.hub.auth.config import LoginConfig
+from quantdesk.hub.auth.given import read
 from quantdesk.hub.auth.wiring import wire
 from quantdesk.hub.config import HubConfig, HubFiles
 from quantdesk.hub.configure import forget_passwords
@@ -65,12 +66,7 @@ class KubernetesConfig(BaseSettings):
         BadParameter
             A value cannot be used; the message names it, but never a secret.
         """
-        try:
-            return cls()
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            name = "_".join(str(part) for part in first["loc"])
-            raise BadParameter(f"QUANTDESK_HUB_{name.upper()} cannot be used.", f"{first['msg']}.") from None
+        return read(cls, {})
 
 
 def configure(c: Any, config: KubernetesConfig | None = None, hub: HubConfig | None = None) -> None:

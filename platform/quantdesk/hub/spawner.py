@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 from jupyterhub.spawner import SpawnException
@@ -28,6 +28,7 @@ from quantdesk.hub.accounts import Account, Accounts, own_account
 from quantdesk.hub.auth.alone import one_person
 from quantdesk.hub.behalf.mine import is_on_behalf
 from quantdesk.hub.config import HubFiles
+from quantdesk.hub.fullness import HomeWatch
 from quantdesk.hub.lab import config_path
 from quantdesk.hub.limits.limiting import Limiting, Refused
 from quantdesk.hub.limits.watch import owned
@@ -98,7 +99,10 @@ class DeskSpawner(Limiting, Queued):
     state_directory = Unicode(help="The state directory.").tag(config=True)
     administrator = Unicode("admin", help="The one user of a hub that does not run as root.").tag(config=True)
     isolated = Bool(True, help="Whether each user has a system account of his own.").tag(config=True)
-    collaboration = Bool(False, help="Whether several browsers may edit one document.").tag(config=True)
+    collaboration = Bool(False, help="Whether all may edit one document with several browsers.").tag(config=True)
+
+    homes: ClassVar[HomeWatch | None] = None
+    """Of all servers of this hub; made when the first of them runs."""
 
     pid: int  # JupyterHub's trait
     account: Account | None = None
@@ -110,6 +114,11 @@ class DeskSpawner(Limiting, Queued):
         return HubFiles(Path(self.state_directory))
 
     @property
+    def collaborates(self) -> bool:
+        """Whether several browsers may edit one document of this server: as all of the hub's, or by its profile."""
+        return self.collaboration or (self.share is not None and self.share.collaboration)
+
+    @property
     def hub_mark(self) -> str:
         """What tells this hub from others on the machine."""
         return marked(self.files.state)
@@ -119,7 +128,7 @@ class DeskSpawner(Limiting, Queued):
         if self.account is None:
             raise EnvironmentProblem(f"The account of {self.user.name} is not known yet.")
         own = server_environment(
-            self.account, self.files, self.runtime, isolated=self.isolated, collaboration=self.collaboration
+            self.account, self.files, self.runtime, isolated=self.isolated, collaboration=self.collaborates
         )
         return env | own | ({"QUANTDESK_SERVER_IDLE_S": str(self.share.idle_seconds)} if self.share else {})
 
@@ -209,6 +218,14 @@ class DeskSpawner(Limiting, Queued):
                     return 1
         return status
 
+    def watch(self) -> None:
+        """Look at the server's memory, and now and then at its user's home."""
+        super().watch()
+        if self.account is not None:
+            if DeskSpawner.homes is None:
+                DeskSpawner.homes = HomeWatch()
+            DeskSpawner.homes.runs(self.account)
+
     def numbers(self) -> list[int]:
         """Numbers of the server's processes, and of what its user has started; jobs on his behalf are others."""
         if not self.isolated:
@@ -252,6 +269,8 @@ class DeskSpawner(Limiting, Queued):
     def clear_state(self) -> None:
         """Nothing runs any more: the sockets go, too."""
         super().clear_state()
+        if DeskSpawner.homes is not None:
+            DeskSpawner.homes.ended(self.user.name)
         if self.runtime:
             shutil.rmtree(self.runtime, ignore_errors=True)
             self.runtime = ""

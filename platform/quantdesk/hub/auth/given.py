@@ -1,4 +1,4 @@
-"""What a setting of a login may be: an address, a file, a secret. An edge module: it reads files."""
+"""What a setting may be: in its range, an address, a file, a secret. An edge module: it reads files."""
 
 from __future__ import annotations
 
@@ -34,9 +34,17 @@ def read(kind: type[Config], given: dict[str, object]) -> Config:
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         name = "_".join(str(part) for part in first["loc"])
-        variable = f"{kind.model_config['env_prefix']}{name}".upper()
-        shown = "" if name in ("crypt_key", "client_secret", "bind_password") else f" ({_raw(error)})"
+        prefix = str(kind.model_config["env_prefix"])
+        variable = name if name.startswith(prefix) else f"{prefix}{name}".upper()
+        shown = "" if _is_secret(kind, name) else f" ({_raw(error)})"
         raise BadParameter(f"{variable} will not do{shown}.", f"{first['msg']}.") from None
+
+
+def _is_secret(kind: type[BaseSettings], name: str) -> bool:
+    """Whether a setting, by its name or its variable's, is one that nobody may see: also when there is none such."""
+    fields = kind.model_fields
+    found = fields.get(name) or next((one for one in fields.values() if one.validation_alias == name), None)
+    return found is None or "SecretStr" in str(found.annotation)
 
 
 def _raw(error: ValidationError) -> str:

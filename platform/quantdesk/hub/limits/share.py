@@ -39,6 +39,8 @@ class Share:
         Seconds without activity after which it stops itself; 0 is never.
     cpu, groups
         Cores that its profile says, and its user's groups, for quotas.
+    collaboration
+        Whether several browsers may edit one document, for its start.
     """
 
     profile: str
@@ -47,6 +49,7 @@ class Share:
     idle_seconds: int = 0
     cpu: float = 0.0
     groups: frozenset[str] = frozenset()
+    collaboration: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ def share(
         60 * profile.idle_minutes,
         profile.cpu,
         frozenset(groups),
+        profile.collaboration,
     )
 
 
