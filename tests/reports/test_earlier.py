@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from quantdesk.cli import main
-from quantdesk.errors import BadParameter, UnknownName
-from quantdesk.reports import find_report, provenance, run
+from quantdesk.errors import BadParameter, DataError, UnknownName
+from quantdesk.reports import find_report, notebooks, provenance, run
 from quantdesk.reports.cache import cache_key
 from quantdesk.reports.earlier import earlier_run
 from quantdesk.reports.result import Provenance, Run, Status
@@ -164,6 +164,29 @@ def test_the_command_says_that_it_is_from_cache_and_runs_where_that_is_wanted(
     assert again["cached_from"] is None
     assert again["id"] != first.id
     assert read_run(first.folder.parent / again["id"]).status is Status.COMPLETED
+
+
+def test_the_command_reads_its_notebook_once(
+    report: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is asked of the cache, its limits and what runs are of one reading."""
+    honest, read = notebooks._report, []
+    monkeypatch.setattr(notebooks, "_report", lambda *given: read.append(given) or honest(*given))
+    monkeypatch.setattr(provenance, "collect", lambda: MADE_FROM)
+    monkeypatch.setattr(sys, "argv", ["quantdesk", "report", "run", "count", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    assert json.loads(capsys.readouterr().out)["cached_from"] is None
+    assert len(read) == 1
+
+
+def test_a_notebook_that_was_changed_since_it_was_read_does_not_run(report: Path) -> None:
+    before = find_report("count")
+    report.write_text(report.read_text() + "\n")
+    with pytest.raises(DataError, match="was changed while its run began"):
+        run(before)
+    assert not list(RunsConfig.from_env().runs.glob("*"))
 
 
 def test_neither_the_look_nor_a_direct_run_opens_the_door_to_a_database(report: Path) -> None:

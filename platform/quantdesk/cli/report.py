@@ -102,23 +102,24 @@ def run(
     """
     from quantdesk import reports
 
+    report = reports.find_report(name)
     if not no_cache and output is None:
         from quantdesk.reports.earlier import earlier_run
 
-        earlier = earlier_run(name, parameter or [])
+        earlier = earlier_run(report, parameter or [])
         if earlier is not None:
             _serve(earlier, as_json=as_json)
             return
     from quantdesk.reports.runner import limits_for
 
-    limits = limits_for(name, total_s=timeout, memory_mb=memory_mb)
+    limits = limits_for(report, total_s=timeout, memory_mb=memory_mb)
     with progress(quiet=as_json) as shown:
 
         def tell(step: Step) -> None:
             left = f" · about {step.remaining_s:.0f} s left" if step.remaining_s and step.remaining_s >= 1 else ""
             shown(f"{step.what}{left}", step.done, step.total)
 
-        done = reports.run(name, parameter or [], output=output, limits=limits, steps=tell)
+        done = reports.run(report, parameter or [], output=output, limits=limits, steps=tell)
     if as_json:
         emit({**plain(done), "cached_from": None})
         return

@@ -13,7 +13,7 @@ from typing import Any
 
 from quantdesk.reports import provenance
 from quantdesk.reports.cache import cache_key
-from quantdesk.reports.notebooks import find_report
+from quantdesk.reports.notebooks import Report, find_report
 from quantdesk.reports.result import Provenance, Run, Status
 from quantdesk.reports.runs import RunsConfig, newest
 from quantdesk.reports.spec import taken
@@ -22,7 +22,7 @@ __all__ = ["earlier_run"]
 
 
 def earlier_run(
-    name: str,
+    name: str | Report,
     parameters: Mapping[str, Any] | list[str] | None = None,
     *,
     collect: Callable[[], Provenance] | None = None,

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from quantdesk.reports.declaration import Declaration
-from quantdesk.reports.notebooks import find_report
+from quantdesk.reports.notebooks import Report, find_report
 from quantdesk.reports.watch import Limits
 
 __all__ = ["RunnerConfig", "limits_for"]
@@ -66,7 +66,7 @@ class RunnerConfig(BaseSettings):
         )
 
 
-def limits_for(name: str, *, total_s: float | None = None, memory_mb: int | None = None) -> Limits:
+def limits_for(name: str | Report, *, total_s: float | None = None, memory_mb: int | None = None) -> Limits:
     """The limits of a report, some of them given.
 
     Parameters

@@ -122,8 +122,10 @@ def list_reports(
     return tuple(found)
 
 
-def find_report(name: str, config: NotebooksConfig | None = None) -> Report:
+def find_report(name: str | Report, config: NotebooksConfig | None = None) -> Report:
     """One report, by name, by a beginning that fits it alone, or by the path of an ``.ipynb`` file.
+
+    One that was read already is given back as it is.
 
     Raises
     ------
@@ -134,6 +136,8 @@ def find_report(name: str, config: NotebooksConfig | None = None) -> Report:
     DataError
         The file is no notebook, or its declaration is wrong: the message names it and says why.
     """
+    if isinstance(name, Report):
+        return name
     if name.endswith(".ipynb") or "/" in name or "\\" in name or "\0" in name or name in {".", ".."}:
         return _report(_given(name))
     files = {path.stem: path for path in _files(config or NotebooksConfig.from_env())}

@@ -18,7 +18,7 @@ from typing import Any
 from quantdesk.errors import BadInput, BadParameter, EnvironmentProblem, QuantdeskError, RunFailed
 from quantdesk.reports.environment import cleaned
 from quantdesk.reports.limits import RunnerConfig, limits_for
-from quantdesk.reports.notebooks import find_report
+from quantdesk.reports.notebooks import Report, find_report
 from quantdesk.reports.progress import Last, Step
 from quantdesk.reports.publish import Request
 from quantdesk.reports.runs import Run, RunsConfig, Status, is_id, last_completed, new_id, read_run
@@ -55,7 +55,7 @@ class ReportFailed(RunFailed):
 
 
 def run(
-    name: str,
+    name: str | Report,
     parameters: Mapping[str, Any] | list[str] | None = None,
     *,
     output: Path | None = None,
@@ -73,7 +73,8 @@ def run(
     Parameters
     ----------
     name
-        Name of a report, a beginning that fits it alone, or the path of an ``.ipynb`` file.
+        Name of a report, a beginning that fits it alone, or the path of an ``.ipynb`` file; or a report that was read
+        already, which is not read again.
     parameters
         Values by name, or ``name=value`` texts (see :func:`quantdesk.reports.spec.parse`).
     output

@@ -30,7 +30,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from quantdesk.errors import BadInput, EnvironmentProblem
+from quantdesk.errors import BadInput, DataError, EnvironmentProblem
 from quantdesk.reports import kernelspec, processes
 from quantdesk.reports.banner import place
 from quantdesk.reports.notebooks import load
@@ -76,6 +76,8 @@ def prepared(request: Request) -> Iterator[Place]:
         It cannot be written.
     BadInput
         A run of this id is under way.
+    DataError
+        The notebook cannot be read, or is not the one any more that the request was made from.
     """
     import nbformat
 
@@ -89,7 +91,9 @@ def prepared(request: Request) -> Iterator[Place]:
             handle = os.open(hidden / "lock", os.O_RDWR | os.O_CREAT, 0o600)
             stack.callback(os.close, handle)
             fcntl.flock(handle, fcntl.LOCK_EX)
-            notebook, _ = load(Path(request.notebook))
+            notebook, digest = load(Path(request.notebook))
+            if request.notebook_sha256 not in ("", digest):
+                raise DataError(f"{request.notebook} was changed while its run began.", "Run it again.")
             (hidden / "input.ipynb").write_text(nbformat.writes(notebook), "utf-8")  # type: ignore[no-untyped-call]
             (hidden / "request.json").write_text(json.dumps(asdict(request)), "utf-8")
             kernelspec.install(hidden)
