@@ -55,6 +55,12 @@ def as_the_chart_does(c: Any, jupyterhub: dict[str, Any]) -> None:
         exec(code, {"c": c})
 
 
+def logged(app: JupyterHub) -> str:
+    """What the hub's log makes of a line."""
+    (handler,) = [one for one in app.log.handlers if one.formatter is not None]
+    return handler.format(app.log.makeRecord("JupyterHub", 40, "hub.py", 1, "%s is late", ("ana",), None))
+
+
 def unknown(app: JupyterHub) -> list[str]:
     """Settings that no class has."""
     classes = {one.__name__: one for one in (*app.classes, app.spawner_class, app.authenticator_class, app.proxy_class)}
@@ -122,6 +128,7 @@ async def load(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
         "services": {name: service.url for name, service in app._service_map.items()},
         "roles": roles,
         "headers": app.tornado_settings["headers"],
+        "line": logged(app),
         "left": sorted(
             name for name, value in os.environ.items()
             if name.startswith("QUANTDESK_") and ("s3cret" in value or "TOKEN" in name)

@@ -177,6 +177,42 @@ def test_a_value_that_is_none_is_refused_with_its_place(helm: Any) -> None:
         assert place in told, told
 
 
+FREE = re.compile(
+    r"(settings|nodeSelector|serviceAccount\.annotations|(ingress|gateway)\.annotations|monitoring\.labels|schedules"
+    r"|monitoring\.dashboards\.labels|networkPolicy\.(monitoring|door|dns)|dask-gateway"
+    r"|jupyterhub\.(custom|hub\.(extra(Config|Env|Files)|config)|singleuser\.extraEnv)(\..*)?"
+    r"|jupyterhub\.((proxy|prePuller|scheduling)\..*|hub\.(containerSecurityContext|networkPolicy|resources))"
+    r"|.*resources\.(requests|limits))"
+)
+"""Tables whose keys are the reader's own, or another chart's, whose own schema refuses what it does not know."""
+
+
+def tables(given: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each table of the values, whose keys are ours, with its place."""
+    if isinstance(given, dict):
+        if not FREE.fullmatch(path):
+            yield path, given
+        for name, value in given.items():
+            yield from tables(value, f"{path}.{name}".lstrip("."))
+
+
+def test_a_misspelled_key_is_refused_at_every_depth(helm: Any, tmp_path: Path) -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    places = [path for path, _ in tables(values)]
+    assert len(places) > 60
+    wrong: dict[str, Any] = {}
+    for place in places:
+        here = wrong
+        for name in place.split(".") if place else []:
+            here = here.setdefault(name, {})
+        here["mispelt"] = "x"
+    (tmp_path / "wrong.yaml").write_text(yaml.safe_dump(wrong))
+    done = helm.run("template", "quantdesk", ".", "--values", str(tmp_path / "wrong.yaml"))
+    assert done.returncode != 0
+    told = set(re.findall(r"at '([^']*)': additional properties 'mispelt' not allowed", done.stderr))
+    assert {place.replace(".", "/") for place in places} - {place.lstrip("/") for place in told} == set()
+
+
 def test_every_key_of_the_values_is_in_the_schema_and_the_other_way_round() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
     values = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -233,7 +269,8 @@ def test_only_who_takes_snapshots_may_talk_to_kubernetes(everything: Any, pods: 
             "apiGroups": ["snapshot.storage.k8s.io"],
             "resources": ["volumesnapshots"],
             "verbs": ["create", "list", "delete"],
-        }
+        },
+        {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["list"]},
     ]
     assert not [one for one in everything if one["kind"].startswith("ClusterRole")]
 

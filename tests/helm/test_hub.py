@@ -23,7 +23,12 @@ pytestmark = pytest.mark.xdist_group("helm")
 
 HERE = Path(__file__).parent
 CHART = HERE.parents[1] / "helm" / "quantdesk"
-FILES = {"default": None, "small-team": "values-small-team.yaml", "aws": "values-aws.yaml"}
+FILES = {
+    "default": None,
+    "small-team": "values-small-team.yaml",
+    "aws": "values-aws.yaml",
+    "green": "values-green.yaml",
+}
 SECRETS = {
     "service-token": "s3cret-service-token-0123456789",
     "metrics-token": "s3cret-metrics-token-0123456789",
@@ -93,7 +98,9 @@ def hubs(helm: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     for name in FILES:
         given = values(name)
         rendered = helm.render(f"values-{name}" if FILES[name] else "default")
-        (profiles,) = [one for one in rendered if one["kind"] == "ConfigMap" and one["metadata"]["name"] == "qd-hub"]
+        (profiles,) = [
+            one for one in rendered if one["kind"] == "ConfigMap" and one["metadata"]["name"] == f"{given['name']}-hub"
+        ]
         own = folder / f"{name}-files"
         own.mkdir()
         asked[name] = {
@@ -123,11 +130,16 @@ def test_jupyterhub_takes_every_setting(hub: Any) -> None:
 
 
 def test_service_and_prometheus_are_registered_with_what_they_may(hub: Any) -> None:
-    assert hub["services"]["quantdesk"] == "http://qd-web:8080"
+    assert hub["services"]["quantdesk"] == f"http://{hub['values']['name']}-web:8080"
     assert hub["roles"]["prometheus"] == ["read:metrics"]
     assert hub["roles"]["quantdesk-administrators"] == ["custom:quantdesk:admin"]
     assert "custom:quantdesk:trade" not in hub["roles"]["quantdesk-members"]
     assert "custom:quantdesk:run" not in hub["roles"]["user"], "a role of the directory is what gives a right"
+
+
+def test_the_hub_logs_as_our_processes_do(hub: Any) -> None:
+    line = json.loads(hub["line"])
+    assert (line["service"], line["level"], line["message"]) == ("jupyterhub", "error", "ana is late")
 
 
 def test_no_secret_stays_in_the_hubs_environment(hub: Any) -> None:
@@ -142,13 +154,11 @@ def test_the_names_in_the_values_are_those_of_the_objects(helm: Any, hub: Any) -
     wanted = {("ConfigMap", one["configMap"]["name"]) for one in volumes if "configMap" in one}
     wanted |= {("PersistentVolumeClaim", one["persistentVolumeClaim"]["claimName"]) for one in volumes
                if "persistentVolumeClaim" in one}  # fmt: skip
-    assert wanted == {
-        ("ConfigMap", "qd-hub"),
-        ("PersistentVolumeClaim", "qd-hub"),
-        ("PersistentVolumeClaim", "qd-state"),
-    }
-    assert wanted <= names
-    assert ("Service", "qd-web") in names
+    own = hub["values"]["name"]
+    shared = ("PersistentVolumeClaim", "qd-state")  # that of the first release, also for a hub beside its own
+    assert wanted == {("ConfigMap", f"{own}-hub"), ("PersistentVolumeClaim", f"{own}-hub"), shared}
+    assert wanted - ({shared} if own != "qd" else set()) <= names
+    assert ("Service", f"{own}-web") in names
 
 
 def test_every_group_of_a_profile_comes_from_upstream(hub: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import yaml
 
 pytestmark = pytest.mark.xdist_group("helm")
 
@@ -214,6 +215,41 @@ def test_a_hubs_tables_are_copied_whole_and_again(green: Any, pods: Pods, postgr
     with psycopg.connect(fresh) as asked:
         assert asked.execute("SELECT name FROM quantdesk_hub.users ORDER BY 1").fetchall() == [("ana",), ("ben",)]
     assert run(blue, blue) != 0, "a hub's tables are never replaced by themselves"
+
+
+# ------------------------------------------------------------------------------------------------------------ snapshots
+
+
+KUBECTL = """#!/bin/sh
+echo "$@" >> "$TOLD/calls"
+case "$1 $2" in
+  "create -f") cat > "$TOLD/one"
+    case "$(cat "$TOLD/one")" in *claim-ben*) exit 1 ;; esac
+    cat "$TOLD/one" >> "$TOLD/made"; echo --- >> "$TOLD/made" ;;
+  "get persistentvolumeclaims") printf 'claim-ana\\nclaim-ben\\nclaim-cho\\n' ;;
+  "get volumesnapshots") for number in $(seq 16); do echo "volumesnapshot/$4-$number"; done ;;
+esac
+"""
+"""Says what it is told, and cannot take Ben's home."""
+
+
+def test_the_state_and_each_home_are_taken_and_old_ones_go(everything: Any, tmp_path: Path) -> None:
+    """The script of the rendered Job, with a kubectl that remembers."""
+    script = tmp_path / "run.sh"
+    script.write_text(named(everything, "ConfigMap", "qd-snapshots")["data"]["run.sh"])
+    (tmp_path / "kubectl").write_text(KUBECTL)
+    (tmp_path / "kubectl").chmod(0o700)
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "TOLD": str(tmp_path)}
+    done = subprocess.run(["/bin/sh", str(script)], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, "one home could not be taken, and somebody is told"
+    made = [one for one in yaml.safe_load_all((tmp_path / "made").read_text()) if one]
+    found = {one["spec"]["source"]["persistentVolumeClaimName"]: one["spec"]["volumeSnapshotClassName"] for one in made}
+    assert found == {"qd-state": "csi", "claim-ana": "disks", "claim-cho": "disks"}, "the others are, all the same"
+    assert {one["kind"] for one in made} == {"VolumeSnapshot"}
+    assert {one["metadata"]["labels"]["quantdesk/snapshot-of"] for one in made} == set(found)
+    deleted = [line.split()[1:] for line in (tmp_path / "calls").read_text().splitlines() if line.startswith("delete")]
+    assert deleted[0] == [f"volumesnapshot/quantdesk/snapshot-of=qd-state-{number}" for number in (1, 2)], "14 are kept"
+    assert len(deleted) == 3
 
 
 # ------------------------------------------------------------------------------------------------------------ helm test

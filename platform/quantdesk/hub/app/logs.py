@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quantdesk.errors import BadParameter
 
-__all__ = ["JsonLines", "LogConfig", "request_id", "set_up"]
+__all__ = ["JsonLines", "LogConfig", "lines", "request_id", "set_up"]
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Of the request that is being answered."""
@@ -77,6 +77,11 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=True, default=str)
+
+
+def lines(service: str, **_: object) -> JsonLines:
+    """The formatter of another program's logging configuration; what else that says of one does not matter to JSON."""
+    return JsonLines(service)
 
 
 def set_up(service: str) -> None:
