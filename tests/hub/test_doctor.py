@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from quantdesk.hub import doctor, reach
+from quantdesk.hub.limits import groups
 from quantdesk.market import bundled, load
 
 
@@ -98,3 +99,24 @@ def test_one_broken_check_does_not_hide_the_others(state: Path, monkeypatch: pyt
     assert findings["disk"].status == "fail"
     assert "Input/output error" in findings["disk"].found
     assert findings["port"].status == "ok"
+
+
+def test_what_holds_servers_to_their_limits_is_said_with_the_reason(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert found()["limits"].found == "no profiles (QUANTDESK_HUB_PROFILES): servers have no limits"
+    profiles = tmp_path / "profiles.toml"
+    profiles.write_text('[[profiles]]\nname = "tiny"\ntitle = "Tiny"\ncpu = 1\nmemory_gib = 0.5\nis_default = true\n')
+    monkeypatch.setenv("QUANTDESK_HUB_PROFILES", str(profiles))
+    held = "tiny: held by affinity, limits of addresses and a watchdog"
+
+    def none(**_: Path) -> None:
+        raise groups.Unavailable("The control group /x cannot be written.")
+
+    monkeypatch.setattr(groups, "place", none)
+    assert found()["limits"].found == f"{held}; without control groups: The control group /x cannot be written."
+    monkeypatch.setattr(groups, "place", lambda **_: groups.Place(tmp_path, "/quantdesk.service", False))
+    assert found()["limits"].found == f"{held}, and by a control group for each server in /quantdesk.service"
+    profiles.write_text(profiles.read_text().replace("cpu = 1", "cpu = 1000"))
+    assert found()["limits"].status == "fail"
+    assert "tiny: 1000 cores of" in found()["limits"].found

@@ -31,7 +31,7 @@ class Finding:
     Attributes
     ----------
     check
-        What was looked at: python, packages, data, features, port, disk, permissions ….
+        What was looked at: python, packages, data, features, port, disk, permissions, limits ….
     status
         ``"ok"``, ``"warn"`` (works, but look at it) or ``"fail"``.
     found
@@ -66,6 +66,7 @@ def examine(port: int) -> list[Finding]:
         ("features", _features),
         ("databases", lambda: _databases(state)),
         ("login", _login),
+        ("limits", lambda: _limits(state)),
         ("port", lambda: _port(port)),
     )
     findings: list[Finding] = []
@@ -192,6 +193,30 @@ def _login() -> Iterator[Finding]:
     from quantdesk.hub.config import HubConfig
 
     yield Finding("login", "ok", probe(HubConfig.from_env()))
+
+
+def _limits(state: Path) -> Iterator[Finding]:
+    """What holds servers to their profiles, and why not more does: for a hub that runs as it is there, else as here."""
+    from quantdesk.hub.config import HubConfig
+    from quantdesk.hub.limits.given import profiles_in
+    from quantdesk.hub.limits.groups import Unavailable, place
+    from quantdesk.hub.limits.share import fitting
+    from quantdesk.hub.limits.watch import machine
+    from quantdesk.hub.sweep import marked, of_mark
+
+    config = HubConfig.from_env()
+    if config.profiles is None:
+        yield Finding("limits", "ok", "no profiles (QUANTDESK_HUB_PROFILES): servers have no limits")
+        return
+    offered = fitting(profiles_in(config.profiles), machine())
+    held = f"{', '.join(one.name for one in offered)}: held by affinity, limits of addresses and a watchdog"
+    hubs = [one.pid for one in of_mark(marked(state)) if "jupyterhub" in one.cmdline()]
+    try:
+        found = place(process=Path("/proc", str(hubs[0]) if hubs else "self"))
+    except Unavailable as why:
+        yield Finding("limits", "ok", f"{held}; without control groups: {why}")
+    else:
+        yield Finding("limits", "ok", f"{held}, and by a control group for each server in {found.path}")
 
 
 def _databases(state: Path) -> Iterator[Finding]:
