@@ -99,13 +99,51 @@ def test_a_call_that_ends_every_worker_is_lost_alone(local):
     assert found == {0: Lost("It ended every worker that it was given to."), 1: 1, 2: 4, 3: 9, 4: 16}
 
 
-@pytest.mark.slow
-def test_who_shares_a_worker_with_one_that_kills_it_is_not_blamed():
+def cluster_of(workers, threads):
+    """A cluster of a test's own, which goes on when a client is closed."""
     from distributed import LocalCluster
 
-    with LocalCluster(
-        n_workers=1, threads_per_worker=3, processes=True, dashboard_address=None, host="127.0.0.1", silence_logs=50
-    ) as cluster:
+    return LocalCluster(
+        n_workers=workers, threads_per_worker=threads, processes=True, dashboard_address=None, host="127.0.0.1",
+        silence_logs=50,
+    )  # fmt: skip
+
+
+def hangs_after(marker):
+    return f"open({str(marker)!r}, 'w').close() or {HANGS}"
+
+
+@pytest.mark.slow
+def test_a_call_without_an_end_that_was_let_go_keeps_no_worker(tmp_path):
+    markers = [tmp_path / "one", tmp_path / "two"]
+    with cluster_of(2, 1) as cluster:
+        place = Dask(cluster.scheduler_address)
+        have_begun = lambda: all(one.exists() for one in markers)  # noqa: E731
+        assert list(place.each(eval, [hangs_after(one) for one in markers], stop=have_begun)) == []
+        found = dict(place.each(eval, SQUARES, limit_s=30))
+    assert found == {number: number**2 for number in range(12)}, "both workers were kept busy"
+
+
+@pytest.mark.slow
+def test_who_lets_go_ends_nothing_of_anybody_else(tmp_path):
+    from distributed import Client
+
+    count = f"open({str(tmp_path / 'count')!r}, 'a').write('x')"
+    with cluster_of(1, 3) as cluster, Client(cluster, set_as_default=False) as other:
+        kept = other.submit(eval, "(__import__('os').getpid(), 7)", pure=False)
+        pid, _ = kept.result()
+        slow = other.submit(eval, f"{count} and __import__('time').sleep(4) or 8", pure=False)
+        call = hangs_after(tmp_path / "begun")
+        have_begun = lambda: (tmp_path / "begun").exists() and (tmp_path / "count").exists()  # noqa: E731
+        assert list(Dask(cluster.scheduler_address).each(eval, [call], stop=have_begun)) == []
+        assert slow.result() == 8
+        assert other.submit(eval, "__import__('os').getpid()", pure=False).result() == pid
+    assert (tmp_path / "count").read_text() == "x", "it was made twice"
+
+
+@pytest.mark.slow
+def test_who_shares_a_worker_with_one_that_kills_it_is_not_blamed():
+    with cluster_of(1, 3) as cluster:
         calls = [DIES, *[f"__import__('time').sleep(1) or {number}" for number in range(1, 4)]]
         found = dict(Dask(cluster.scheduler_address).each(eval, calls))
     assert found == {0: Lost("It ended every worker that it was given to."), 1: 1, 2: 2, 3: 3}

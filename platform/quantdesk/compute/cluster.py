@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import queue
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -173,7 +175,8 @@ class Dask:
         """See :meth:`quantdesk.compute.Compute.each`.
 
         The scheduler makes a call again whose worker died, until `distributed.scheduler.allowed-failures` of them did;
-        one that raised is tried again twice, on whatever worker, before its error is believed.
+        one that raised is tried again twice, on whatever worker, before its error is believed. A worker that is in the
+        middle of a call that nobody waits for any more is started afresh, where nothing of anybody else is on it.
 
         Raises
         ------
@@ -202,7 +205,12 @@ class Dask:
                     for call in calls.late(limit_s):
                         yield call.place, Lost(f"It took longer than {limit_s:g} s, and its worker was ended.")
             finally:
-                calls.drop()
+                calls.drop(is_kept=self._is_kept)
+
+    @property
+    def _is_kept(self) -> bool:
+        """Whether the cluster goes on when the client is closed."""
+        return True
 
     def _result(self, future: Future[Any]) -> Any:
         from distributed.client import FutureCancelledError
@@ -248,6 +256,7 @@ class _Calls:
         self._client = client
         self._function = function
         self._ready: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        self._name, self._numbers = f"each-{uuid.uuid4().hex}-", itertools.count()
         self._counted = -_COUNT_S
         self._threads = 1
         self.sent: dict[Future[Any], _Call] = {}
@@ -263,7 +272,9 @@ class _Calls:
 
     def send(self, place: int, item: Any, *, is_alone: bool = False) -> None:
         """Begin a call."""
-        future = self._client.submit(self._function, item, pure=False, retries=_RETRIES)
+        # Two equal items are two calls. The name tells ours from those of others on the same worker.
+        key = f"{self._name}{next(self._numbers)}"
+        future = self._client.submit(self._function, item, key=key, retries=_RETRIES)
         self.sent[future] = _Call(place, item, time.monotonic(), is_alone)
         future.add_done_callback(self._ready.put)  # type: ignore[no-untyped-call]
 
@@ -287,6 +298,26 @@ class _Calls:
                     self._client.restart_workers(workers, timeout=5, raise_for_error=False)
                 yield call
 
-    def drop(self) -> None:
-        """Let go of what is not done."""
+    def drop(self, *, is_kept: bool) -> None:
+        """Let go of what is not done. In a cluster that goes on, workers that it alone holds are started afresh.
+
+        A call that has begun cannot be ended otherwise: its worker would look free to the scheduler, and be busy until
+        the call ends, if ever.
+        """
+        if not self.sent:
+            return
+        held = self._held() if is_kept else []
         self._client.cancel(list(self.sent), force=True)  # type: ignore[no-untyped-call]
+        if held:
+            with contextlib.suppress(ValueError):  # they have no nanny
+                self._client.restart_workers(held, timeout=5, raise_for_error=False)
+
+    def _held(self) -> list[str]:
+        """The workers that have calls of ours, and neither calls nor results of anybody else."""
+        processing = self._client.processing()  # type: ignore[no-untyped-call]
+        kept = self._client.has_what()  # type: ignore[no-untyped-call]
+        return [
+            worker
+            for worker, keys in processing.items()
+            if keys and all(str(key).startswith(self._name) for key in (*keys, *kept.get(worker, ())))
+        ]

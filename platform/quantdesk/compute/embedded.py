@@ -53,6 +53,10 @@ class LocalDask(Dask):
         self._client = None
         self._held.close()
 
+    @property
+    def _is_kept(self) -> bool:
+        return self._client is not None
+
     @contextmanager
     def client(self) -> Iterator[Client]:
         """A client of the cluster, which is started if there is none."""

@@ -37,6 +37,10 @@ class DaskGateway(Dask):
     def __str__(self) -> str:
         return f"The cluster of the gateway at {self.scheduler}"
 
+    @property
+    def _is_kept(self) -> bool:
+        return False
+
     @contextmanager
     def client(self) -> Iterator[Client]:
         """A client of a new cluster, which is given back at the end.
