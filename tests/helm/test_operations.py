@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
+
+from quantdesk.hub.backup.databases import dump_postgres
+from quantdesk.records.address import parse
 
 pytestmark = pytest.mark.xdist_group("helm")
 
@@ -215,6 +219,59 @@ def test_a_hubs_tables_are_copied_whole_and_again(green: Any, pods: Pods, postgr
     with psycopg.connect(fresh) as asked:
         assert asked.execute("SELECT name FROM quantdesk_hub.users ORDER BY 1").fetchall() == [("ana",), ("ben",)]
     assert run(blue, blue) != 0, "a hub's tables are never replaced by themselves"
+
+
+# --------------------------------------------------------------------------------------------------------- the way back
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [((), "$(ls /backup/*.backup.tar"), (("--set", "backup.restore=old.backup.tar"), '"/backup/old.backup.tar"')],
+)
+def test_a_restore_never_runs_by_itself_and_takes_the_newest_or_what_is_named(
+    helm: Any, pods: Pods, words: tuple[str, ...], file: str
+) -> None:
+    objects = helm.render("default", *words)
+    assert named(objects, "CronJob", "qd-restore")["spec"]["suspend"] is True
+    made, back = (dict(pods(objects))[f"CronJob qd-{name}"]["spec"] for name in ("backup", "restore"))
+    (container,) = back["containers"]
+    assert file in container["command"][2]
+    assert container["env"] == made["containers"][0]["env"], "it goes where it came from"
+    assert back["volumes"] == made["volumes"]
+
+
+def test_in_maintenance_nothing_runs_but_what_somebody_starts(helm: Any, pods: Pods) -> None:
+    objects = helm.render("values-small-team", "--values", "examples/values-maintenance.yaml")
+    assert {name for name, _ in pods(objects)} == {"CronJob qd-backup", "CronJob qd-restore"}
+    kept = {(one["kind"], one["metadata"]["name"]) for one in objects}
+    assert {("PersistentVolumeClaim", "qd-state"), ("PersistentVolumeClaim", "qd-backup"), ("Ingress", "qd")} <= kept
+
+
+def test_the_hubs_tables_from_before_an_upgrade_are_put_back_as_the_runbook_says(postgres: Any, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "runbooks" / "QuantdeskHubDown.md").read_text()
+    (script,) = re.findall(r"exec hub-back -c hub -- sh -ec '([^']+)'", page)
+    url = postgres()
+    (tmp_path / "hub").mkdir()
+
+    def add(*statements: str) -> None:
+        with psycopg.connect(url, autocommit=True) as told:
+            for statement in statements:
+                told.execute(statement)
+
+    add("CREATE SCHEMA quantdesk_hub", "CREATE TABLE quantdesk_hub.users (name text)")
+    add("INSERT INTO quantdesk_hub.users VALUES ('ana')")
+    for moment in ("20261126T090000.000000Z", "20261127T090000.000000Z"):
+        copy = tmp_path / "hub" / f"hub-database.before-upgrade-{moment}.sql"
+        dump_postgres(parse(url, "the database"), ("quantdesk_hub",), copy)
+        add("INSERT INTO quantdesk_hub.users VALUES ('ben')")
+    add("ALTER TABLE quantdesk_hub.users ADD COLUMN newer text")
+    here = script.replace("/srv/quantdesk", str(tmp_path))
+    env = {"PATH": "/usr/bin:/bin", "QUANTDESK_HUB_DATABASE": url}
+    done = subprocess.run(["/bin/sh", "-ec", here], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with psycopg.connect(url) as asked:
+        assert asked.execute("SELECT * FROM quantdesk_hub.users ORDER BY 1").fetchall() == [("ana",), ("ben",)]
+        assert asked.execute("SELECT count(*) FROM quantdesk_hub_newer.users").fetchone() == (3,), "nothing is lost"
 
 
 # ------------------------------------------------------------------------------------------------------------ snapshots

@@ -48,10 +48,13 @@ def of(first: str) -> list[tuple[str, list[str]]]:
     found = []
     for page in PAGES:
         for line in commands(page):
-            for part in re.split(r"\s+\|\|?\s+|\s+-- ", line.partition("  #")[0]):
-                words = shlex.split(part, comments=True)
-                if words and words[0] == first:
-                    found.append((page.stem, words))
+            parts: list[list[str]] = [[]]
+            for word in shlex.split(line, comments=True):
+                if word in ("|", "||", "--"):
+                    parts.append([])
+                else:
+                    parts[-1].append(word)
+            found += [(page.stem, words) for words in parts if words and words[0] == first]
     return found
 
 

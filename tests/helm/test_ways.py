@@ -109,6 +109,7 @@ OUT = {
     "materialize": {(DNS, 53), (POSTGRES, 5432), (REDIS, 6379)},
     "halts": {(DNS, 53), (PUBLIC, 443)},
     "backup": {(DNS, 53), (POSTGRES, 5432)},
+    "restore": {(DNS, 53), (POSTGRES, 5432)},
     "migrate": {(DNS, 53), (POSTGRES, 5432)},
     "first": {(DNS, 53), (POSTGRES, 5432)},
     "snapshots": {(DNS, 53), (API, 443)},
