@@ -331,6 +331,7 @@ class Browser:
             yield lambda code: _execute(channel, code)
         finally:
             channel.close()
+            channel.shutdown()  # also where the other side has closed it
             self.server("DELETE", f"api/kernels/{number}", of=of, token=token)
 
     def run(self, code: str, kernel: str = "quantdesk") -> str:
@@ -359,7 +360,10 @@ def _execute(channel: websocket.WebSocket, code: str) -> str:
     channel.send(json.dumps(message))
     printed: list[str] = []
     while True:
-        told = json.loads(channel.recv())
+        text = channel.recv()
+        if not text:
+            raise websocket.WebSocketConnectionClosedException("The other side has closed it.")
+        told = json.loads(text)
         if told["msg_type"] == "status" and told["content"]["execution_state"] in ("restarting", "dead"):
             raise AssertionError("the kernel has died")
         if told["parent_header"].get("msg_id") != header["msg_id"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
 from types import SimpleNamespace
@@ -9,12 +10,16 @@ from typing import Any
 
 import pytest
 import requests
+import websocket
 from jupyterhub import orm
 from jupyterhub.scopes import define_custom_scopes
+from tornado.web import HTTPError
 
+from loops import Loop
 from quantdesk.errors import BadInput, BadParameter
 from quantdesk.hub import lab
 from quantdesk.hub.auth.groups import Role
+from quantdesk.hub.lab.visitors import REFUSED, Visitors
 from quantdesk.hub.service import SCOPES
 from quantdesk.hub.sharing import kept
 from quantdesk.hub.sharing.config import SharingConfig
@@ -66,6 +71,47 @@ def test_a_server_that_may_be_shared_asks_the_hub_often_who_may_enter() -> None:
     told = {"HOME": "/h", **SharingConfig(sharing=True, sharing_believed_s=7).told}
     assert lab.server_settings(told)["HubOAuth"] == {"cache_max_age": 7}
     assert "HubOAuth" not in lab.server_settings({"HOME": "/h"})
+
+
+class Connection:
+    """A connection of somebody, and what the hub will say when it is asked about him again."""
+
+    def __init__(self, name: str, answer: object) -> None:
+        self.current_user = SimpleNamespace(username=name)
+        self.identity_provider = self
+        self.answer, self.asked, self.closed = answer, 0, 0
+
+    async def get_user(self, connection: object) -> object:
+        assert connection is self
+        self.asked += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def close(self, code: int, reason: str) -> None:
+        assert reason.startswith("This server is not shared")
+        self.closed = code
+
+
+def test_open_connections_of_visitors_are_closed_when_the_hub_says_no_and_only_then() -> None:
+    owner, welcome, refused = Connection("ana", None), Connection("bob", object()), Connection("carol", None)
+    unknown = Connection("dave", HTTPError(503))
+
+    async def look() -> None:
+        visitors = Visitors("ana", 0.01)
+        for one in (owner, welcome, refused, unknown):
+            visitors.came(one)
+        while not (refused.closed and welcome.asked > 1 and unknown.asked > 1):
+            await asyncio.sleep(0.01)
+        for one in (owner, welcome, refused, unknown):
+            visitors.went(one)
+        assert visitors._looking is not None
+        await visitors._looking
+
+    with Loop() as loop:
+        loop.run(look())
+    assert refused.closed == REFUSED
+    assert owner.asked == owner.closed == welcome.closed == unknown.closed == 0
 
 
 # In JupyterHub's tables
@@ -247,9 +293,13 @@ def test_a_shared_server_opens_to_those_whom_its_owner_names_and_to_nobody_else(
     token = bob.api("POST", "users/bob/tokens", json={"note": "sharing"}).json()["token"]
     with bob.kernel(of="ana", token=token) as run:
         assert run("import os; print(os.environ['JUPYTERHUB_USER'])") == "ana\n", "he acts as its owner"
-
-    assert act(ana, action="take", kind="user", name="bob").url.endswith("share?closed=yes")
-    assert "Shared with you" not in bob.get("home").text
+        with ana.kernel() as own:
+            assert act(ana, action="take", kind="user", name="bob").url.endswith("share?closed=yes")
+            assert "Shared with you" not in bob.get("home").text
+            with pytest.raises(websocket.WebSocketException):  # what he has open is closed soon
+                for _ in range(60):
+                    run("import time; time.sleep(0.5)")
+            assert own("print(6 * 7)") == "42\n", "and not what its owner has open"
     # A server believes the hub for a while.
     real.until(lambda: bob.server("GET", "api/contents", of="ana", token=token).status_code == 403, 30)
     assert enter(bob, "ana").status_code in (403, 404)

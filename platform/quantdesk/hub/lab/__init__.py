@@ -28,7 +28,7 @@ EXTENSIONS = (
 )
 """Browser extensions that every server offers."""
 COLLABORATION = ("@jupyter/collaboration-extension", "@jupyter/docprovider-extension")
-"""Those of real-time collaboration, which is opt-in by a setting or a profile, because users of it report lost or doubled cells."""
+"""Those of real-time collaboration: opt-in, by a setting or a profile, for its users report lost or doubled cells."""
 
 _JOBS = {
     "SchedulerApp": {

@@ -15,7 +15,6 @@ from jupyterhub import orm
 from jupyterhub.scopes import get_scopes_for
 
 from quantdesk.errors import BadInput
-from quantdesk.hub.auth.groups import Role
 from quantdesk.hub.sharing.rules import may_share, refusal, rights
 
 __all__ = [
@@ -34,7 +33,7 @@ __all__ = [
     "teams",
 ]
 
-_ROLES = frozenset(role.group for role in Role)
+_OF_RIGHTS = "quantdesk-"
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,8 @@ class Shared:
 
 
 def teams(user: orm.User) -> tuple[str, ...]:
-    """The groups that a user may share with: his own, but for those that stand for a role."""
-    return tuple(sorted(group.name for group in user.groups if group.name not in _ROLES))
+    """The groups that a user may share with: his own, but for those that stand for a right (`quantdesk-`)."""
+    return tuple(sorted(group.name for group in user.groups if not group.name.startswith(_OF_RIGHTS)))
 
 
 def shared(db: Any, user: orm.User) -> Shared:
