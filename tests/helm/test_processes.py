@@ -31,6 +31,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def wanted() -> set[str]:
+    """All figures of ours that rules and dashboards ask for."""
+    files = Path(__file__).resolve().parents[2] / "helm" / "quantdesk" / "files"
+    text = "".join(path.read_text() for path in (files / "rules.yaml", *(files / "dashboards").glob("*.json")))
+    return set(re.findall(r"\bquantdesk_\w+(?=\{)", text))
+
+
 def readable(path: Path) -> bool:
     wanted = 0o005 if path.is_dir() else 0o004
     return path.stat().st_mode & wanted == wanted
@@ -42,7 +49,7 @@ class Cluster:
     def __init__(self, objects: Any, pods: Any, folder: Path, secrets: dict[str, str]) -> None:
         self._pods = dict(pods(objects))
         self._folder, self._secrets = folder, secrets
-        self._ports_as_text = {"8080": str(free_port()), "8081": str(free_port())}
+        self._ports_as_text = {port: str(free_port()) for port in ("8080", "8081", "9102")}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         for name in PLACES.values():
             (folder / name).mkdir()
@@ -157,6 +164,15 @@ def test_what_the_chart_runs_comes_up_is_probed_and_ends_when_asked(cluster: Clu
     (desk,) = cluster.containers("StatefulSet qd-desk")
     assert httpx.post(cluster.url(desk, "/orders"), json={}, trust_env=False).status_code == 401
     assert "quantdesk.hub.app.desk" not in cluster.log("Deployment qd-web"), "it starts no desk of its own"
+    of_desk = httpx.get(cluster.url(desk, "/metrics"), headers=who, trust_env=False)
+    assert of_desk.status_code == 200
+    (worker,) = cluster.containers("Deployment qd-worker")
+    of_worker = httpx.get(cluster.url(worker, "/metrics"), trust_env=False)
+    told = set(re.findall(r"^(quantdesk_\w+)", figures.text + of_desk.text + of_worker.text, re.MULTILINE))
+    missing = wanted() - told
+    assert missing == {"quantdesk_refused_total"}, (
+        "rules and panels ask for what the processes tell; nothing was refused"
+    )
     for pod in serving:
         lines = cluster.log(pod).splitlines()
         assert all(line.startswith("{") for line in lines), [line for line in lines if not line.startswith("{")]
@@ -164,10 +180,15 @@ def test_what_the_chart_runs_comes_up_is_probed_and_ends_when_asked(cluster: Clu
     cluster.run("CronJob qd-materialize")
     cluster.run("CronJob qd-backup")
     assert list((tmp_path / "backup").iterdir())
+    beside = {path.name for path in (tmp_path / "srv").iterdir()}
     for pod in reversed(serving):
         # uvicorn ends itself by the signal once everything is in order
         assert cluster.stop(pod) in (0, -signal.SIGTERM), cluster.log(pod)
     assert "Application shutdown complete" in cluster.log("StatefulSet qd-desk")
+
+    (tmp_path / "srv" / "features").rename(tmp_path / "lost")
+    cluster.run("CronJob qd-restore")
+    assert beside <= {path.name for path in (tmp_path / "srv").iterdir()}, "what was lost is back"
 
 
 def test_a_worker_that_hangs_is_noticed(cluster: Cluster, tmp_path: Path) -> None:
