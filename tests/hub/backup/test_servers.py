@@ -164,7 +164,7 @@ def test_no_command_line_and_no_file_shows_the_password(team: SimpleNamespace, m
         lines.append(" ".join(map(str, line)))
         return honest(line, **given)
 
-    monkeypatch.setattr(databases.subprocess, "run", run)
+    monkeypatch.setattr(databases.postgres.subprocess, "run", run)
     made = backups.backup(team.target)
     secret = urlsplit(team.url).password or ""
     assert any("pg_dump" in line for line in lines)

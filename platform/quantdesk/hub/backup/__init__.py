@@ -7,7 +7,7 @@
     archive/   the file: written, and read with nothing believed               (edge: files)
     tree       from a folder into the archive, following no link               (edge: files)
     unpack     from the archive into a folder                                  (edge: files)
-    databases  copies of SQLite and PostgreSQL that others are writing         (edge: databases)
+    databases/ copies of SQLite and PostgreSQL that others are writing         (edge: databases)
 
     make       :func:`backup`, beside a hub that runs                          (edge)
     tally      what was taken, what not, and how far it is                     (edge: files)
