@@ -2,113 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import requests
-import websocket
 
+from modules import module_at
 from quantdesk.hub import held
 from quantdesk.hub.config import ADDRESS
 
 pytestmark = pytest.mark.xdist_group("hub")
-
-
-class Notebook:
-    """A kernel as JupyterLab has it: with the same session after each reconnection, so that nothing said is lost."""
-
-    def __init__(self, browser: Any) -> None:
-        self._browser, self._session = browser, uuid.uuid4().hex
-        made = browser.server("POST", "api/kernels", json={"name": "quantdesk"})
-        assert made.status_code == 201, made.text
-        self.number = made.json()["id"]
-        self._channel = self._connect(browser)
-
-    def _connect(self, browser: Any) -> websocket.WebSocket:
-        address = f"ws://127.0.0.1:{browser.hub.port}/user/{self._browser.name}/api/kernels/{self.number}/channels"
-        return websocket.create_connection(
-            f"{address}?session_id={self._session}", header=[f"Authorization: token {browser.token}"], timeout=60
-        )
-
-    def opened_by(self, browser: Any) -> bool:
-        """Whether somebody else gets in."""
-        try:
-            self._connect(browser).close()
-        except websocket.WebSocketBadStatusException as error:
-            return error.status_code not in (403, 404)
-        return True
-
-    def reconnect(self) -> bool:
-        with contextlib.suppress(OSError, websocket.WebSocketException):
-            self._channel.close()
-        try:
-            self._channel = self._connect(self._browser)
-        except (OSError, websocket.WebSocketException):
-            return False
-        return True
-
-    def close(self) -> None:
-        self._channel.close()
-
-    def begin(self, code: str) -> str:
-        """Have a cell computed, and wait until it is; its number, for `end`."""
-        number = uuid.uuid4().hex
-        header = {"msg_id": number, "msg_type": "execute_request", "username": "", "version": "5.3"}
-        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False, "stop_on_error": True}
-        message = {"header": header | {"session": self._session}, "content": content, "channel": "shell"}
-        self._channel.send(json.dumps(message | {"parent_header": {}, "metadata": {}, "buffers": []}))
-        while self._told(number)[1] != {"execution_state": "busy"}:
-            pass
-        return number
-
-    def end(self, number: str) -> str:
-        """What the cell printed, once it has ended."""
-        printed = []
-        while True:
-            kind, content = self._told(number)
-            assert kind != "error", content
-            if kind == "stream":
-                printed.append(content["text"])
-            if kind == "status" and content["execution_state"] == "idle":
-                return "".join(printed)
-
-    def _told(self, number: str) -> tuple[str, dict[str, Any]]:
-        """The next word about a cell."""
-        deadline = time.monotonic() + 60
-        while True:
-            opcode, data = self._channel.recv_data(control_frame=True)  # or pings would keep it waiting for ever
-            assert time.monotonic() < deadline, "the cell says nothing"
-            assert opcode != websocket.ABNF.OPCODE_CLOSE, "the connection was closed"
-            told = json.loads(data) if opcode == websocket.ABNF.OPCODE_TEXT else {"parent_header": {}}
-            if told["parent_header"].get("msg_id") == number:
-                return told["msg_type"], told["content"]
-
-    def is_cut(self) -> bool:
-        """Whether the connection ends, which it must before anything can be said of coming back."""
-        try:
-            while self._channel.recv():
-                pass
-        except (OSError, websocket.WebSocketException):
-            return True
-        return True  # an orderly end
+real_notebook = module_at(Path(__file__).with_name("real_notebook.py"))
 
 
 COMPUTE = "import time; time.sleep(3); kept += 1; print(kept)"
 
 
 @pytest.fixture
-def working(fresh: Any, real: Any) -> Iterator[tuple[Any, Any, Any, Notebook]]:
+def working(fresh: Any, real: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
     """A hub, ana with a notebook, and bob, who may not see it."""
     real.need_root()
     with fresh() as hub:
@@ -116,7 +36,7 @@ def working(fresh: Any, real: Any) -> Iterator[tuple[Any, Any, Any, Notebook]]:
         ana, bob = hub.user("ana", admin), hub.user("bob", admin)
         ana.start_server()
         bob.token = bob.api("POST", "users/bob/tokens", json={"note": "test"}).json()["token"]
-        notebook = Notebook(ana)
+        notebook = real_notebook.Notebook(ana)
         yield hub, ana, bob, notebook
         notebook.close()
 
@@ -143,6 +63,7 @@ def test_killed_proxy_and_killed_hub_cost_no_cell_and_give_nobody_anything(worki
     real.until(notebook.reconnect, 60, lambda: hub.log[-3000:])
     assert notebook.end(cell) == "42\n"
     assert server.is_running()
+    assert server.environ()["QUANTDESK_HUB_LAUNCHER"] == str(launcher.pid)  # with which it would end
     assert hub.process.poll() is None
     (other,) = [one for one in launcher.children() if "jupyterhub" in one.cmdline()]
     assert other.pid != inner.pid

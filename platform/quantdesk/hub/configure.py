@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from quantdesk.errors import EnvironmentProblem
-from quantdesk.hub import database, proxy, service
+from quantdesk.hub import away, database, proxy, service
 from quantdesk.hub.accounts import Accounts, own_account, prepare_state
 from quantdesk.hub.auth.wiring import wire
 from quantdesk.hub.config import ADDRESS, HubConfig, HubFiles
@@ -91,6 +91,7 @@ def configure(c: Any, config: HubConfig | None = None, files: HubFiles | None = 
     os.umask(0o077)  # the database, the cookie secret and the logs are nobody else's
     hub_port, proxy_port = free_ports(2)
     hub_port = held_port() or hub_port
+    away.say_so()
     _addresses(c, config, files, hub_port, proxy_port)
     wire(c, config, files)
     _servers(c, config, files)

@@ -72,9 +72,11 @@ class Login(Strict, LoginHandler):  # type: ignore[misc]
 
     login_problem = ""
 
-    def _render(self, login_error: str | None = None, username: str | None = None, **values: Any) -> Any:  # noqa: ARG002  (JupyterHub's signature)
+    def _render(self, login_error: str | None = None, username: str | None = None, **values: Any) -> Any:
+        """The form; JupyterHub asks for it also as the page of an error, and then at once (``sync``)."""
         return self.render_template(
             "login.html",
+            sync=bool(values.get("sync")),
             problem=login_error or "",
             username=username or "",
             next_url=self.get_argument("next", default=""),

@@ -25,9 +25,10 @@ async def show_refusal(page: Strict, refused: LoginRefused) -> None:
 class ProviderLogin(Strict, LoginHandler):  # type: ignore[misc]
     """A page with one button, which leads to the provider."""
 
-    def _render(self, login_error: str | None = None, username: str | None = None, **_: Any) -> Any:
+    def _render(self, login_error: str | None = None, username: str | None = None, **values: Any) -> Any:
         return self.render_template(
             "login.html",
+            sync=bool(values.get("sync")),
             problem=login_error or "",
             username=username or "",
             next_url=self.get_argument("next", default=""),
