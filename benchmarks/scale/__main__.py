@@ -2,9 +2,9 @@
 
     python benchmarks/scale [--quick] [--users 1,5,10,25,50]
 
-The result is kept in benchmarks/results with the machine named, and drawn into docs/assets/scale.svg. It takes about
-half an hour on two cores, and the machine must have nothing else to do. See users.py, people.py and
-curves.py beside this file.
+The result is kept in benchmarks/results with the machine named, and goes into docs/explanation/scale.md: its tables,
+and docs/assets/scale.svg. It takes about half an hour on two cores, and the machine must have nothing else to do. See
+users.py, people.py and curves.py beside this file.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import draw
+import tables
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -62,7 +63,8 @@ def main() -> None:
     kept = ROOT / "benchmarks" / "results" / f"{at:%Y-%m-%d}-{os.cpu_count()}-cores-scale.json"
     kept.write_text(json.dumps(document, indent=1) + "\n")
     drawn = draw.to(ROOT / "docs" / "assets" / "scale.svg", document)
-    print(f"kept in {kept.relative_to(ROOT)}, drawn into {drawn.relative_to(ROOT)}")
+    tables.PAGE.write_text(tables.filled(tables.PAGE.read_text(encoding="utf-8"), document), encoding="utf-8")
+    print(f"kept in {kept.relative_to(ROOT)}; {tables.PAGE.relative_to(ROOT)} and {drawn.relative_to(ROOT)} show it")
 
 
 if __name__ == "__main__":

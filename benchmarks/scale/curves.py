@@ -36,7 +36,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "tests")]  # the scripts
 SIZES = {
     "symbols": (10, 100, 1_000),
     "rows": (1_000, 10_000, 100_000, 1_000_000, 10_000_000),
-    "runs": (100, 1_000, 10_000, 100_000),
+    "runs": (100, 1_000, 10_000, 30_000),
     "reports": (10, 40, 160),
     "scenarios": (10, 100, 1_000),
 }

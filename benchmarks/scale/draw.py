@@ -65,8 +65,10 @@ def to(path: Path, document: dict[str, Any]) -> Path:
                 f"{label}, {_said(seconds)}", (size, seconds), xytext=(-4, 5), textcoords="offset points", ha="right",
                 color=colour, fontsize=8,
             )  # fmt: skip
+        sizes = sorted({size for points in drawn.values() for size, _ in points})
+        axis.set_xticks(sizes, [_size(one) for one in sizes])
+        axis.yaxis.set_major_formatter(lambda value, _: _said(value))
         axis.set_title(TITLES[name], loc="left", fontsize=10, fontweight="bold")
-        axis.set_ylabel("seconds")
         axis.grid(visible=True, which="major", color=LIGHT.rule, linewidth=0.6)
         axis.minorticks_off()
         axis.margins(x=0.06, y=0.18)
@@ -83,8 +85,12 @@ def to(path: Path, document: dict[str, Any]) -> Path:
     return path
 
 
+def _size(size: float) -> str:
+    return f"{size / 1e6:g} M" if size >= 1e6 else f"{size / 1e3:g} k" if size >= 1e4 else f"{size:,.0f}"
+
+
 def _said(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.3g} s"
+    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
 if __name__ == "__main__":
