@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -219,6 +220,26 @@ def test_a_hubs_tables_are_copied_whole_and_again(green: Any, pods: Pods, postgr
     with psycopg.connect(fresh) as asked:
         assert asked.execute("SELECT name FROM quantdesk_hub.users ORDER BY 1").fetchall() == [("ana",), ("ben",)]
     assert run(blue, blue) != 0, "a hub's tables are never replaced by themselves"
+
+
+def test_an_upgrade_brings_up_the_tables_of_service_reports_and_orders(
+    everything: Any, pods: Pods, postgres: Any, tmp_path: Path
+) -> None:
+    """The commands of the rendered Job, with the variables that it gives them."""
+    spec = dict(pods(everything))["Job qd-migrate"]["spec"]
+    urls = {name: postgres() for name in ("database", "reports-database", "ledger-database")}
+    for container in [*spec["initContainers"], *spec["containers"]]:
+        env = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+        for one in container["env"]:
+            key = one.get("valueFrom", {}).get("secretKeyRef", {}).get("key")
+            env[one["name"]] = urls[key] if key else one["value"]
+        env |= {"QUANTDESK_STATE": str(tmp_path), "HOME": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path)}
+        done = subprocess.run(container["command"], env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (container["command"], done.stderr)
+    for name, schema in (("database", "service"), ("reports-database", "reports"), ("ledger-database", "ledger")):
+        with psycopg.connect(urls[name]) as asked:
+            table = f"quantdesk_{schema}.alembic_version"
+            assert asked.execute("SELECT to_regclass(%s)", (table,)).fetchone() != (None,), "its tables are there"
 
 
 # --------------------------------------------------------------------------------------------------------- the way back

@@ -132,6 +132,18 @@ def test_every_alert_has_its_page_and_every_page_its_alert(alerts: Any) -> None:
             assert part in page, one["alert"]
 
 
+def test_nobody_is_woken_by_what_was_turned_off(helm: Any, alerts: Any) -> None:
+    off = ("--set", "monitoring.rules.enabled=true", "--set", "jupyterhub.enabled=false", "--set", "web.enabled=false")
+    every = {one["alert"] for one in alerts}
+    for more, gone in (
+        ((), {"QuantdeskServiceDown", "QuantdeskHubDown"}),
+        (("--set", "activeHub=green"), {"QuantdeskServiceDown"}),
+    ):
+        (rules,) = [one for one in helm.render("default", *off, *more) if one["kind"] == "PrometheusRule"]
+        told = {rule["alert"] for group in rules["spec"]["groups"] for rule in group["rules"] if "alert" in rule}
+        assert every - told == gone
+
+
 def test_every_alert_can_be_routed(alerts: Any) -> None:
     """The operator adds the namespace to each route, so that an alert without one would reach nobody."""
     for one in alerts:

@@ -55,3 +55,13 @@ def opened(config: ServiceConfig) -> Database:
         It cannot be reached or written, or a newer version has written it.
     """
     return brought_up(Database(config.database_url, schema="quantdesk_service"), "quantdesk.hub.app.versions")
+
+
+def main() -> None:
+    """``python -m quantdesk.hub.app.database``: bring the tables up, before processes of a new version start."""
+    with opened(ServiceConfig.from_env()) as database:
+        print(f"{database} has its tables.")  # noqa: T201  (for who reads the log of an upgrade)
+
+
+if __name__ == "__main__":
+    main()
