@@ -50,6 +50,7 @@ def hub(ground: Any, prepared: Any) -> Iterator[Any]:
         "QUANTDESK_SERVICE_WORKERS": "1",
         "QUANTDESK_SERVICE_REMEMBER": "0",
         "QUANTDESK_MEMBERS": "eva",
+        "QUANTDESK_SHARING": "true",
         "QUANTDESK_HALTS_FEEDS": "false",
         "QUANTDESK_REPORTS_WORKER_POLL_S": "0.2",
     }

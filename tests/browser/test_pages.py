@@ -64,7 +64,7 @@ def test_pages_fit_and_can_be_read(known: Any, person: Any, form: str) -> None:
     visitor, admin = person(**FORMATS[form]), person(**FORMATS[form])
     admin.log_in(known.admin, "a quiet lake in june")
     admin.page.wait_for_url(lambda url: "/hub/login" not in url)
-    for name in (*OPEN, "home", "users", "change-password", "change-password/carmen", "token", "nothing-here"):
+    for name in (*OPEN, "home", "users", "change-password", "change-password/carmen", "token", "share", "nothing-here"):
         one = visitor if name in OPEN else admin
         one.go(name)
         width = one.page.evaluate("() => document.documentElement.scrollWidth")

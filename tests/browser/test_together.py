@@ -42,6 +42,7 @@ def shared(ground: Any, real: Any, tmp_path: Path) -> Any:
     file.write_text(PROFILES)
     (notebooks := Path(ground.folder) / "together").mkdir(mode=0o755)
     env = {"QUANTDESK_NOTEBOOKS": str(notebooks), "QUANTDESK_HUB_PROFILES": str(file), "QUANTDESK_SHARING": "true"}
+    env["QUANTDESK_SHARING_BELIEVED_S"] = "1"  # so that connections are asked about while people type
     with real.RealHub(ground, ground.state(), env=env) as hub:
         admin = hub.first_login()
         people = {name: hub.user(name, admin) for name in ("ana", "bob")}
@@ -105,3 +106,17 @@ def test_what_one_types_the_other_sees(shared: Any, real: Any, visit: Any) -> No
     real.until(
         lambda: "and bob too" in str(kept.server("GET", "api/contents/plan.txt").json()["content"]), 30
     )  # it is saved by the server itself
+
+    sockets: list[Any] = []
+    bob.page.on("websocket", lambda one: sockets.append(one))
+    bob.page.goto(f"{hub.url}/user/ana/lab/tree/plan.txt")
+    expect(bob.page.locator(EDITORS["plan.txt"]).first).to_contain_text("and bob too", timeout=30_000)
+    bob.page.wait_for_timeout(3_000)  # he is asked about, and may stay
+    rooms = [one for one in sockets if "/api/collaboration/room/" in one.url]
+    assert any(not one.is_closed() for one in rooms), "an invited visitor stays connected"
+    ana.go("share")
+    ana.page.get_by_role("button", name="Take it back from bob").click()
+    expect(ana.page.get_by_role("status")).to_contain_text("It is taken back")
+    real.until(lambda: bool(bob.page.wait_for_timeout(200)) or all(one.is_closed() for one in rooms), 30)
+    assert bob.context.request.get(f"{hub.url}/user/ana/api/contents/plan.txt").status in (403, 404)
+    assert ana.context.request.get(f"{hub.url}/user/ana/api/contents/plan.txt").status == 200

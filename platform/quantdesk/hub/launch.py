@@ -32,6 +32,8 @@ from quantdesk.hub.accounts import Accounts, prepare_state
 from quantdesk.hub.auth import wiring
 from quantdesk.hub.beside import Beside
 from quantdesk.hub.config import ADDRESS, HubConfig, HubFiles
+from quantdesk.hub.quota import QuotaConfig
+from quantdesk.hub.sharing.config import SharingConfig
 from quantdesk.hub.sweep import MARK, clear, marked, of_account, of_mark
 from quantdesk.hub.tether import LAUNCHER, tethered
 from quantdesk.records import exclusive
@@ -69,13 +71,15 @@ def serve(
     Raises
     ------
     BadParameter
-        A setting of the login is missing or wrong.
+        A setting of the login is missing or wrong, or one of homes or of sharing.
     EnvironmentProblem
         The port is taken, another launcher runs this state directory's hub, users' accounts cannot reach the
         interpreter, the proxy is not installed, or the hub ended by itself; the message carries the end of its log.
     """
     files = HubFiles()
     wiring.check(config)
+    SharingConfig.from_env()
+    QuotaConfig.from_env()
     stop, hurry = stop or threading.Event(), threading.Event()
     prepare_state(files, isolated=config.isolated)
     with _alone(files), _signals(stop, hurry):

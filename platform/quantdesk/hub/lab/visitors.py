@@ -82,5 +82,5 @@ def watch(owner: str, every_s: float) -> Visitors:
         finally:
             visitors.went(connection)
 
-    WebSocketHandler.get = watched  # type: ignore[method-assign]  # jupyter has several kinds, and all end here
+    WebSocketHandler.get = watched  # type: ignore[method-assign,assignment]  # Jupyter's several kinds all end here
     return visitors

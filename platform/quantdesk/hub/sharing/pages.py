@@ -114,6 +114,8 @@ class WhoEnters(SelfAPIHandler):  # type: ignore[misc]
     of its visitor; so nobody would enter through a group. And what the rules forbid by now opens nothing.
     """
 
+    expanded_scopes: set[str]  # JupyterHub's
+
     def initialize(self, on: bool) -> None:
         """Know whether servers may be shared."""
         self.on = on
