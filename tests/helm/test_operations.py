@@ -222,6 +222,7 @@ def test_a_hubs_tables_are_copied_whole_and_again(green: Any, pods: Pods, postgr
     assert run(blue, blue) != 0, "a hub's tables are never replaced by themselves"
 
 
+@pytest.mark.slow
 def test_an_upgrade_brings_up_the_tables_of_service_reports_and_orders(
     everything: Any, pods: Pods, postgres: Any, tmp_path: Path
 ) -> None:
