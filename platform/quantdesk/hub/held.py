@@ -44,4 +44,4 @@ def _let_it_listen(port: int) -> None:
     def listen(self: HTTPServer, at: int, *arguments: Any, **settings: Any) -> None:
         plain(self, at, *arguments, **settings | ({"reuse_port": True} if at == port else {}))
 
-    HTTPServer.listen = listen  # type: ignore[method-assign]
+    HTTPServer.listen = listen  # type: ignore[assignment,method-assign]
