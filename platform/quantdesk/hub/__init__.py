@@ -4,8 +4,8 @@ The rooms: `up`, `steps` and `doctor` set up and check; `launch` starts and stop
 ``jupyterhub_config.py`` calls; `auth`, `first_login`, `passwords` and `pages` let people in; `accounts`, `spawner`,
 `lab` and `kernels` give each a server; `profiles` says how large, `limits` holds it to that on one machine, and
 `kubernetes` does so there; `proxy` stands in front; `database` is JupyterHub's own, `teams` have folders, `quota` looks
-at homes, `sharing` opens a server to others, `backup` keeps all of it; `reach`, `sweep`, `held` and `tether` are about the
-machine, `away` about a database that is not there.
+at homes, `sharing` opens a server to others, `backup` keeps all of it; `reach`, `sweep`, `held` and `tether` are about
+the machine, `away` about a database that is not there.
 """
 
 from __future__ import annotations
