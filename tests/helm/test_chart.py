@@ -181,7 +181,7 @@ FREE = re.compile(
     r"(settings|nodeSelector|serviceAccount\.annotations|(ingress|gateway)\.annotations|monitoring\.labels|schedules"
     r"|monitoring\.dashboards\.labels|networkPolicy\.(monitoring|door|dns)|dask-gateway"
     r"|jupyterhub\.(custom|hub\.(extra(Config|Env|Files)|config)|singleuser\.extraEnv)(\..*)?"
-    r"|jupyterhub\.((proxy|prePuller|scheduling)\..*|hub\.(containerSecurityContext|networkPolicy|resources))"
+    r"|jupyterhub\.((proxy|prePuller|scheduling)\..*|hub\.(containerSecurityContext|networkPolicy(\..*)?|resources))"
     r"|.*resources\.(requests|limits))"
 )
 """Tables whose keys are the reader's own, or another chart's, whose own schema refuses what it does not know."""

@@ -117,6 +117,8 @@ OUT = {
     "scheduler": {(API, 443)},
     "dask": {(DNS, 53), ("dask", 8786), ("hub", 8081), (API, 443)},
     "user": {("dask", 8000), ("dask", 8786)},
+    "hub": {("web", 8080)},
+    "proxy": {("web", 8080)},
 }
 """Where a pod gets out to, beside what zero-to-jupyterhub's own policies allow its pods."""
 SHUT = {
@@ -137,6 +139,8 @@ SHUT = {
     "smoke": {(POSTGRES, 5432), ("hub", 8081), ("desk", 8081), ("web", 8080)},
     "user": {("desk", 8081), ("web", 8080), ("worker", 9102), (INNER, 443), (PUBLIC, 443)},
     "dask": {("desk", 8081), ("web", 8080), (POSTGRES, 5432), (DNS, 80)},
+    "hub": {("desk", 8081), (METADATA, 80)},
+    "proxy": {("desk", 8081), (METADATA, 80), (PUBLIC, 443)},
     "stranger": {(DNS, 53), (PUBLIC, 443), ("web", 8080), ("desk", 8081)},
 }
 IN = {
@@ -202,3 +206,12 @@ def test_users_reach_the_database_of_features_only_where_that_is_said(
     assert not let(ways(everything), "Egress", ends["user"], inside, 6379)
     assert not let(ways(everything), "Egress", ends["user"], ends[POSTGRES], 5432)
     assert not let(ways(helm.render("default")), "Egress", ends["user"], inside, 5432)
+
+
+def test_a_load_balancer_that_is_no_pod_comes_in_by_its_address(helm: Any, ends: dict[str, End]) -> None:
+    policies = [one for one in helm.render("values-aws") if one["kind"] == "NetworkPolicy"]
+    balancer, elsewhere = End("balancer", address="10.20.3.4"), End("elsewhere", address="10.30.3.4")
+    assert let(policies, "Ingress", ends["proxy"], balancer, 8000)
+    assert not let(policies, "Ingress", ends["proxy"], elsewhere, 8000)
+    assert not let(policies, "Ingress", ends["proxy"], ends["ingress"], 8000), "there is no ingress controller"
+    assert not let(policies, "Ingress", ends["web"], balancer, 8080)
