@@ -307,8 +307,8 @@ def test_a_hub_that_knows_many_people_shows_them_by_the_hundred_and_finds_them(d
     with closing(sqlite3.connect(desk.hub.files.database, timeout=30)) as file:
         try:
             with file:
-                rows = [(name, b"", name != "crowd229") for name in crowd]
-                file.executemany("INSERT INTO users_info (username, password, is_authorized) VALUES (?, ?, ?)", rows)
+                known = [(name, b"", name != "crowd229") for name in crowd]
+                file.executemany("INSERT INTO users_info (username, password, is_authorized) VALUES (?, ?, ?)", known)
             pages = [desk.admin.get("users", params={"page": page}).text for page in (1, 2, 3, 4)]
             listed = [re.findall(r'<tr id="user-([^"]+)">', page) for page in pages]
             assert len(listed[0]) == len(listed[1]) == 100
@@ -317,6 +317,12 @@ def test_a_hub_that_knows_many_people_shows_them_by_the_hundred_and_finds_them(d
             names = [name for page in listed[:3] for name in page]
             assert len(names) == len(set(names))
             assert {*crowd, "admin", "ana", "bob"} <= set(names)
+            rows = dict(re.findall(r'<tr id="user-([^"]+)">(.*?)</tr>', "".join(pages[:3]), re.DOTALL))
+            assert {name: ">running<" in rows[name] for name in ("ana", "bob", "crowd000")} == {
+                "ana": True, "bob": True, "crowd000": False,
+            }  # fmt: skip
+            assert "<time" in rows["ana"]
+            assert ">never<" in rows["crowd000"]
             assert "1 to 100 of " in pages[0]
             found = desk.admin.get("users", params={"q": "D22"})
             assert re.findall(r'<tr id="user-([^"]+)">', found.text) == ["crowd229", *crowd[220:229]]
