@@ -13,6 +13,7 @@ import psycopg
 import pytest
 import yaml
 
+from quantdesk.hub.app.__main__ import _MORE_S
 from quantdesk.hub.backup.databases import dump_postgres
 from quantdesk.records.address import parse
 
@@ -59,7 +60,10 @@ def test_a_pod_that_leaves_is_let_go_of_before_it_ends(everything: Any) -> None:
     spec = named(everything, "Deployment", "qd-web")["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     waits = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert 5 <= waits < spec["terminationGracePeriodSeconds"] - 30, "and half a minute for what is under way"
+    drained = int(variables(named(everything, "Deployment", "qd-web"))["QUANTDESK_SERVICE_DRAIN_SECONDS"])
+    assert waits >= 5
+    assert drained >= 30, "half a minute for what is under way"
+    assert waits + drained + _MORE_S < spec["terminationGracePeriodSeconds"], "it ends before it is killed"
     worker = named(everything, "Deployment", "qd-worker")["spec"]["template"]["spec"]
     drains = int(variables(named(everything, "Deployment", "qd-worker"))["QUANTDESK_REPORTS_WORKER_DRAIN_S"])
     assert worker["terminationGracePeriodSeconds"] >= drains + 30, "runs may end, or are put back"

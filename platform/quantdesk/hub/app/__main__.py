@@ -23,6 +23,8 @@ from quantdesk.hub.supervise import Command, Supervisor
 __all__ = ["commands", "main"]
 
 _BACKLOG = 1024
+_MORE_S = 5
+"""Seconds that a worker has to end beside those that its requests have."""
 
 
 def commands(config: ServiceConfig, descriptor: int, runtime: Path) -> list[Command]:
@@ -71,7 +73,8 @@ def main() -> None:
     runtime = Path(tempfile.mkdtemp(prefix="run-", dir=_short(config.folder)))
     (runtime / "metrics").mkdir()
     try:
-        Supervisor(commands(config, listener.fileno(), runtime), _forgetting(runtime / "metrics")).run(stop)
+        kept = commands(config, listener.fileno(), runtime)
+        Supervisor(kept, _forgetting(runtime / "metrics"), grace=config.drain_seconds + _MORE_S).run(stop)
     finally:
         listener.close()
         shutil.rmtree(runtime, ignore_errors=True)

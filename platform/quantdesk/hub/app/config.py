@@ -80,6 +80,9 @@ class ServiceConfig(BaseSettings):
         Address of a desk that runs elsewhere, such as ``http://qd-desk:8081``; one of this service's own when left out.
     desk_token
         What the service shows to a desk elsewhere, and what such a desk asks for; 32 characters or more.
+    drain_seconds
+        For how long requests under way may go on once the service is told to end; where another one takes its place, as
+        on Kubernetes, nobody then notices.
     proxies
         Addresses and networks, separated by commas, whose word about a browser's address is believed.
     """
@@ -113,6 +116,7 @@ class ServiceConfig(BaseSettings):
     desk_socket: Path | None = None
     desk_url: str | None = Field(None, pattern=r"^https?://[^\s/@]+$")
     desk_token: SecretStr = SecretStr("")
+    drain_seconds: int = Field(5, ge=1, le=3600)
     proxies: str = "127.0.0.1"
 
     @field_validator("prefix")

@@ -12,8 +12,6 @@ from quantdesk.hub.app.config import ServiceConfig
 
 __all__ = ["main"]
 
-_GRACE_S = 5
-
 
 def main() -> None:
     """The process."""
@@ -36,7 +34,7 @@ def main() -> None:
         server_header=False,
         proxy_headers=True,
         forwarded_allow_ips=config.proxies,
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=config.drain_seconds,
         h11_max_incomplete_event_size=32_768,
         ws="none",
     )
