@@ -262,8 +262,22 @@ def test_a_restore_never_runs_by_itself_and_takes_the_newest_or_what_is_named(
     made, back = (dict(pods(objects))[f"CronJob qd-{name}"]["spec"] for name in ("backup", "restore"))
     (container,) = back["containers"]
     assert file in container["command"][2]
-    assert container["env"] == made["containers"][0]["env"], "it goes where it came from"
+    assert container["env"] == made["initContainers"][0]["env"], "it goes where it came from"
     assert back["volumes"] == made["volumes"]
+
+
+def test_old_backups_go_once_a_new_one_is_there(helm: Any, pods: Pods, tmp_path: Path) -> None:
+    spec = dict(pods(helm.render("default", "--set", "backup.keep=3")))["CronJob qd-backup"]["spec"]
+    (first,), (last,) = spec["initContainers"], spec["containers"]
+    assert first["command"][:2] == ["quantdesk", "backup"], "the new one is made before; where that fails, none goes"
+    names = [f"quantdesk-202611{day:02}T030000Z.backup.tar" for day in (9, 30, 10, 1, 2)]
+    for name in (*names, "notes.txt"):
+        (tmp_path / name).touch()
+    line = [word.replace("/backup/", f"{tmp_path}/") for word in last["command"]]
+    subprocess.run(line, check=True, capture_output=True)
+    assert {path.name for path in tmp_path.iterdir()} == {*sorted(names)[-3:], "notes.txt"}
+    subprocess.run(line, check=True, capture_output=True)
+    assert len(list(tmp_path.glob("*.backup.tar"))) == 3
 
 
 def test_in_maintenance_nothing_runs_but_what_somebody_starts(helm: Any, pods: Pods) -> None:
