@@ -14,11 +14,13 @@ import websocket
 from jupyterhub import orm
 from jupyterhub.scopes import define_custom_scopes
 from tornado.web import HTTPError
+from traitlets.config import Config
 
 from loops import Loop
 from quantdesk.errors import BadInput, BadParameter
-from quantdesk.hub import lab
+from quantdesk.hub import kubernetes, lab
 from quantdesk.hub.auth.groups import Role
+from quantdesk.hub.config import HubConfig
 from quantdesk.hub.lab.visitors import REFUSED, Visitors
 from quantdesk.hub.service import SCOPES
 from quantdesk.hub.sharing import kept
@@ -377,3 +379,21 @@ def test_where_sharing_is_off_page_and_api_refuse(fresh: Any) -> None:
         refused = admin.api("POST", f"shares/{hub.admin}/", json={"user": "ana"})
         assert refused.status_code == 403
         assert "not shared on this hub" in refused.json()["message"]
+
+
+# Kubernetes
+
+
+def test_kubernetes_tells_servers_and_pages_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The handlers are those of the login, which is the same code there."""
+    hub = HubConfig(admin="ada", login="oidc")
+    for on in ("true", "false"):
+        monkeypatch.setenv("QUANTDESK_SHARING", on)
+        c = Config()
+        c.KubeSpawner.environment = {"KEPT": "1"}
+        kubernetes._servers(c, hub)
+        kubernetes._pages(c, hub)
+        told = {"QUANTDESK_SHARING_BELIEVED_S": "10"} if on == "true" else {}
+        interval = {"JUPYTERHUB_ACTIVITY_INTERVAL": "300"}
+        assert c.KubeSpawner.environment == {"KEPT": "1", **told, **interval}
+        assert c.JupyterHub.template_vars["shared"](None) is None
