@@ -37,7 +37,10 @@ def sentence(error: BaseException) -> str:
 
 
 def say_so() -> None:
-    """Have JupyterHub's handlers say it; they have no setting for that."""
+    """Have JupyterHub's handlers say it, once; they have no setting for that."""
+    if hasattr(BaseHandler, "_database_error"):
+        return
+    BaseHandler._database_error = None
     BaseHandler.get_current_user = _noticed(BaseHandler.get_current_user)
     BaseHandler._resolve_roles_and_scopes = _refused(BaseHandler._resolve_roles_and_scopes)
     BaseHandler._handle_request_exception = _told(BaseHandler._handle_request_exception)
@@ -59,7 +62,8 @@ def _refused(plain: Any) -> Any:
 
     def resolve(self: Any) -> None:
         plain(self)
-        said = sentence(self.__dict__.pop("_database_error", None) or Exception())
+        error, self._database_error = self._database_error, None
+        said = sentence(error) if error is not None else ""
         if said:
             raise _marked(HTTPError(503, said, reason=TITLE), said)
 

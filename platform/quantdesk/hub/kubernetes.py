@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quantdesk.errors import BadParameter, QuantdeskError
-from quantdesk.hub import database, service
+from quantdesk.hub import away, database, service
 from quantdesk.hub.auth.config import LoginConfig
 from quantdesk.hub.auth.given import read
 from quantdesk.hub.auth.wiring import wire
@@ -93,6 +93,7 @@ def configure(c: Any, config: KubernetesConfig | None = None, hub: HubConfig | N
     database.prepare(hub, files)
     c.JupyterHub.db_url = database.address(hub, files)
     c.JupyterHub.db_kwargs = {"pool_pre_ping": True}
+    away.say_so()
     _servers(c, hub)
     c.KubeSpawner.profile_list = offered(lambda: profiles_in(path))
     _pages(c, hub)
