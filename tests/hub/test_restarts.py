@@ -126,27 +126,30 @@ for options in ([], [socket.SO_REUSEADDR], [socket.SO_REUSEPORT], [socket.SO_REU
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only Linux tells of the end of another process")
 def test_a_server_ends_when_its_launcher_is_gone_and_no_hub_has_ended_it() -> None:
     code = """
-import sys, time
+import signal, sys, time
 from quantdesk.hub import tether
-tether.ORDERLY_S = float(sys.argv[2])
+tether.ORDERLY_S = tether.STUBBORN_S = float(sys.argv[2])
+if sys.argv[3] == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 tether.outlive(int(sys.argv[1]))
 print("waits", flush=True)
 time.sleep(600)
 """
     launcher = subprocess.Popen(["/bin/sleep", "600"])
     waiting = [
-        subprocess.Popen([sys.executable, "-c", code, str(launcher.pid), grace], stdout=subprocess.PIPE, text=True)
-        for grace in ("0.1", "500")
+        subprocess.Popen([sys.executable, "-c", code, str(launcher.pid), *how], stdout=subprocess.PIPE, text=True)
+        for how in (("0.1", "ready"), ("500", "ready"), ("0.1", "stubborn"))
     ]
     try:
         for one in waiting:
             assert one.stdout is not None
             assert one.stdout.readline() == "waits\n"
         time.sleep(0.5)
-        assert [one.poll() for one in waiting] == [None, None]
+        assert [one.poll() for one in waiting] == [None, None, None]
         launcher.kill()
         launcher.wait()
         assert waiting[0].wait(20) == -signal.SIGTERM
+        assert waiting[2].wait(20) == -signal.SIGKILL
         assert waiting[1].poll() is None, "a hub that ends in order has its time"
     finally:
         for one in (launcher, *waiting):

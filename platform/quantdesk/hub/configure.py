@@ -22,7 +22,7 @@ from quantdesk.hub.lab import git
 from quantdesk.hub.quota import QuotaConfig
 from quantdesk.hub.sharing.config import SharingConfig
 from quantdesk.hub.sweep import MARK, marked
-from quantdesk.hub.tether import tethered
+from quantdesk.hub.tether import LAUNCHER, outlive, tethered
 from quantdesk.reports import kernelspec
 from quantdesk.reports.notebooks import NotebooksConfig
 
@@ -83,6 +83,8 @@ def configure(c: Any, config: HubConfig | None = None, files: HubFiles | None = 
     files = files or HubFiles()
     QuotaConfig.from_env()  # a wrong one keeps the hub from starting, not users from their servers
     os.environ[MARK] = marked(files.state)
+    if LAUNCHER in os.environ:
+        outlive(int(os.environ[LAUNCHER]))
     prepare_state(files, isolated=config.isolated)
     os.umask(0o022)  # the kernel and the templates are for every user to read
     kernelspec.install(files.lab)

@@ -6,7 +6,7 @@ clears it; it survives the change of program. So this script runs in between, an
 nothing. On a system without ``prctl`` the command simply starts.
 
 Servers of users outlive a hub that was killed, for the launcher starts that again: `outlive` ends them when launcher
-and hub are both gone.
+and hub are both gone, and a hub that does not end with its launcher.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ LAUNCHER = "QUANTDESK_HUB_LAUNCHER"
 """In the environment of hub and servers: the number of the launcher's process."""
 ORDERLY_S = 45.0
 """A hub whose launcher was killed ends its servers itself, and what they have left; it has that long."""
+STUBBORN_S = 20.0
+"""So long after SIGTERM follows SIGKILL: a hub whose database is away hangs in its own end (JupyterHub 6.1.1)."""
 
 
 def tether(parent: int, uid: str = "-", gid: str = "-") -> None:
@@ -55,7 +57,7 @@ def tethered(command: list[str], account: tuple[int, int] | None = None) -> list
 
 
 def outlive(launcher: int) -> None:
-    """Have this process end with SIGTERM some time after another one has ended, whoever its parent is."""
+    """Have this process end some time after another one has ended, whoever its parent is: SIGTERM, then SIGKILL."""
     if not hasattr(os, "pidfd_open"):
         return
     try:
@@ -71,6 +73,8 @@ def outlive(launcher: int) -> None:
             os.close(handle)
         time.sleep(ORDERLY_S)
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(STUBBORN_S)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=wait, name="launcher", daemon=True).start()
 
