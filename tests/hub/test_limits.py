@@ -25,7 +25,7 @@ from quantdesk.errors import BadInput, BadParameter
 from quantdesk.hub import lab
 from quantdesk.hub.accounts import Account
 from quantdesk.hub.limits.limited import ADDRESSED, limited
-from quantdesk.hub.limits.limiting import chosen
+from quantdesk.hub.limits.limiting import Refused, chosen
 from quantdesk.hub.limits.quotas import parse_quotas, refusal
 from quantdesk.hub.limits.share import GIB, Machine, Process, Share, fitting, offender, share
 from quantdesk.hub.limits.watch import GRACE_S, Watchdog, listens, machine, owned
@@ -40,13 +40,13 @@ DESK = Machine(tuple(range(4)), 16 * GIB)
 
 @given(st.lists(st.sampled_from((0.5, 1.0, 2.0, 3.0)), max_size=12))
 def test_cores_are_shared_out_evenly(wanted: list[float]) -> None:
-    given_out: list[tuple[int, ...]] = []
+    given_out: list[Share] = []
     for cpu in wanted:
-        got = share(Profile("any", "Any", cpu=cpu), DESK, given_out).cores
-        assert len(got) == max(1, int(cpu))
-        assert set(got) <= set(DESK.cores)
+        got = share(Profile("any", "Any", cpu=cpu), DESK, given_out)
+        assert len(got.cores) == max(1, int(cpu))
+        assert set(got.cores) <= set(DESK.cores)
         given_out.append(got)
-    load = [sum(core in cores for cores in given_out) for core in DESK.cores]
+    load = [sum(core in one.cores for one in given_out) for core in DESK.cores]
     # The next core is always one that fewest have; a server of several cores takes each once.
     assert max(load) - min(load) <= 1
 
@@ -55,8 +55,66 @@ def test_what_this_machine_has_not_is_not_offered() -> None:
     assert [one.name for one in fitting(PROFILES, DESK)] == ["small", "medium"]
     with pytest.raises(BadParameter, match=r"No profile fits this machine \(small: 2 cores of 1; .*gpu: 8 cores"):
         fitting(PROFILES, Machine((0,), 16 * GIB))
-    with pytest.raises(BadParameter, match="a GPU, which is for Kubernetes"):
+    with pytest.raises(BadParameter, match="gpu: 1 GPU of 0"):
         fitting([Profile("gpu", "GPU", gpus=1)], DESK)
+    with_two = Machine(DESK.cores, DESK.memory_bytes, gpus=(0, 1))
+    assert [one.gpus for one in fitting([Profile("a", "A", gpus=2), Profile("b", "B", gpus=3)], with_two)] == [2]
+
+
+@given(st.lists(st.integers(0, 3), max_size=8), st.lists(st.integers(0, 7), unique=True, max_size=4))
+def test_a_gpu_is_one_servers_own(wanted: list[int], there: list[int]) -> None:
+    machine = Machine((0, 1), 16 * GIB, tuple(there))
+    given_out: list[Share] = []
+    for gpus in wanted:
+        got = share(Profile("any", "Any", cpu=1, gpus=gpus), machine, given_out)
+        free = len(there) - sum(len(one.gpus) for one in given_out)
+        assert len(got.gpus) == min(gpus, free)
+        given_out.append(got)
+    taken = [gpu for one in given_out for gpu in one.gpus]
+    assert len(taken) == len(set(taken))
+    assert set(taken) <= set(there)
+
+
+def test_a_server_sees_its_gpus_and_no_others_and_waits_for_one_that_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quantdesk.hub.limits.limiting.machine", lambda: Machine((0,), 16 * GIB, gpus=(3, 5)))
+    profiles = (Profile("plain", "Plain", storage_gib=2), Profile("gpu", "GPU", gpus=1))
+    made = {name: spawner_of(name, tmp_path, profiles=profiles) for name in ("ana", "bob", "cyd", "di")}
+    try:
+        seen = {}
+        for name, profile in (("ana", "gpu"), ("bob", "gpu"), ("di", "plain")):
+            made[name].user_options = {"profile": profile}
+            made[name].take_share(["jupyterhub-singleuser"])
+            seen[name] = made[name].user_env({})["CUDA_VISIBLE_DEVICES"]
+        assert seen == {"ana": "3", "bob": "5", "di": ""}
+        made["cyd"].user_options = {"profile": "gpu"}
+        with pytest.raises(Refused, match="'gpu' has 1 of this machine's GPUs, and 0 are free"):
+            made["cyd"].take_share(["jupyterhub-singleuser"])
+        assert "cyd" not in made["cyd"].shares
+        told = made["bob"].get_state()  # a hub that was started again knows whose it is
+        again = spawner_of("bob", tmp_path, profiles=profiles)
+        again.load_state(told)
+        assert again.share == made["bob"].share
+        assert made["di"].share.home_bytes == 2 * GIB
+        made["ana"].clear_state()
+        made["cyd"].take_share(["jupyterhub-singleuser"])
+        assert made["cyd"].share.gpus == (3,)
+    finally:
+        for name in made:
+            made[name].shares.pop(name, None)
+
+
+def spawner_of(name: str, folder: Path, **settings: Any) -> DeskSpawner:
+    """A spawner of somebody, as the hub makes it."""
+    made = DeskSpawner(
+        user=SimpleNamespace(name=name, groups=[], admin=False),
+        orm_spawner=SimpleNamespace(user_options={}, server=None, name=""),
+        state_directory=str(folder),
+        **settings,
+    )
+    made.account = Account(name, f"qd-{name}", 20001, 20001, str(folder / name))
+    return made
 
 
 @given(st.lists(st.integers(0, 1000), max_size=6), st.booleans())
@@ -81,15 +139,8 @@ def test_a_profile_lets_people_edit_together(everywhere: bool, profile: str, on:
         Profile("alone", "Alone", cpu=1, memory_gib=0.5),
         Profile("together", "Together", cpu=1, memory_gib=0.5, collaboration=True),
     )
-    spawner = DeskSpawner(
-        user=SimpleNamespace(name="ana", groups=[], admin=False),
-        orm_spawner=SimpleNamespace(user_options={}, server=None, name=""),
-        profiles=several,
-        collaboration=everywhere,
-        state_directory=str(tmp_path),
-    )
+    spawner = spawner_of("ana", tmp_path, profiles=several, collaboration=everywhere)
     spawner.user_options = {"profile": profile}
-    spawner.account = Account("ana", "qd-ana", 20001, 20001, str(tmp_path / "ana"))
     try:
         spawner.take_share(["jupyterhub-singleuser"])
         env = spawner.user_env({})

@@ -53,6 +53,13 @@ def test_who_is_above_the_limit_is_refused_and_told_why(home: Account) -> None:
     quota.check(home, QuotaConfig())  # no limit
 
 
+def test_what_a_profile_allows_counts_where_the_hub_has_no_limit_of_its_own(home: Account) -> None:
+    quota.check(home, QuotaConfig(), of_profile=5_000_000)
+    with pytest.raises(HomeFull, match="Your home holds 4 MB, and 3 MB in this profile are allowed"):
+        quota.check(home, QuotaConfig(), of_profile=3_000_000)
+    quota.check(home, QuotaConfig(quota_gb=0.005), of_profile=3_000_000)
+
+
 def test_links_are_not_followed_and_holes_not_counted(home: Account, tmp_path: Path) -> None:
     before = quota.measured(home, None, 20).used
     assert before is not None
@@ -167,6 +174,21 @@ def test_homes_of_servers_that_run_are_measured_one_at_a_time_and_now_and_then(l
     assert REGISTRY.get_sample_value("quantdesk_homes_full", {"how": "over"}) == 0
     loop.run(look(ana))
     assert du.asked.count("ana") == 3, "a new server is looked at"
+
+
+def test_the_home_of_a_server_with_a_profile_is_held_to_that(loop: Loop) -> None:
+    du = Measuring()
+    homes = HomeWatch(QuotaConfig(look_every_s=60), measure=du)
+
+    async def look() -> None:
+        homes.runs(Account("ana", "ana", 1, 1, "/nowhere"), 1_000_000_000)
+        while homes._working and not homes._working.done():
+            await asyncio.sleep(0.01)
+
+    loop.run(look())
+    noted = homes.note("ana")
+    assert noted
+    assert "950 MB of 1.0 GB" in noted[1]
 
 
 @pytest.mark.parametrize("config", [QuotaConfig(), QuotaConfig(quota_gb=1, look_every_s=0)])

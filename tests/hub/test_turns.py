@@ -97,6 +97,11 @@ class Server(LocalProcessSpawner):  # type: ignore[misc]
 class Desk(Queued, Server):
     """As the hub's spawner is made: turns around the start of a process."""
 
+    began_before_it_listened = False
+
+    def began(self) -> None:
+        self.began_before_it_listened = not self.listens.is_set()
+
 
 def user(name: str) -> Any:
     made = Desk()
@@ -121,6 +126,8 @@ def test_a_turn_lasts_until_the_server_listens_or_has_ended(monkeypatch: pytest.
         await asyncio.sleep(0.05)
         assert Queued.queue().before("bob") == 0
         assert not first.done()
+        assert ana.began_before_it_listened, "a process that waits for its control group would never listen"
+        assert not bob.began_before_it_listened
         if ends == "it listens":
             ana.listens.set()
         elif ends == "it dies":

@@ -78,17 +78,21 @@ class HomeWatch:
         self._config = config or QuotaConfig.from_env()
         self._clock, self._measure = clock, measure or _gently
         self._looked: dict[str, float] = {}
-        self._waiting: dict[str, Account] = {}
+        self._waiting: dict[str, tuple[Account, int]] = {}
         self._notes: dict[str, tuple[datetime, Usage]] = {}
         self._working: asyncio.Task[None] | None = None
 
-    def runs(self, account: Account) -> None:
-        """The server of an account runs: its home is looked at, if that is due. To be called in the hub's loop."""
+    def runs(self, account: Account, of_profile: int = 0) -> None:
+        """The server of an account runs: its home is looked at, if that is due. To be called in the hub's loop.
+
+        `of_profile` is how many bytes its profile allows, as for `quantdesk.hub.quota.check`.
+        """
         every, last = self._config.look_every_s, self._looked.get(account.user)
-        if not every or self._config.limit is None or (last is not None and self._clock() < last + every):
+        limit = self._config.limit or of_profile
+        if not every or not limit or (last is not None and self._clock() < last + every):
             return
         self._looked[account.user] = self._clock()
-        self._waiting[account.user] = account
+        self._waiting[account.user] = (account, limit)
         if self._working is None or self._working.done():
             self._working = asyncio.ensure_future(self._work())
 
@@ -107,7 +111,7 @@ class HomeWatch:
     async def _work(self) -> None:
         while self._waiting:
             user = next(iter(self._waiting))
-            account, limit = self._waiting.pop(user), self._config.limit or 0
+            account, limit = self._waiting.pop(user)
             try:
                 found = await asyncio.to_thread(self._measure, account, round(NEARLY * limit), LONGEST_S)
             except (OSError, QuantdeskError) as error:

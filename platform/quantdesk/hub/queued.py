@@ -33,7 +33,7 @@ class Queued(LocalProcessSpawner):  # type: ignore[misc]
     start_seconds = Float(float(START_S), help="Seconds from the start of a server until it listens.").tag(config=True)
     turns: ClassVar[Turns | None] = None
     """Of all users of this hub; it is made with the first start."""
-    begun = False
+    has_turn = False
     """Whether the turn of this start has come; a later start has another spawner."""
 
     @classmethod
@@ -45,10 +45,14 @@ class Queued(LocalProcessSpawner):  # type: ignore[misc]
     async def start(self) -> tuple[str, int]:
         """Wait for its turn, start the server, and let the next one go when this one listens or has ended."""
         async with self.queue().turn(self.user.name):
-            self.begun = True
+            self.has_turn = True
             address: tuple[str, int] = await super().start()
+            self.began()
             await self._until_it_listens(address)
         return address
+
+    def began(self) -> None:
+        """What a subclass does as soon as there is a process; nothing here."""
 
     async def _until_it_listens(self, address: tuple[str, int]) -> None:
         """Wait; whether it came is JupyterHub's to find out, and to say."""
@@ -63,7 +67,7 @@ class Queued(LocalProcessSpawner):  # type: ignore[misc]
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """What the page of the start shows: how many are before this user, then that it begins."""
         told = None
-        while not self.begun:  # the page may be there before the start has come as far as the queue
+        while not self.has_turn:  # the page may be there before the start has come as far as the queue
             before = self.queue().before(self.user.name)
             if before is not None and before != told:
                 yield {"progress": 5, "message": waiting(before)}

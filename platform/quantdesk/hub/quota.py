@@ -43,7 +43,8 @@ class QuotaConfig(BaseSettings):
     Attributes
     ----------
     quota_gb
-        ``QUANTDESK_HOME_QUOTA_GB``: gigabytes (10⁹ bytes) above which no server starts; 0 for no limit.
+        ``QUANTDESK_HOME_QUOTA_GB``: gigabytes (10⁹ bytes) above which no server starts; 0 for what the profile of a
+        server allows, and for no limit where there are no profiles.
     patience_s
         ``QUANTDESK_HOME_PATIENCE_S``: seconds that a start waits for the measuring; a home that takes longer counts as
         not measured, and its server starts.
@@ -107,8 +108,17 @@ class Usage:
         return self.used is not None and self.limit is not None and self.used > self.limit
 
 
-def check(account: Account, config: QuotaConfig | None = None) -> None:
+def check(account: Account, config: QuotaConfig | None = None, *, of_profile: int = 0) -> None:
     """See whether a user's server may start.
+
+    Parameters
+    ----------
+    account
+        Whose home.
+    config
+        The hub's limit, which goes before a profile's; None reads the environment.
+    of_profile
+        Bytes that the profile of the server allows; 0 for no limit.
 
     Raises
     ------
@@ -116,12 +126,14 @@ def check(account: Account, config: QuotaConfig | None = None) -> None:
         The home is above the limit.
     """
     config = config or QuotaConfig.from_env()
-    if config.limit is None:
+    limit = config.limit or of_profile
+    if not limit:
         return
-    found = measured(account, config.limit, config.patience_s)
+    found = measured(account, limit, config.patience_s)
     if found.is_over and found.used is not None:
+        allowed = f"{config.quota_gb:g} GB" if config.limit else f"{size(limit)} in this profile"
         raise HomeFull(
-            f"Your home holds {size(found.used)}, and {config.quota_gb:g} GB are allowed.{found.told_largest}",
+            f"Your home holds {size(found.used)}, and {allowed} are allowed.{found.told_largest}",
             "Ask an administrator to make room or to raise the limit; nothing of yours was removed.",
         )
 

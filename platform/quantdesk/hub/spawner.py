@@ -130,7 +130,10 @@ class DeskSpawner(Limiting, Queued):
         own = server_environment(
             self.account, self.files, self.runtime, isolated=self.isolated, collaboration=self.collaborates
         )
-        return env | own | ({"QUANTDESK_SERVER_IDLE_S": str(self.share.idle_seconds)} if self.share else {})
+        if self.share is not None:
+            own["QUANTDESK_SERVER_IDLE_S"] = str(self.share.idle_seconds)
+            own["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, self.share.gpus))  # empty: it sees none
+        return env | own
 
     def make_preexec_fn(self, name: str) -> None:
         """No code of ours runs between fork and exec: `subprocess` itself drops to the account, see `start`."""
@@ -143,6 +146,8 @@ class DeskSpawner(Limiting, Queued):
             teams = await asyncio.to_thread(self._open_teams, self.account, groups)
             await asyncio.to_thread(self._clear)  # what a hub that was killed in the middle of a start has left
             self.cmd = self.take_share(single_user_command())
+            allowed = self.share.home_bytes if self.share else 0
+            await asyncio.to_thread(quota.check, self.account, of_profile=allowed)
             self.runtime = self._make_runtime(self.account)
         except QuantdeskError as error:
             refused = isinstance(error, Refused | quota.HomeFull)
@@ -164,10 +169,12 @@ class DeskSpawner(Limiting, Queued):
                     else {}
                 ),
             }
-            address: tuple[str, int] = await super().start()
+            return await super().start()
+
+    def began(self) -> None:
+        """The process is there, and waits for its control group."""
         self.enter()
         self.watch()
-        return address
 
     def _open_account(self) -> Account:
         if self.isolated:
@@ -176,7 +183,6 @@ class DeskSpawner(Limiting, Queued):
             raise Refused(one_person(self.administrator))
         else:
             account = own_account(self.user.name, self.files)
-        quota.check(account)
         return account
 
     def _open_teams(self, account: Account, groups: list[str]) -> list[int]:
@@ -224,7 +230,7 @@ class DeskSpawner(Limiting, Queued):
         if self.account is not None:
             if DeskSpawner.homes is None:
                 DeskSpawner.homes = HomeWatch()
-            DeskSpawner.homes.runs(self.account)
+            DeskSpawner.homes.runs(self.account, self.share.home_bytes if self.share else 0)
 
     def numbers(self) -> list[int]:
         """Numbers of the server's processes, and of what its user has started; jobs on his behalf are others."""

@@ -89,7 +89,12 @@ class Limiting(LocalProcessSpawner):  # type: ignore[misc]
             raise Refused(f"{str(wanted)[:40]!r} is no profile that you may take.", f"You may take: {names}.")
         others = [one for user, one in self.shares.items() if user != self.user.name]
         groups = [group.name for group in self.user.groups]
-        made = share(found, machine(), [one.cores for one in others], groups)
+        made = share(found, machine(), others, groups)
+        if len(made.gpus) < found.gpus:
+            raise Refused(
+                f"Profile {found.name!r} has {found.gpus} of this machine's GPUs, and {len(made.gpus)} are free.",
+                "Choose another one, or wait until a server that has one stops.",
+            )
         spent = refusal(self.quotas, made, others)
         if spent is not None:
             raise Refused(*spent)
@@ -161,7 +166,10 @@ class Limiting(LocalProcessSpawner):  # type: ignore[misc]
         state: dict[str, Any] = super().get_state()
         if self.share is not None:
             told = self.share
-            state["share"] = [told.profile, list(told.cores), told.memory_bytes, told.idle_seconds, told.cpu]
+            state["share"] = [
+                told.profile, list(told.cores), told.memory_bytes, told.idle_seconds, told.cpu, told.home_bytes,
+                list(told.gpus),
+            ]  # fmt: skip
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -169,9 +177,11 @@ class Limiting(LocalProcessSpawner):  # type: ignore[misc]
         super().load_state(state)
         told: Any = state.get("share")
         with contextlib.suppress(ValueError, TypeError):  # of another version, or without limits: it is not watched
-            profile, cores, memory, idle, cpu = told
+            profile, cores, memory, idle, cpu, home, gpus = told
             groups = frozenset(group.name for group in self.user.groups)
-            self.share = self.shares[self.user.name] = Share(profile, tuple(cores), memory, idle, cpu, groups)
+            self.share = self.shares[self.user.name] = Share(
+                profile, tuple(cores), memory, idle, cpu, groups, home_bytes=home, gpus=tuple(gpus)
+            )
             with contextlib.suppress(Unavailable):
                 group = place().group(self.hub_mark, self.user.name)
                 self.group = group if group.folder.exists() else None

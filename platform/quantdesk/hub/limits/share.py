@@ -17,10 +17,11 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Machine:
-    """What there is to share: numbers of its cores, and bytes of memory."""
+    """What there is to share: numbers of its cores, bytes of memory, and numbers of its GPUs."""
 
     cores: tuple[int, ...]
     memory_bytes: int
+    gpus: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class Share:
         Cores that its profile says, and its user's groups, for quotas.
     collaboration
         Whether several browsers may edit one document, for its start.
+    home_bytes
+        What its user's home may hold; 0 leaves that to the hub's own limit.
+    gpus
+        Numbers of the GPUs that it sees; they are its own.
     """
 
     profile: str
@@ -50,6 +55,8 @@ class Share:
     cpu: float = 0.0
     groups: frozenset[str] = frozenset()
     collaboration: bool = False
+    home_bytes: int = 0
+    gpus: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,15 +90,16 @@ def _lacks(profile: Profile, machine: Machine) -> str:
         return f"{profile.cpu:g} cores of {len(machine.cores)}"
     if profile.memory_gib * GIB > machine.memory_bytes:
         return f"{profile.memory_gib:g} GiB of {machine.memory_bytes / GIB:.1f}"
-    return "a GPU, which is for Kubernetes" if profile.gpus else ""
+    if profile.gpus > len(machine.gpus):
+        return f"{profile.gpus} GPU{'' if profile.gpus == 1 else 's'} of {len(machine.gpus)}"
+    return ""
 
 
-def share(
-    profile: Profile, machine: Machine, others: Iterable[Sequence[int]] = (), groups: Iterable[str] = ()
-) -> Share:
+def share(profile: Profile, machine: Machine, others: Iterable[Share] = (), groups: Iterable[str] = ()) -> Share:
     """What a server of a profile gets: as many cores as it may use, those first that fewest others have.
 
-    Part of a core is a whole one: an affinity knows no parts.
+    Part of a core is a whole one: an affinity knows no parts. GPUs are nobody else's; where too few are free, it gets
+    those that are.
 
     Parameters
     ----------
@@ -100,14 +108,16 @@ def share(
     machine
         What there is.
     others
-        The cores of each server that runs.
+        What each server that runs has.
     groups
         Of the user.
 
-    >>> share(Profile("small", "Small", cpu=1), Machine((0, 1), 8 * GIB), [(0,)]).cores
+    >>> share(Profile("small", "Small", cpu=1), Machine((0, 1), 8 * GIB), [Share("small", (0,), 0)]).cores
     (1,)
     """
-    taken = Counter(core for cores in others for core in cores)
+    others = list(others)
+    taken = Counter(core for one in others for core in one.cores)
+    in_use = {gpu for one in others for gpu in one.gpus}
     ordered = sorted(machine.cores, key=lambda core: (taken[core], core))
     return Share(
         profile.name,
@@ -117,6 +127,8 @@ def share(
         profile.cpu,
         frozenset(groups),
         profile.collaboration,
+        int(profile.storage_gib * GIB),
+        tuple(gpu for gpu in machine.gpus if gpu not in in_use)[: profile.gpus],
     )
 
 

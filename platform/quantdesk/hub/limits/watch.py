@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterable
@@ -123,6 +124,7 @@ def listens(pid: int) -> bool:
 
 
 def machine() -> Machine:
-    """The cores that this process may run on, and the memory of the machine."""
+    """The cores that this process may run on, the memory of the machine, and the GPUs that have a device file."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    return Machine(tuple(cores), int(psutil.virtual_memory().total))
+    gpus = sorted(int(found[1]) for one in Path("/dev").iterdir() if (found := re.fullmatch(r"nvidia(\d+)", one.name)))
+    return Machine(tuple(cores), int(psutil.virtual_memory().total), tuple(gpus))
