@@ -58,12 +58,16 @@ def to(path: Path, document: dict[str, Any]) -> Path:
     panels = lines(document)
     figure, axes = plt.subplots(2, 3, figsize=(11, 6.2), layout="constrained")
     for axis, (name, drawn) in zip(axes.flat, panels.items(), strict=True):
-        for (label, points), colour in zip(drawn.items(), LIGHT.categorical, strict=False):
+        above = float("inf")
+        coloured = zip(drawn.items(), LIGHT.categorical, strict=False)
+        for (label, points), colour in sorted(coloured, key=lambda one: -one[0][1][-1][1]):
             axis.loglog(*zip(*points, strict=True), marker="o", markersize=3.5, linewidth=1.6, color=colour)
             size, seconds = points[-1]
+            room = 5 if above > 1.8 * seconds else -13  # two ends that are close to each other: one label below
+            above = seconds
             axis.annotate(
-                f"{label}, {_said(seconds)}", (size, seconds), xytext=(-4, 5), textcoords="offset points", ha="right",
-                color=colour, fontsize=8,
+                f"{label}, {_said(seconds)}", (size, seconds), xytext=(-4, room), textcoords="offset points",
+                ha="right", color=colour, fontsize=8,
             )  # fmt: skip
         sizes = sorted({size for points in drawn.values() for size, _ in points})
         axis.set_xticks(sizes, [_size(one) for one in sizes])
