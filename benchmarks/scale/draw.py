@@ -56,6 +56,7 @@ def to(path: Path, document: dict[str, Any]) -> Path:
         "ytick.color": LIGHT.muted, "text.color": LIGHT.ink,
     }  # fmt: skip
     panels = lines(document)
+    behind = {"facecolor": LIGHT.background, "edgecolor": "none", "pad": 0.6}
     figure, axes = plt.subplots(2, 3, figsize=(11, 6.2), layout="constrained")
     for axis, (name, drawn) in zip(axes.flat, panels.items(), strict=True):
         above = float("inf")
@@ -67,7 +68,7 @@ def to(path: Path, document: dict[str, Any]) -> Path:
             above = seconds
             axis.annotate(
                 f"{label}, {_said(seconds)}", (size, seconds), xytext=(-4, room), textcoords="offset points",
-                ha="right", color=colour, fontsize=8,
+                ha="right", color=colour, fontsize=8, bbox=behind, zorder=4,
             )  # fmt: skip
         sizes = sorted({size for points in drawn.values() for size, _ in points})
         axis.set_xticks(sizes, [_size(one) for one in sizes])
