@@ -123,11 +123,10 @@ def tables(document: dict[str, Any]) -> dict[str, str]:
     return {
         "machine": _machine(document),
         "users": _table(
-            ("users", "kernels", "log-in", "server", "kernel and cell", "all have their answer", "processor per user",
-             "memory per user", "platform"),
+            ("users", "log-in", "server", "kernel, cell", "all done", "memory each", "processor each", "platform"),
             [
-                (f"{one['users']}", one["kernels"], *(_pair(one["seconds"][part]) for part in one["seconds"]),
-                 _s(one["all_seconds"]), _s(one["processor_seconds"]), _mb(one["user_mb"]), _mb(one["platform_mb"]))
+                (f"{one['users']} {one['kernels']}", *(_s(one["seconds"][part][0]) for part in one["seconds"]),
+                 _s(one["all_seconds"]), _mb(one["user_mb"]), _s(one["processor_seconds"]), _mb(one["platform_mb"]))
                 for one in document["users"]
             ],
         ),
@@ -223,10 +222,6 @@ def _figures(value: float) -> str:
 
 def _s(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{_figures(seconds)} s"
-
-
-def _pair(seconds: list[float]) -> str:
-    return f"{_s(seconds[0])} / {_s(seconds[1])}"
 
 
 def _mb(size: float) -> str:
