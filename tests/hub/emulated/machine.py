@@ -23,10 +23,11 @@ LEFT_OUT = {"test", "idlelib", "tkinter", "turtledemo", "site-packages", "ensure
 _INIT = """#!{python} -S
 import ctypes, os, runpy, sys, traceback
 libc = ctypes.CDLL(None, use_errno=True)
-for kind, where in (("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/tmp")):
+for kind, where in (("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")):
     os.makedirs(where, exist_ok=True)
     libc.mount(b"none", where.encode(), kind.encode(), 0, None)
 libc.mount(b"none", b"/sys/fs/cgroup", b"cgroup2", 0, None)
+os.chmod("/tmp", 0o1777)  # no file system of its own: this interpreter may live below it
 try:
     runpy.run_path("/guest/main.py", run_name="__main__")
 except BaseException:
