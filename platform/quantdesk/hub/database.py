@@ -24,6 +24,7 @@ import psycopg
 from psycopg import sql
 
 from quantdesk.errors import BadInput, DataError, EnvironmentProblem
+from quantdesk.hub.backup.note import unfinished
 from quantdesk.hub.config import HubConfig, HubFiles
 from quantdesk.records.address import Address, parse
 from quantdesk.records.refusals import unreachable
@@ -153,8 +154,6 @@ def prepare(config: HubConfig, files: HubFiles) -> str:
 
 def _whole(files: HubFiles) -> None:
     """A restore that was killed between two of its last steps has left parts of two states."""
-    from quantdesk.hub.backup.put_back import unfinished
-
     backup = unfinished(files)
     if backup is not None:
         raise EnvironmentProblem(

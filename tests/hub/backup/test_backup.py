@@ -24,7 +24,7 @@ from quantdesk.features.config import FeatureConfig
 from quantdesk.hub import backup as backups
 from quantdesk.hub import database
 from quantdesk.hub.backup.archive import Reader
-from quantdesk.hub.backup.put_back import unfinished
+from quantdesk.hub.backup.note import unfinished
 from quantdesk.hub.backup.tally import Tally
 from quantdesk.hub.config import HubConfig, HubFiles
 from quantdesk.market import MarketStore

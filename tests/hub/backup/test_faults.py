@@ -18,7 +18,7 @@ import pytest
 from quantdesk.errors import BadInput, EnvironmentProblem
 from quantdesk.hub import backup as backups
 from quantdesk.hub import database
-from quantdesk.hub.backup.put_back import unfinished
+from quantdesk.hub.backup.note import unfinished
 from quantdesk.hub.config import HubConfig, HubFiles
 
 #: Runs a call, and kills this process at the so-many-th thing that it does to files; 0 only counts.

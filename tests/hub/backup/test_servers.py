@@ -17,7 +17,7 @@ import pytest
 from quantdesk.errors import BadInput, DataError, EnvironmentProblem
 from quantdesk.hub import backup as backups
 from quantdesk.hub.backup import databases, exchange
-from quantdesk.hub.backup.put_back import unfinished
+from quantdesk.hub.backup.note import unfinished
 from quantdesk.hub.config import HubFiles
 from quantdesk.records.address import parse
 from quantdesk.reports.ledger import RunLedger

@@ -16,6 +16,7 @@
     dumps      databases on servers, and in files elsewhere                    (edge: databases)
 
     put_back   :func:`restore`, whole or not at all; :func:`verify`            (edge)
+    note       that a restore is between its last steps                        (edge: files)
     places     where each part goes, as the settings say                       (edge: files)
     admit      whether it can be done, seen before anything is written         (edge: files, locks)
     stage      everything made beside, and checked                             (edge: files)

@@ -5,24 +5,21 @@ A restore works under names that nothing else looks at; they are told apart here
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from quantdesk.errors import BadInput, DataError
 from quantdesk.hub.backup.manifest import Manifest, Part
+from quantdesk.hub.backup.note import NOTE, note_of
 from quantdesk.hub.backup.plan import SCHEMAS, Plan
-from quantdesk.hub.config import HubFiles
 from quantdesk.records.address import Address
 
-__all__ = ["ASIDE", "SETTINGS", "STAGED", "SWAP", "Places", "is_state", "note_of", "unfinished"]
+__all__ = ["ASIDE", "SETTINGS", "STAGED", "SWAP", "Places", "is_state"]
 
 SETTINGS = "restored-settings.toml"
 STAGED, ASIDE, SWAP = ".restore-", ".before-restore-", ".swap-"
 """What is made, what was there before, and what is just changing places."""
-_NOTE = ".restoring"
 
 
 @dataclass(frozen=True)
@@ -114,22 +111,6 @@ class Places:
         return tuple(sorted(named))
 
 
-def note_of(state: Path, *, within: bool) -> Path:
-    """The note of a restore that changes a state directory, or what is within it."""
-    return state / _NOTE if within else state.with_name(f".{state.name}{_NOTE}")
-
-
-def unfinished(files: HubFiles) -> str | None:
-    """The backup whose restore was interrupted between two of its last steps, or None."""
-    for note in (note_of(files.state, within=False), note_of(files.state, within=True)):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            try:
-                return str(json.loads(note.read_text())["backup"])
-            except (ValueError, KeyError, TypeError):
-                return "an unknown file"
-    return None
-
-
 def is_state(path: Path) -> bool:
     """Whether something in the state directory is part of the state."""
-    return path.name not in ("lost+found", _NOTE) and not path.name.startswith((STAGED, ASIDE))
+    return path.name not in ("lost+found", NOTE) and not path.name.startswith((STAGED, ASIDE))

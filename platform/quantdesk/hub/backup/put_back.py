@@ -20,13 +20,14 @@ from quantdesk.hub.backup.admit import admit, alone
 from quantdesk.hub.backup.archive import Reader
 from quantdesk.hub.backup.exchange import Exchange
 from quantdesk.hub.backup.manifest import FILE, Manifest
-from quantdesk.hub.backup.places import Places, unfinished
+from quantdesk.hub.backup.note import unfinished
+from quantdesk.hub.backup.places import Places
 from quantdesk.hub.backup.plan import plan as plan_of
 from quantdesk.hub.backup.stage import Stage
 from quantdesk.hub.backup.tally import Progress
 from quantdesk.hub.config import HubConfig, HubFiles
 
-__all__ = ["Restored", "restore", "unfinished", "verify"]
+__all__ = ["Restored", "restore", "verify"]
 
 
 @dataclass(frozen=True)
