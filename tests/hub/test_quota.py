@@ -257,17 +257,17 @@ def test_root_measures_as_the_user(ground: Any, real: Any) -> None:
 @pytest.mark.slow
 def test_the_page_says_what_is_too_much(ground: Any, real: Any, templates: Path) -> None:
     real.need_root()
-    env = {"QUANTDESK_NOTEBOOKS": str(templates), "QUANTDESK_HOME_QUOTA_GB": "0.02", "QUANTDESK_HOME_LOOK_EVERY_S": "5"}
+    env = {"QUANTDESK_NOTEBOOKS": str(templates), "QUANTDESK_HOME_QUOTA_GB": "0.2", "QUANTDESK_HOME_LOOK_EVERY_S": "5"}
     with real.RealHub(ground, ground.state(), env=env) as hub:
         ana = hub.user("ana", hub.first_login())
         ana.start_server()
-        ana.run("import os; open('prices.bin', 'wb').write(os.urandom(30_000_000))")
+        ana.run("import os; open('prices.bin', 'wb').write(os.urandom(250_000_000))")
         real.until(lambda: "once it is stopped, your server will not start" in ana.get("home").text, 90)
         assert ana.api("DELETE", "users/ana/server").status_code in {202, 204}
         real.until(lambda: not ana.api("GET", "users/ana").json()["servers"], 60)
         refused = ana.get("spawn")
         assert refused.status_code == 403
         assert "Your home holds" in refused.text
-        assert "prices.bin with 30 MB" in refused.text
+        assert "prices.bin with 250 MB" in refused.text
         (Path(hub.state) / "homes" / "ana" / "prices.bin").unlink()
         ana.start_server()
