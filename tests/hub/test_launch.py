@@ -161,11 +161,11 @@ def test_a_hub_that_an_administrator_shuts_down_is_no_failure_and_one_that_ends_
     ready: list[str] = []
     told: list[str] = []
     if code == 0:
-        serve(HubConfig.from_env(port=port), ready.append, told=told.append)
+        serve(HubConfig.from_env(port=port), ready.append, warned=told.append)
         assert told == []
     else:
         with pytest.raises(EnvironmentProblem, match=r"ended by itself \(exit code 7\), 3 times in 10 minutes"):
-            serve(HubConfig.from_env(port=port), ready.append, told=told.append)
+            serve(HubConfig.from_env(port=port), ready.append, warned=told.append)
         assert (
             told
             == [
@@ -193,7 +193,7 @@ if times in (1, 2):
     monkeypatch.setattr(launch, "tethered", lambda command: [sys.executable, "-c", script])
     monkeypatch.setattr(launch, "PAUSE", 0.05)
     told: list[str] = []
-    serve(HubConfig.from_env(port=port), lambda address: None, told=told.append)
+    serve(HubConfig.from_env(port=port), lambda address: None, warned=told.append)
     assert count.read_text() == "xxxx"
     assert [sentence.split(")")[0] for sentence in told] == [
         "The hub ended by itself (exit code 247", *["The hub ended by itself (exit code 3"] * 2,

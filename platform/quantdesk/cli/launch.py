@@ -86,7 +86,10 @@ def up(
     def told(sentence: str) -> None:
         out.print(Text.assemble(("  ✓ ", "green"), f"{'Database':<14}", sentence))
 
-    launch.serve(config, ready, told=told)
+    def warned(sentence: str) -> None:
+        out.print(Text.assemble(("  ! ", "yellow"), f"{'Hub':<14}", sentence))
+
+    launch.serve(config, ready, told=told, warned=warned)
     out.print("\n  Stopped: hub, proxy and user servers.")
 
 

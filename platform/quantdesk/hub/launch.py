@@ -54,6 +54,7 @@ def serve(
     *,
     stop: threading.Event | None = None,
     told: Callable[[str], None] = lambda sentence: None,
+    warned: Callable[[str], None] = lambda sentence: None,
 ) -> None:
     """Run the hub until Ctrl-C, SIGTERM, SIGHUP, a shutdown on the administrator's page, or until `stop` is set.
 
@@ -66,7 +67,9 @@ def serve(
     stop
         Ends it when set; made for callers that are no terminal.
     told
-        Called with a sentence about what is not done each time: an upgrade before the start, a start after a fault.
+        Called with a sentence about what is not done each time: an upgrade of the database before the start.
+    warned
+        Called with a sentence about each start after a fault.
 
     Raises
     ------
@@ -106,7 +109,7 @@ def serve(
                 if code == 0:  # an administrator shut it down on its page
                     return
                 if code is not None:
-                    hub.start_again(code, stop, told)
+                    hub.start_again(code, stop, warned)
                 if beside:
                     beside.step()
         finally:
@@ -129,7 +132,7 @@ class _Hub:
     def wait_until_ready(self, stop: threading.Event) -> None:
         _wait_until_ready(self.process, self._config, self._files, stop)
 
-    def start_again(self, code: int, stop: threading.Event, told: Callable[[str], None]) -> None:
+    def start_again(self, code: int, stop: threading.Event, warned: Callable[[str], None]) -> None:
         """Start it again after it ended by itself, more patiently each time, until it answers.
 
         Raises
@@ -146,7 +149,7 @@ class _Hub:
                     f"The hub ended by itself (exit code {code}), {times + 1} times in {AGAIN_WITHIN / 60:g} minutes.",
                     _log_end(self._files),
                 )
-            told(f"The hub ended by itself (exit code {code}) and is started again. Servers of users go on.")
+            warned(f"The hub ended by itself (exit code {code}) and is started again. Servers of users go on.")
             if stop.wait(PAUSE * (2**times - 1)):
                 return
             self.process = _start(self._config, self._files, self._known)
