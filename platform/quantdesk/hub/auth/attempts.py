@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from quantdesk.hub.auth.person import Unreachable
 from quantdesk.hub.passwords import Lockout
 
 __all__ = ["Attempt", "Attempts", "address_of"]
@@ -57,6 +58,8 @@ class Attempts:
     async def attempt(self, name: str = "", address: str = "") -> AsyncIterator[Attempt]:
         """Judge one attempt in the block; it has failed unless the block sets ``succeeded``.
 
+        Where whoever judges cannot be reached (``Unreachable``), nothing was guessed.
+
         Parameters
         ----------
         name, address
@@ -70,6 +73,9 @@ class Attempts:
                 self._judging[address] += 1
         try:
             yield made
+        except Unreachable:
+            made.succeeded = True
+            raise
         finally:
             if made.refused is None:
                 self._judging[address] -= 1

@@ -64,11 +64,7 @@ class LdapAuthenticator(Upstream):
             fine = name.isascii() and name.isprintable() and " " not in name and len(name) <= _LONGEST
             if not (name and fine and password and len(password) <= 4 * _LONGEST):
                 raise LoginRefused(_WRONG)
-            try:
-                found = await self._asked(lambda: self._look(name, password))
-            except Unreachable:
-                attempt.succeeded = True  # nothing was guessed
-                raise
+            found = await self._asked(lambda: self._look(name, password))
             if found is None:
                 raise LoginRefused(_WRONG)
             attempt.succeeded = True

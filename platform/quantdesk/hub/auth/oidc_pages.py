@@ -14,7 +14,7 @@ from oauthenticator.oauth2 import (
 )
 from tornado import web
 
-from quantdesk.hub.auth.person import LoginRefused, Unreachable
+from quantdesk.hub.auth.person import LoginRefused
 from quantdesk.hub.auth.upstream_pages import LogoutEverywhere, show_refusal
 from quantdesk.hub.pages import Strict
 
@@ -75,11 +75,7 @@ class Callback(Strict, OAuthCallbackHandler):  # type: ignore[misc]
                 if attempt.refused is not None:
                     raise LoginRefused(attempt.refused, status=429)
                 self._check()
-                try:
-                    user = await self.login_user()
-                except Unreachable:
-                    attempt.succeeded = True  # nothing was guessed
-                    raise
+                user = await self.login_user()
                 if user is None:
                     raise LoginRefused("This hub does not let you in.", "Ask the administrator.")
                 attempt.succeeded = True
