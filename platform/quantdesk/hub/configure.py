@@ -199,11 +199,7 @@ def _account_of(user: Any, config: HubConfig, files: HubFiles) -> Any:
 
 def _waiting(user: Any) -> int:
     """How many sign-ups wait, for an administrator; 0 for everybody else."""
-    if not user or not user.admin:
-        return 0
-    from nativeauthenticator.orm import UserInfo
-
-    return int(user.db.query(UserInfo).filter(UserInfo.is_authorized.isnot(True)).count())
+    return int(user.authenticator.waiting()) if user and user.admin else 0
 
 
 def _share(user: Any) -> str:

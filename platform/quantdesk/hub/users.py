@@ -69,7 +69,7 @@ class Users(Strict):
         first = (page - 1) * AT_ONCE
         await self.show(
             "users.html", problem=problem, status=status, rows=rows, part=part, total=total, page=page,
-            waiting=self.db.query(UserInfo).filter(UserInfo.is_authorized.isnot(True)).count(),
+            waiting=self.authenticator.waiting(),
             span=(first + 1, first + len(rows)),
             before=self._address(part, page - 1) if page > 1 else "",
             after=self._address(part, page + 1) if page < pages else "",

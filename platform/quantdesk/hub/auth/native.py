@@ -86,8 +86,10 @@ class HubAuthenticator(NativeAuthenticator):  # type: ignore[misc]
         async with self.attempts.attempt(user if is_name else "", address) as attempt:
             if attempt.refused is not None:
                 return attempt.refused
-            info = self.get_user(user) if is_name else None
-            fits = is_name and await asyncio.to_thread(matches, password, info.password if info else None)
+            if not is_name:
+                return wrong
+            info = self.get_user(user)
+            fits = await asyncio.to_thread(matches, password, info.password if info else None)
             if not fits or info is None:
                 return wrong
             attempt.succeeded = True
@@ -121,7 +123,7 @@ class HubAuthenticator(NativeAuthenticator):  # type: ignore[misc]
         # Nothing is awaited from here to the commit, so two sign-ups cannot take one name.
         if self.user_exists(name):
             raise BadInput(f"The name {name} is taken.", "Choose another one.")
-        if self.db.query(UserInfo).filter(UserInfo.is_authorized.isnot(True)).count() >= MOST_WAITING:
+        if self.waiting() >= MOST_WAITING:
             raise BadInput(
                 f"{MOST_WAITING} people wait for approval already.", "Ask the administrator to look at them."
             )
@@ -143,6 +145,10 @@ class HubAuthenticator(NativeAuthenticator):  # type: ignore[misc]
         problem = objection(password, user)
         if problem:
             raise BadInput(problem, "Choose another one.")
+
+    def waiting(self) -> int:
+        """How many people wait for approval."""
+        return int(self.db.query(UserInfo).filter(UserInfo.is_authorized.isnot(True)).count())
 
     async def set_password(self, user: str, password: str, *, approve: bool = False) -> None:
         """Keep a new password, which was judged before, and end every session that began with the old one."""
