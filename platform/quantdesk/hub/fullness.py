@@ -88,7 +88,7 @@ class HomeWatch:
         `of_profile` is how many bytes its profile allows, as for `quantdesk.hub.quota.check`.
         """
         every, last = self._config.look_every_s, self._looked.get(account.user)
-        limit = self._config.limit or of_profile
+        limit = self._config.limit_in(of_profile)
         if not every or not limit or (last is not None and self._clock() < last + every):
             return
         self._looked[account.user] = self._clock()

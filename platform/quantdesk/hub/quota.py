@@ -74,6 +74,10 @@ class QuotaConfig(BaseSettings):
         """Bytes; None without a limit."""
         return round(self.quota_gb * _GB) or None
 
+    def limit_in(self, of_profile: int) -> int:
+        """Bytes that a home may hold where a profile allows so many: the limit of the hub goes first; 0 is none."""
+        return self.limit or of_profile
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -126,7 +130,7 @@ def check(account: Account, config: QuotaConfig | None = None, *, of_profile: in
         The home is above the limit.
     """
     config = config or QuotaConfig.from_env()
-    limit = config.limit or of_profile
+    limit = config.limit_in(of_profile)
     if not limit:
         return
     found = measured(account, limit, config.patience_s)
