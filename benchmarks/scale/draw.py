@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from tables import said
 
 from quantdesk.reports.theme import LIGHT
 
@@ -67,12 +68,12 @@ def to(path: Path, document: dict[str, Any]) -> Path:
             room = 5 if above > 1.8 * seconds else -13  # two ends that are close to each other: one label below
             above = seconds
             axis.annotate(
-                f"{label}, {_said(seconds)}", (size, seconds), xytext=(-4, room), textcoords="offset points",
+                f"{label}, {said(seconds)}", (size, seconds), xytext=(-4, room), textcoords="offset points",
                 ha="right", color=colour, fontsize=8, bbox=behind, zorder=4,
             )  # fmt: skip
         sizes = sorted({size for points in drawn.values() for size, _ in points})
         axis.set_xticks(sizes, [_size(one) for one in sizes])
-        axis.yaxis.set_major_formatter(lambda value, _: _said(value))
+        axis.yaxis.set_major_formatter(lambda value, _: said(value))
         axis.set_title(TITLES[name], loc="left", fontsize=10, fontweight="bold")
         axis.grid(visible=True, which="major", color=LIGHT.rule, linewidth=0.6)
         axis.minorticks_off()
@@ -92,10 +93,6 @@ def to(path: Path, document: dict[str, Any]) -> Path:
 
 def _size(size: float) -> str:
     return f"{size / 1e6:g} M" if size >= 1e6 else f"{size / 1e3:g} k" if size >= 1e4 else f"{size:,.0f}"
-
-
-def _said(seconds: float) -> str:
-    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
 if __name__ == "__main__":

@@ -125,45 +125,45 @@ def tables(document: dict[str, Any]) -> dict[str, str]:
         "users": _table(
             ("users", "log-in", "server", "kernel, cell", "all done", "memory each", "processor each", "platform"),
             [
-                (f"{one['users']} {one['kernels']}", *(_s(one["seconds"][part][0]) for part in one["seconds"]),
-                 _s(one["all_seconds"]), _mb(one["user_mb"]), _s(one["processor_seconds"]), _mb(one["platform_mb"]))
+                (f"{one['users']} {one['kernels']}", *(said(one["seconds"][part][0]) for part in one["seconds"]),
+                 said(one["all_seconds"]), _mb(one["user_mb"]), said(one["processor_seconds"]), _mb(one["platform_mb"]))
                 for one in document["users"]
             ],
         ),
         "people": _table(
             ("people known", "hub starts in", "log-in", "page of users", "list of 50", "hub's memory", "its database"),
             [
-                (f"{one['people']:,}", _s(one["start"]), _s(one["log_in"]), _s(one["page_of_users"]),
-                 _s(one["list_of_50"]), _mb(one["hub_mb"]), _mb(one["disk_mb"]))
+                (f"{one['people']:,}", said(one["start"]), said(one["log_in"]), said(one["page_of_users"]),
+                 said(one["list_of_50"]), _mb(one["hub_mb"]), _mb(one["disk_mb"]))
                 for one in document["people"]
             ],
         ),
         "symbols": _table(
             ("symbols", "into the store", "on disk", "features built", "on disk", "a question", "memory"),
             [
-                (f"{size:,}", _s(of["load"]["seconds"]), _mb(of["load"]["disk_mb"]), _s(of["build"]["seconds"]),
-                 _mb(of["build"]["disk_mb"]), _s(of["ask"]["seconds"]), _mb(peak))
+                (f"{size:,}", said(of["load"]["seconds"]), _mb(of["load"]["disk_mb"]), said(of["build"]["seconds"]),
+                 _mb(of["build"]["disk_mb"]), said(of["ask"]["seconds"]), _mb(peak))
                 for size, peak, of in steps["symbols"]
             ],
         ),
         "rows": _table(
             ("rows that ask", "answer with evidence", "rows a second", "memory"),
             [
-                (f"{size:,}", _s(of["ask"]["seconds"]), _figures(size / of["ask"]["seconds"]), _mb(peak))
+                (f"{size:,}", said(of["ask"]["seconds"]), _figures(size / of["ask"]["seconds"]), _mb(peak))
                 for size, peak, of in steps["rows"]
             ],
         ),
         "runs": _table(
             ("runs in the ledger", "gallery of 40 reports", "newest 50 runs"),
             [
-                (f"{size:,}", _s(of["gallery"]["seconds"]), _s(of["newest 50"]["seconds"]))
+                (f"{size:,}", said(of["gallery"]["seconds"]), said(of["newest 50"]["seconds"]))
                 for size, _, of in steps["runs"]
             ],
         ),
         "reports": _table(
             ("reports", "all done", "reports an hour", "disk for each", "largest kernel"),
             [
-                (f"{size:,}", _s(each["seconds"]), _figures(3600 * size / each["seconds"]),
+                (f"{size:,}", said(each["seconds"]), _figures(3600 * size / each["seconds"]),
                  _mb(each["disk_mb"] / size), _mb(each["child_mb"]))
                 for size, _, of in steps["reports"] for each in of.values()
             ],
@@ -171,7 +171,7 @@ def tables(document: dict[str, Any]) -> dict[str, str]:
         "scenarios": _table(
             ("runs of the grid", "all done", "runs a second", "largest process"),
             [
-                (f"{size:,}", _s(each["seconds"]), _figures(size / each["seconds"]), _mb(each["child_mb"]))
+                (f"{size:,}", said(each["seconds"]), _figures(size / each["seconds"]), _mb(each["child_mb"]))
                 for size, _, of in steps["scenarios"] for each in of.values()
             ],
         ),
@@ -220,7 +220,8 @@ def _figures(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _s(seconds: float) -> str:
+def said(seconds: float) -> str:
+    """Seconds in words, three figures at most."""
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{_figures(seconds)} s"
 
 
